@@ -1,0 +1,66 @@
+"""The command line: one small module a command, loaded only when its command is called, none of them loading JAX."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from jaxlaws.errors import BadInput, Untrusted, unknown
+
+#: Command → what it does. Its module jaxlaws.cli.<command> has `add_arguments(parser)` and `run(args) -> exit code`.
+COMMANDS = {
+    "quickstart": "the whole loop on a laptop CPU: sweep, fit, recommend, verify",
+    "train": "one run, or with -m a sweep (Hydra)",
+    "status": "done, running, failed, diverged and pending runs of a sweep",
+    "collect": "a sweep as one table",
+    "fit": "fit a law to a sweep, a table or a published table",
+    "recommend": "learning rate and batch size for a model and a token budget",
+}
+#: Commands that read their own arguments (Hydra's grammar).
+_RAW = {"train"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{self.prog}: {message}; see {self.prog} --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not to be trusted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if argv[0] == "--version":
+        from jaxlaws import __version__
+
+        print(__version__)
+        return 0
+    try:
+        if argv[0] not in COMMANDS:
+            raise unknown("command", argv[0], COMMANDS)
+        command = import_module(f"jaxlaws.cli.{argv[0]}")
+        if argv[0] in _RAW:
+            return command.run(argv[1:])
+        parser = _Parser(prog=f"jaxlaws {argv[0]}", description=COMMANDS[argv[0]])
+        command.add_arguments(parser)
+        return command.run(parser.parse_args(argv[1:]))
+    except BadInput as error:
+        print(f"jaxlaws: {error}", file=sys.stderr)
+        return 2
+    except Untrusted as error:
+        print(f"jaxlaws: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("\njaxlaws: interrupted; the same command continues where it stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _overview() -> str:
+    lines = ["usage: jaxlaws COMMAND …   (jaxlaws COMMAND --help for its options)", ""]
+    return "\n".join(lines + [f"  {name:<12}{text}" for name, text in COMMANDS.items()])

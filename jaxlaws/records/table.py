@@ -1,0 +1,176 @@
+"""The table of runs: what every importer produces and every law, recommender and report reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.errors import BadInput, unknown
+
+#: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
+COLUMNS: Mapping[str, str] = {
+    "status": "ok | diverged | failed",
+    "diverged_step": "first step whose loss or gradient was not finite; empty where none was",
+    "model": "name or shape of the model, for people",
+    "params_nonembedding": "N without embeddings and output head",
+    "params_total": "N with them",
+    "tokens": "D, tokens trained on",
+    "steps": "T, optimiser steps",
+    "seq_len": "tokens in a sequence",
+    "batch_tokens": "tokens in a step",
+    "batch_sequences": "sequences in a step",
+    "peak_lr": "largest LR of the schedule",
+    "final_lr": "LR of the last step",
+    "warmup_steps": "steps before the peak",
+    "schedule": "the schedule as a spec string",
+    "optimizer": "name of the optimiser",
+    "weight_decay": "decoupled, as optax.adamw multiplies it by the LR",
+    "beta1": "momentum",
+    "beta2": "second moment",
+    "clip": "largest global gradient norm",
+    "seed": "of the initial weights and the data order",
+    "corpus": "short hash of the training data",
+    "loss_nats": "the loss that a published table reports, nats a token",
+    "train_loss_nats": "mean over the last tenth of the run, nats a token",
+    "val_loss_nats": "validation at the last step, nats a token",
+    "flops_6nd": "6 · params_nonembedding · tokens",
+    "flops_exact": "matrix products of forward and backward counted one by one, with attention and head",
+    "seconds": "wall clock spent in training, its share where lanes were packed",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The loss of one run along its schedule.
+
+    Attributes:
+      lr: [steps] float64, the LR of every step, warm-up included.
+      at: [evals] int, index into `lr` of the last step that was taken before the loss was measured, strictly
+        increasing: the loss has seen lr[0..at].
+      loss: [evals] float64, nats a token.
+      warmup_steps: how many leading steps are warm-up; laws that count "after warm-up" start there.
+    """
+
+    lr: np.ndarray
+    at: np.ndarray
+    loss: np.ndarray
+    warmup_steps: int
+
+    def check(self, name: str) -> Curve:
+        """Itself, if it can be used as it is; `BadInput` with the first thing that is wrong otherwise."""
+        if not len(self.at) or not len(self.lr):
+            raise BadInput(f"curve '{name}' is empty, expected at least one step with a loss.")
+        if np.any(np.diff(self.at) <= 0):
+            where = int(self.at[int(np.argmax(np.diff(self.at) <= 0)) + 1])
+            raise BadInput(f"curve '{name}' has duplicate or unordered steps near {where}: sort it, one row a step.")
+        if self.at[0] < 0 or self.at[-1] >= len(self.lr):
+            raise BadInput(f"curve '{name}' has a loss at step {self.at[-1]}, its schedule has {len(self.lr)} steps.")
+        if not np.all(np.isfinite(self.lr)) or np.any(self.lr < 0):
+            raise BadInput(f"curve '{name}' has a learning rate that is negative or not a number.")
+        if not np.all(np.isfinite(self.loss)) or np.any(self.loss <= 0):
+            raise BadInput(f"curve '{name}' has a loss that is not a positive number: drop those rows first.")
+        return self
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs from one source.
+
+    Attributes:
+      table: one row a run, indexed by run id, with columns from `COLUMNS`.
+      curves: run id → `Curve`, for the runs that have one.
+      source: where they came from, for people.
+      digest: sha256 of the content, which a fit stores.
+    """
+
+    table: pd.DataFrame
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    source: str = "memory"
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        for column in self.table.columns:
+            if column not in COLUMNS:
+                raise unknown("column", str(column), COLUMNS)
+        if not self.digest:
+            object.__setattr__(self, "digest", _digest(self.table, self.curves))
+
+    @property
+    def loss_column(self) -> str:
+        """The column of the final loss: the validation loss of our own runs, or the loss that a table reports."""
+        for name in ("val_loss_nats", "loss_nats"):
+            if name in self.table:
+                return name
+        raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
+
+    def need(self, *columns: str) -> pd.DataFrame:
+        """The table, if it has these columns; `BadInput` that names the missing ones otherwise."""
+        missing = [name for name in columns if name not in self.table]
+        if missing:
+            raise BadInput(
+                f"{self.source} has no column {', '.join(missing)}; it has {', '.join(self.table.columns)}: "
+                "name the missing ones with --map COLUMN=NAME."
+            )
+        return self.table
+
+    def finished(self) -> Runs:
+        """Only the runs that ended with a finite loss."""
+        keep = self.table[self.loss_column].map(np.isfinite)
+        if "status" in self.table:
+            keep &= self.table["status"] == "ok"
+        return self.select(self.table.index[keep])
+
+    def select(self, run_ids) -> Runs:
+        """Only these runs, in this order."""
+        curves = {name: self.curves[name] for name in run_ids if name in self.curves}
+        return replace(self, table=self.table.loc[list(run_ids)], curves=curves, digest="")
+
+
+def where(runs: Runs, condition: str) -> Runs:
+    """The runs for which `condition` holds: comparisons of columns joined by `and`, as `params_nonembedding<=4.3e8`.
+
+    The condition is parsed, never evaluated as code.
+    """
+    keep = np.ones(len(runs.table), bool)
+    for clause in condition.split(" and "):
+        keep &= _compare(runs, clause)
+    if not keep.any():
+        raise BadInput(f"no run of {runs.source} satisfies '{condition}'.")
+    return runs.select(runs.table.index[keep])
+
+
+_OPERATORS = {
+    "<=": np.less_equal,
+    ">=": np.greater_equal,
+    "!=": np.not_equal,
+    "==": np.equal,
+    "<": np.less,
+    ">": np.greater,
+}
+
+
+def _compare(runs: Runs, clause: str) -> np.ndarray:
+    for sign, compare in _OPERATORS.items():
+        if sign in clause:
+            name, value = (part.strip() for part in clause.split(sign, 1))
+            column = runs.need(name)[name]
+            if pd.api.types.is_numeric_dtype(column):
+                from jaxlaws.records.units import parse_number
+
+                return compare(column.to_numpy(float), parse_number(value, name))
+            return compare(column.to_numpy(str), value.strip("'\""))
+    raise BadInput(f"'{clause}' is not a comparison, expected COLUMN<=VALUE with one of {' '.join(_OPERATORS)}.")
+
+
+def _digest(table: pd.DataFrame, curves: Mapping[str, Curve]) -> str:
+    """sha256 over the table as CSV and over every curve's bytes."""
+    state = hashlib.sha256(table.to_csv(float_format="%.17g").encode())
+    for name, curve in curves.items():
+        state.update(name.encode())
+        for part in (curve.lr, curve.at, curve.loss):
+            state.update(np.ascontiguousarray(part, np.float64).tobytes())
+    return state.hexdigest()
