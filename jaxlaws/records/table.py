@@ -38,6 +38,7 @@ COLUMNS: Mapping[str, str] = {
     "train_loss_nats": "mean over the last tenth of the run, nats a token",
     "val_loss_nats": "validation at the last step, nats a token",
     "flops_6nd": "6 · params_nonembedding · tokens",
+    "flops_budget": "nominal compute of the isoFLOP profile that the run belongs to",
     "flops_exact": "matrix products of forward and backward counted one by one, with attention and head",
     "seconds": "wall clock spent in training, its share where lanes were packed",
 }
@@ -106,6 +107,19 @@ class Runs:
             if name in self.table:
                 return name
         raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of an answer from these runs should know about them."""
+        if not {"steps", "warmup_steps"} <= set(self.table.columns):
+            return ()
+        short = int((self.table["steps"] < self.table["warmup_steps"]).sum())
+        if not short:
+            return ()
+        return (
+            f"{short} of {len(self.table)} runs end inside their warm-up and never reached their peak LR "
+            "(--where steps>=… leaves them out)",
+        )
 
     def need(self, *columns: str) -> pd.DataFrame:
         """The table, if it has these columns; `BadInput` that names the missing ones otherwise."""

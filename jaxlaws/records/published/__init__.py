@@ -9,9 +9,14 @@ from pathlib import Path
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.table import Runs
 
-#: Format name → module that holds `load(path) -> Runs`.
+#: Format name → module:function of its importer, a function from a path to `Runs`.
 FORMATS = {
-    name: f"jaxlaws.records.published.{name}" for name in ("step_law", "multi_power_law", "isoflop", "lr_scheduling")
+    "step_law": "step_law:load",
+    "multi_power_law": "multi_power_law:load",
+    "isoflop": "isoflop:load",
+    "isoflop_all": "isoflop:load_all",
+    "lr_scheduling": "lr_scheduling:load",
+    "lr_scheduling_final": "lr_scheduling:load_final",
 }
 
 
@@ -21,5 +26,6 @@ def load(path: Path, format: str) -> Runs:
         raise unknown("format", format, FORMATS)
     if not path.exists():
         raise BadInput(f"{path} does not exist, expected a file or folder in the format {format}.")
-    importer: Callable[[Path], Runs] = import_module(FORMATS[format]).load
+    module, function = FORMATS[format].split(":")
+    importer: Callable[[Path], Runs] = getattr(import_module(f"{__name__}.{module}"), function)
     return importer(path)

@@ -1,0 +1,33 @@
+"""What every test shares: strict JAX, a compile cache, and the published measurements where they are present."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+PublishedPath = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def published() -> PublishedPath:
+    """`published("step_law/dense_lr_bs_loss.csv")`: the path of a published measurement, or a skip with a reason."""
+    folder = Path(os.environ.get("JAXLAWS_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"published data absent: no {name} under {folder} (set JAXLAWS_DATA)")
+        return path
+
+    return find

@@ -1,0 +1,122 @@
+"""The importers of published tables against the files themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.published import load
+from jaxlaws.records.published import lr_scheduling as lr_scheduling_format
+from jaxlaws.records.published import multi_power_law as multi_power_law_format
+from jaxlaws.records.table import where
+
+
+def test_step_law_counts_tokens_not_sequences(published):
+    runs = load(published("step_law/dense_lr_bs_loss.csv"), "step_law")
+    table = runs.table
+    assert len(table) == 1911
+    assert table.groupby(["params_nonembedding", "tokens"]).ngroups == 17
+    np.testing.assert_array_equal(table["batch_tokens"], 2048 * table["batch_sequences"])
+    np.testing.assert_allclose(table["steps"] * table["batch_tokens"], table["tokens"], rtol=0.003)
+    raw = pd.read_csv(published("step_law/dense_lr_bs_loss.csv"))
+    np.testing.assert_array_equal(table["loss_nats"], raw["smooth loss"])
+
+
+def test_step_law_runs_that_end_inside_the_warmup_are_counted(published):
+    runs = load(published("step_law/dense_lr_bs_loss.csv"), "step_law")
+    assert len(runs.warnings) == 1
+    assert runs.warnings[0].startswith("48 of 1911 runs end inside their warm-up")
+    short = runs.table[runs.table["steps"] < 2000]
+    assert (short["final_lr"] < short["peak_lr"]).all()
+    assert where(runs, "steps>=2000").warnings == ()
+
+
+@pytest.mark.parametrize("size", ["25", "100"])
+def test_multi_power_law_schedules_match_the_logged_lr(published, size):
+    folder = published(f"multi_power_law/csv_{size}")
+    runs = load(folder, "multi_power_law")
+    assert len(runs.curves) == 9
+    assert set(runs.table["model"]) == {f"{size}M"}
+    for name, curve in runs.curves.items():
+        raw = pd.read_csv(folder / f"{name}.csv").set_index("step")
+        np.testing.assert_allclose(curve.lr[curve.at], raw["lr"].loc[curve.at], rtol=1e-12)
+        np.testing.assert_array_equal(curve.loss, raw["loss"].loc[curve.at])
+    assert len(runs.curves["wsdcon_9"].lr) == 16000
+    assert runs.table.loc["cosine_72000", "steps"] == 72000
+
+
+def test_multi_power_law_drops_rows_past_the_end(tmp_path):
+    rows = pd.DataFrame({"step": [2200, 12000, 24000], "lr": [3e-4, 3e-4, 3e-4], "loss": [4.0, 3.5, 3.4]})
+    rows.to_csv(tmp_path / "constant_24000.csv", index=False)
+    curve = load(tmp_path, "multi_power_law").curves["constant_24000"]
+    np.testing.assert_array_equal(curve.at, [2200, 12000])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mystery_3", "names no published schedule"), ("wsd_20000_24000", "rename it"), ("wsd_9_8", "expected 2160")],
+)
+def test_multi_power_law_refuses_a_name_that_the_lr_contradicts(tmp_path, name, message):
+    rows = pd.DataFrame({"step": [2200, 23000], "lr": [3e-4, 3e-4], "loss": [4.0, 3.5]})
+    rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(BadInput, match=message):
+        load(tmp_path, "multi_power_law")
+
+
+def test_multi_power_law_schedules_are_continuous_where_their_parts_meet():
+    for name in ("cosine_24000", "wsd_20000_24000", "wsdld_20000_24000"):
+        lr = multi_power_law_format.schedule(name)
+        assert lr[0] == 0
+        assert np.abs(np.diff(lr)).max() < 2e-7
+        assert 3e-5 < lr[-1] < 3.04e-5
+
+
+def test_isoflop_default_leaves_out_the_five_highest_losses(published):
+    path = published("isoflops/chinchilla_figure4_epoch.csv")
+    every, kept = load(path, "isoflop_all").table, load(path, "isoflop").table
+    assert (len(every), len(kept)) == (245, 240)
+    assert kept["loss_nats"].max() < every["loss_nats"].nlargest(5).min() == pytest.approx(3.44699543)
+    raw = pd.read_csv(path)
+    np.testing.assert_allclose(6 * every["params_total"] * every["tokens"], raw["Training FLOP"], rtol=1e-14)
+
+
+def test_isoflop_of_the_other_group_uses_its_own_tokens(published):
+    table = load(published("isoflops/ml_scalefit.csv"), "isoflop").table
+    ratio = 6 * table["params_total"] * table["tokens"] / table["flops_budget"]
+    assert len(table) == 124
+    assert ratio.min() == pytest.approx(0.90, abs=0.005)
+    assert ratio.max() == pytest.approx(1.10, abs=0.005)
+
+
+def test_lr_scheduling_schedules_match_the_logged_lr(published):
+    folder = published("lr_scheduling")
+    runs = load(folder, "lr_scheduling")
+    rows = pd.read_csv(folder / "curves.csv").dropna(subset=["lr"]).groupby("run_id")
+    assert len(runs.table) == len(runs.curves) == 87
+    assert set(runs.table["batch_tokens"]) == {51200}
+    for run_id, curve in runs.curves.items():
+        logged = rows.get_group(run_id)
+        logged = logged[logged["step"] < len(curve.lr)]
+        np.testing.assert_allclose(curve.lr[logged["step"]], logged["lr"], rtol=1e-9)
+        assert curve.at[-1] == runs.table.loc[run_id, "steps"] - 200 - 1
+
+
+def test_lr_scheduling_final_loss_is_one_offset_above_the_curve(published):
+    folder = published("lr_scheduling")
+    runs, final = load(folder, "lr_scheduling"), load(folder, "lr_scheduling_final")
+    offset = [final.curves[name].loss[0] - runs.curves[name].loss[-1] for name in runs.table.index]
+    assert np.median(offset) == pytest.approx(0.036, abs=0.001)
+    assert all(len(curve.at) == 1 and curve.at[0] == len(curve.lr) - 1 for curve in final.curves.values())
+    np.testing.assert_allclose(runs.table["final_lr"], [final.curves[name].lr[-1] for name in runs.table.index])
+
+
+def test_lr_scheduling_schedule_has_the_stated_area():
+    lr = lr_scheduling_format.schedule(peak_lr=1e-3, steps=50000, cooldown_fraction=0.2)
+    assert lr.sum() == pytest.approx(1e-3 * (50000 * 0.9 + 0.5 - 0.99 * 301 / 2), rel=1e-12)
+
+
+def test_unknown_format_names_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'step_law'"):
+        load(Path(), "step_lw")
