@@ -14,9 +14,11 @@ def read_csv(path: Path, format: str, columns: Sequence[str]) -> pd.DataFrame:
     """The CSV file at `path`, if it is one, has rows, and has these columns of the named published format."""
     if path.is_dir():
         raise BadInput(f"{path} is a folder, the format {format} is one CSV file: name the file.")
+    if not path.stat().st_size:
+        raise BadInput(f"{path} is empty, expected a file in the format {format}.")
     try:
         raw = pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BadInput(f"{path} cannot be read as CSV ({error}): expected a file in the format {format}.") from None
     missing = [name for name in columns if name not in raw]
     if missing:
