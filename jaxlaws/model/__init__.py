@@ -1,0 +1,1 @@
+"""Models: a decoder-only transformer sealed behind pure functions."""

@@ -1,0 +1,1 @@
+"""Schedules: a schedule is an array lr[steps], shared by training, laws and design."""

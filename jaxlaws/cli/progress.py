@@ -1,0 +1,60 @@
+"""Progress with an ETA: a live bar on a terminal, a line now and then elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from jaxlaws.sweep.lanes import OnProgress
+
+_LINE_EVERY = 15.0
+
+
+@contextmanager
+def progress(title: str, runs: int, work: float) -> Iterator[OnProgress]:
+    """A callback for `train_sweep` that shows how much of the work is done.
+
+    Args:
+      title: what is being done.
+      runs: how many runs there are to train.
+      work: their FLOPs, by which the time left is estimated.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    done, ended = 0.0, 0
+    began = shown = time.monotonic()
+    console = Console(file=sys.stderr)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[runs]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    task = bar.add_task(title, total=work, runs=f"0/{runs} runs")
+
+    def tell(flops: float, names: Sequence[str]) -> None:
+        nonlocal done, ended, shown
+        done, ended = done + flops, ended + len(names)
+        bar.update(task, completed=done, runs=f"{ended}/{runs} runs")
+        now = time.monotonic()
+        if not console.is_terminal and now - shown > _LINE_EVERY and 0 < done < work:
+            shown = now
+            left = (now - began) * (work - done) / done
+            print(f"{title}: {ended}/{runs} runs, {done / work:.0%}, ETA {left:.0f} s", file=sys.stderr, flush=True)
+
+    with bar:
+        yield tell

@@ -1,0 +1,164 @@
+"""`jaxlaws train`: one run, or with -m a sweep, under Hydra; what can be wrong is found before Hydra starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxlaws.config import RunConfig, TrainConfig, keys, run_config
+from jaxlaws.errors import BadInput, unknown
+
+#: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
+GROUPS = ("model", "data", "schedule", "optimizer", "sweep")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train what the arguments ask for; exit code 1 where a run failed."""
+    overrides = [text for text in argv if not text.startswith("-")]
+    flags = [text for text in argv if text.startswith("-")]
+    overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
+    parsed = _checked(overrides)
+    if not flags or set(flags) <= {"-m", "--multirun"}:
+        recipe = next((text.removeprefix("+sweep=") for text in overrides if text.startswith("+sweep=")), None)
+        swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
+        overrides += _destination(overrides, recipe, swept, bool(flags))
+    return _under_hydra([*flags, *overrides])
+
+
+def conf_dir() -> Path:
+    """The folder of configs: inside the installed package, or at the root of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def _checked(overrides: Sequence[str]) -> list[Any]:
+    """The parsed overrides, after a check of every key, group choice and value; `BadInput` names the valid ones."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        raise BadInput(f"'{error.override}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.") from None
+    valid = set(keys(TrainConfig))
+    for item in parsed:
+        key = item.key_or_group
+        if key.startswith(("hydra.", "hydra/")):
+            continue
+        if key in GROUPS:
+            options = sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))
+            values = item.sweep_string_iterator() if item.is_sweep_override() else [item.get_value_element_as_str()]
+            for value in values:
+                if value not in options:
+                    raise unknown(f"choice of {key}", value, options)
+        elif key not in valid:
+            parent = key.rpartition(".")[0]
+            parent = parent if parent in valid else ""
+            raise unknown("config key", key, (name for name in valid if name.rpartition(".")[0] == parent))
+    _compose([_first_choice(item) for item in parsed if not item.key_or_group.startswith(("hydra.", "hydra/"))])
+    return parsed
+
+
+def _first_choice(item: Any) -> str:
+    """The override with the first of its swept values."""
+    if not item.is_sweep_override():
+        return item.input_line
+    sign = item.input_line.split("=", 1)[0]
+    return f"{sign}={next(iter(item.sweep_string_iterator()))}"
+
+
+def _compose(overrides: list[str]) -> None:
+    """Compose the config once, so that a wrong type is met here and not inside Hydra."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    _store_schema()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            compose("train", overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        first = str(error.__cause__ or error).strip().splitlines()[0]
+        raise BadInput(f"the config does not compose: {first}.") from None
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _store_schema() -> None:
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=TrainConfig)
+
+
+def _destination(overrides: Sequence[str], recipe: str | None, swept: Sequence[str], multirun: bool) -> list[str]:
+    """`out=` where the user gave none: runs, or sweeps/<name of the sweep>, never after the clock."""
+    given = {text.split("=", 1)[0]: text.split("=", 1)[1] for text in overrides if "=" in text}
+    if "out" in given:
+        return []
+    if swept and not multirun and recipe is None:
+        raise BadInput(f"{swept[0]} has several values, which makes a sweep: add -m.")
+    if not multirun and recipe is None:
+        return ["out=runs"]
+    name = given.get("sweep.name") or recipe or "-".join(key.rpartition(".")[2] for key in swept) or "one"
+    return [f"out=sweeps/{name}"]
+
+
+def _under_hydra(argv: list[str]) -> int:
+    import hydra
+    from omegaconf import DictConfig
+
+    failures: list[BaseException] = []
+    codes: list[int] = []
+
+    def many(configs: Sequence[DictConfig]) -> list[str]:
+        try:
+            codes.append(_train(configs))
+        except BadInput as error:
+            failures.append(error)
+        return ["done"] * len(configs)
+
+    def task(config: DictConfig) -> None:
+        many([config])
+
+    task.many = many  # type: ignore[attr-defined]
+    _store_schema()
+    before, sys.argv = sys.argv, ["jaxlaws train", *argv]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
+    finally:
+        sys.argv = before
+    if failures:
+        raise failures[0]
+    return max(codes, default=0)
+
+
+def _train(configs: Sequence[Any]) -> int:
+    from omegaconf import OmegaConf
+
+    values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
+    out, strategy = Path(values[0]["out"]), values[0]["sweep"]["strategy"]
+    return train([run_config(value) for value in values], out, strategy)
+
+
+def train(runs: Sequence[RunConfig], out: Path, strategy: str = "auto") -> int:
+    """Train runs into a directory and print what became of them; exit code 1 where one failed."""
+    from jaxlaws.train.devices import use_host_devices
+
+    if len(runs) > 1:
+        use_host_devices()
+    from jaxlaws.cli.progress import progress
+    from jaxlaws.cli.status import print_ended
+    from jaxlaws.data.tokens import open_data
+    from jaxlaws.sweep.lanes import train_sweep
+    from jaxlaws.sweep.plan import plan
+
+    planned = plan(runs, out, lambda config: open_data(config).digest)
+    waiting = [item for item in planned if item.directory.state() == "pending"]
+    with progress("training", len(waiting), sum(item.work for item in waiting)) as tell:
+        summary = train_sweep(planned, strategy, tell)
+    print_ended(out, [item.directory for item in planned], summary)
+    return 1 if summary.failed else 0

@@ -1,0 +1,201 @@
+"""Typed schemas of a run, and what they mean: the only module that knows how configs become runs. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from jaxlaws.data.config import DataConfig
+from jaxlaws.errors import BadInput
+from jaxlaws.model.shape import ModelConfig
+from jaxlaws.records.units import parse_positive
+from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
+from jaxlaws.schedules.spec import identity as schedule_identity
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW with decoupled weight decay on matrices, after clipping the global gradient norm.
+
+    Attributes:
+      name: adamw.
+      peak_lr: largest LR of the schedule.
+      weight_decay: λ; a step shrinks matrices by LR · λ.
+      beta1, beta2, eps: Adam's moments and its ε.
+      clip: largest global gradient norm.
+    """
+
+    name: str = "adamw"
+    peak_lr: float = 3e-3
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    clip: float = 1.0
+
+
+@dataclass
+class EvalConfig:
+    """When and on how much to validate.
+
+    Attributes:
+      points: validations in a run, evenly spaced, the last one after the last step.
+      every: steps between two of them instead; wins where given.
+      sequences: validation sequences, the same ones every time.
+    """
+
+    points: int = 10
+    every: int | None = None
+    sequences: int = 256
+
+
+@dataclass
+class RunConfig:
+    """One training run. Give the length as `tokens` or `steps`, the batch as `batch_sequences` or `batch_tokens`.
+
+    `tokens` and `batch_tokens` accept 7e9, 7B or 1.4T.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    seed: int = 0
+    tokens: Any = None
+    steps: int | None = None
+    batch_sequences: int | None = None
+    batch_tokens: Any = None
+
+
+@dataclass
+class SweepConfig:
+    """A sweep as a whole.
+
+    Attributes:
+      name: its directory is sweeps/<name>; by default the names of the swept keys.
+      strategy: how runs of one shape are packed: auto, map, vmap or shard.
+    """
+
+    name: str | None = None
+    strategy: str = "auto"
+
+
+@dataclass
+class TrainConfig(RunConfig):
+    """What `experiments/train.py` reads: a run, and where it goes.
+
+    Attributes:
+      out: directory that receives the run's folder: runs for a single run, sweeps/<name> for a sweep.
+    """
+
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    out: str | None = None
+
+
+def batch_sequences(run: RunConfig) -> int:
+    """Sequences in a step."""
+    if (run.batch_sequences is None) == (run.batch_tokens is None):
+        raise BadInput("give the batch as exactly one of batch_sequences and batch_tokens.")
+    if run.batch_sequences is not None:
+        count = run.batch_sequences
+    else:
+        count = round(parse_positive(run.batch_tokens, "batch_tokens") / run.data.seq_len)
+    if count < 1:
+        raise BadInput(f"the batch has {count} sequences of {run.data.seq_len} tokens, expected at least one.")
+    return count
+
+
+def steps(run: RunConfig) -> int:
+    """T, optimiser steps: as given, or the nearest whole number of batches to `tokens`."""
+    if (run.steps is None) == (run.tokens is None):
+        raise BadInput("give the length as exactly one of steps and tokens.")
+    if run.steps is not None:
+        count = run.steps
+    else:
+        count = round(parse_positive(run.tokens, "tokens") / (batch_sequences(run) * run.data.seq_len))
+    if count < 1:
+        raise BadInput(f"the run has {count} steps, expected at least one: raise tokens or lower the batch.")
+    return count
+
+
+def eval_steps(run: RunConfig) -> list[int]:
+    """The numbers of finished steps after which the run is validated, the last one among them."""
+    total = steps(run)
+    if run.eval.every is not None:
+        if run.eval.every < 1:
+            raise BadInput(f"eval.every is {run.eval.every}, expected at least 1.")
+        return sorted({*range(run.eval.every, total, run.eval.every), total})
+    if run.eval.points < 1:
+        raise BadInput(f"eval.points is {run.eval.points}, expected at least 1.")
+    return sorted({max(1, round(total * (i + 1) / run.eval.points)) for i in range(run.eval.points)})
+
+
+def check(run: RunConfig) -> None:
+    """Raises `BadInput` for the first thing that makes the run impossible, before anything is trained."""
+    run.model.check()
+    if run.data.vocab > run.model.vocab:
+        raise BadInput(f"model.vocab is {run.model.vocab}, the data has {run.data.vocab} token ids.")
+    if run.optimizer.name != "adamw":
+        raise BadInput(f"optimizer.name is '{run.optimizer.name}', expected adamw.")
+    for name, low, high in (("beta1", 0, 1), ("beta2", 0, 1), ("weight_decay", 0, float("inf"))):
+        value = getattr(run.optimizer, name)
+        if not low <= value < high:
+            raise BadInput(f"optimizer.{name} is {value}, expected a number from {low} up to {high}.")
+    for name in ("eps", "clip"):
+        if not getattr(run.optimizer, name) > 0:
+            raise BadInput(f"optimizer.{name} is {getattr(run.optimizer, name)}, expected more than zero.")
+    if not 0 <= run.seed < 2**31:
+        raise BadInput(f"seed is {run.seed}, expected 0 to 2³¹ − 1.")
+    if run.eval.sequences < 1:
+        raise BadInput(f"eval.sequences is {run.eval.sequences}, expected at least 1.")
+    schedule_array(run.schedule, steps(run), run.optimizer.peak_lr)
+    eval_steps(run)
+
+
+def identity(run: RunConfig, corpus: str) -> dict[str, Any]:
+    """What decides a run's result, and nothing else: no paths, launcher, shard or logging keys.
+
+    Args:
+      run: its config.
+      corpus: the digest of its data.
+    """
+    data = {name: value for name, value in asdict(run.data).items() if name != "path"}
+    return {
+        "model": asdict(run.model),
+        "data": data | {"corpus": corpus},
+        "schedule": schedule_identity(run.schedule),
+        "optimizer": asdict(run.optimizer),
+        "steps": steps(run),
+        "batch_sequences": batch_sequences(run),
+        "seed": run.seed,
+        "eval": {"steps": eval_steps(run), "sequences": run.eval.sequences},
+    }
+
+
+def keys(schema: type = TrainConfig, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a schema, groups included: `model`, `model.width`, …"""
+    for item in fields(schema):
+        yield prefix + item.name
+        default = item.default_factory() if callable(item.default_factory) else None
+        if is_dataclass(default):
+            yield from keys(type(default), f"{prefix}{item.name}.")
+
+
+def run_config(values: dict[str, Any]) -> RunConfig:
+    """A `RunConfig` from nested plain values, such as a composed Hydra config or a run's config.yaml.
+
+    Keys that only `TrainConfig` has are left out.
+    """
+    parts: dict[str, Any] = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "schedule": ScheduleConfig,
+        "optimizer": OptimizerConfig,
+        "eval": EvalConfig,
+    }
+    names = {item.name for item in fields(RunConfig)}
+    return RunConfig(
+        **{name: parts[name](**value) if name in parts else value for name, value in values.items() if name in names}
+    )

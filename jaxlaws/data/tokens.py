@@ -1,0 +1,156 @@
+"""Data sets for training: what to read is a pure function of (seed, step) on the host, reading is on the device."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlaws.data import corpus, language
+from jaxlaws.data.config import DataConfig
+from jaxlaws.errors import BadInput, unknown
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set.
+
+    Attributes:
+      store: arrays that stay on the device and are given to `read`.
+      read: (store, picks_B…) → tokens_BxS+1 int32; hashable, so that it can key a compiled program.
+      picks: (seed, first step, steps, batch) → int32 [steps, B, …]: which sequences each step trains on.
+      val_picks: number of sequences → int32 [sequences, …], evenly spread over the validation part.
+      train_sequences: how many sequences there are before data repeats; None where it never does.
+      digest: short sha256 of the content.
+      entropy: entropy rate in nats a token, where it is known.
+    """
+
+    store: Any
+    read: Callable[[Any, jax.Array], jax.Array]
+    picks: Callable[[int, int, int, int], np.ndarray]
+    val_picks: Callable[[int], np.ndarray]
+    train_sequences: int | None
+    digest: str
+    entropy: float | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Reads windows of a token stream: (stream, starts_B) → stream[start : start + S + 1]."""
+
+    seq_len: int
+
+    def __call__(self, stream: jax.Array, starts_B: jax.Array) -> jax.Array:
+        return stream[starts_B[:, None] + jnp.arange(self.seq_len + 1)].astype(jnp.int32)
+
+
+def open_data(config: DataConfig) -> Data:
+    """The data set of a config; the last few that were opened are kept."""
+    return _open(astuple(config))
+
+
+@lru_cache(maxsize=4)
+def _open(fields: tuple[Any, ...]) -> Data:
+    config = DataConfig(*fields)
+    if config.seq_len < 1:
+        raise BadInput(f"data.seq_len is {config.seq_len}, expected at least 1.")
+    if config.source not in SOURCES:
+        raise unknown("data source", config.source, SOURCES)
+    return SOURCES[config.source](config)
+
+
+def _stdlib(config: DataConfig) -> Data:
+    return windows(corpus.standard_library(), config)
+
+
+def _text(config: DataConfig) -> Data:
+    if config.path is None:
+        raise BadInput("data=text needs data.path=PATH, a file or a folder of text.")
+    return windows(corpus.user_text(config.path), config)
+
+
+def _language(config: DataConfig) -> Data:
+    tables = language.grammar(config.vocab, config.zipf, config.seed)
+    validation = 2**32 - 1
+
+    def picks(seed: int, first: int, steps: int, batch: int) -> np.ndarray:
+        index = (first * batch + np.arange(steps * batch)).reshape(steps, batch)
+        return np.stack([np.full_like(index, seed), index], axis=-1).astype(np.uint32)
+
+    def val_picks(sequences: int) -> np.ndarray:
+        return np.stack([np.full(sequences, validation), np.arange(sequences)], axis=-1).astype(np.uint32)
+
+    read = language.Sentences(config.seq_len, config.vocab, config.seed)
+    digest = hashlib.sha256(tables.permutations.tobytes() + tables.cumulative.tobytes()).hexdigest()[:12]
+    return Data((tables.permutations, tables.cumulative), read, picks, val_picks, None, digest, tables.entropy)
+
+
+SOURCES: dict[str, Callable[[DataConfig], Data]] = {"stdlib": _stdlib, "text": _text, "language": _language}
+
+
+def windows(tokens: np.ndarray, config: DataConfig) -> Data:
+    """A stream of tokens, cut into windows of S + 1 that share one token; each is read once before any again."""
+    S = config.seq_len
+    if int(tokens.max()) >= config.vocab:
+        raise BadInput(f"the data has token id {tokens.max()}, data.vocab is {config.vocab}: raise data.vocab.")
+    train, val = corpus.split(tokens, config.val_fraction, S + 1)
+    train_windows, val_windows = (len(train) - 1) // S, (len(val) - 1) // S
+    digest = hashlib.sha256(tokens.tobytes()).hexdigest()[:12]
+
+    def picks(seed: int, first: int, steps: int, batch: int) -> np.ndarray:
+        index = first * batch + np.arange(steps * batch, dtype=np.int64)
+        starts = np.empty(len(index), np.int64)
+        for epoch in np.unique(index // train_windows):
+            chosen = index // train_windows == epoch
+            starts[chosen] = S * permuted(index[chosen] % train_windows, train_windows, (seed, int(epoch)))
+        return starts.reshape(steps, batch).astype(np.int32)
+
+    def val_picks(sequences: int) -> np.ndarray:
+        if sequences > val_windows:
+            warnings.warn(
+                f"eval.sequences is {sequences}, the validation data holds {val_windows} of {S} tokens: using those.",
+                stacklevel=2,
+            )
+        count = min(sequences, val_windows)
+        return (len(train) + S * (np.arange(count) * val_windows // count)).astype(np.int32)
+
+    store = np.concatenate([train, val])
+    return Data(store, Windows(S), picks, val_picks, train_windows, digest)
+
+
+def permuted(index: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
+    """Where a pseudo-random permutation of 0 … size−1 puts each index, without ever holding the permutation.
+
+    A four-round Feistel network on the smallest even number of bits that holds `size`, walked until it lands inside.
+
+    Args:
+      index: [n] int64, each in 0 … size − 1.
+      size: number of elements.
+      key: names the permutation.
+    """
+    bits = max(1, (int(size - 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << bits) - 1)
+    rounds = np.random.SeedSequence(key).generate_state(4, np.uint64)
+    result = index.astype(np.uint64)
+    outside = np.ones(len(result), bool)
+    while outside.any():
+        left, right = result[outside] >> np.uint64(bits), result[outside] & mask
+        for salt in rounds:
+            left, right = right, left ^ (_mixed(right + salt) & mask)
+        result[outside] = (left << np.uint64(bits)) | right
+        outside = result >= size
+    return result.astype(np.int64)
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
