@@ -1,0 +1,47 @@
+"""The arguments that name a SOURCE of runs, the same for every command that reads one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from jaxlaws.errors import BadInput
+
+
+def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """SOURCE, --format, --where and --map."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs=None if required else "?",
+        help="sweep directory, CSV or Parquet file, or the file or folder of a published table",
+    )
+    parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
+    parser.add_argument("--where", metavar="CONDITION", help="which runs, such as 'params_nonembedding<=4.3e8'")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="name of a column in the file, such as loss=val/ce",
+    )
+
+
+def open_source(args: argparse.Namespace):
+    """The runs that the arguments of `add_source` name."""
+    from jaxlaws.records.source import open_runs
+
+    return open_runs(args.source, format=args.format, where=args.where, map=parse_map(args.map))
+
+
+def parse_map(entries: Sequence[str]) -> dict[str, str]:
+    """{ours: theirs} of entries `ours=theirs`, several in one entry when joined by commas."""
+    names: dict[str, str] = {}
+    for entry in entries:
+        parts = entry.split(",")
+        for part in parts if all("=" in part for part in parts) else [entry]:
+            ours, sign, theirs = part.partition("=")
+            if not (sign and ours.strip() and theirs.strip()):
+                raise BadInput(f"--map is '{entry}', expected OURS=THEIRS such as loss=val/ce.")
+            names[ours.strip()] = theirs.strip()
+    return names
