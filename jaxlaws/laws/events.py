@@ -1,0 +1,165 @@
+"""Schedules as weighted events: the double sum of a curve law over steps and earlier drops, in O(points · log steps).
+
+The drops of a schedule are held in a binary tree over steps. For each point a block of drops is replaced by at most
+two events that match its mass and first three moments (Gauss quadrature) once it is small against its distance from the
+point, in steps, in LR sum and in LR; otherwise it is opened. Single drops are therefore kept exactly where it matters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+
+#: Largest error that one block may add, as a share of (total drop) · (kernel between 0 and 1).
+TOLERANCE = 1e-6
+_WARMUP = ("included", "excluded")
+
+
+def inputs(
+    lr: np.ndarray, at: np.ndarray, warmup_steps: int = 0, warmup_ld: str = "included", tolerance: float = TOLERANCE
+) -> dict[str, np.ndarray]:
+    """What curve laws read of a schedule at the points `at`.
+
+    Args:
+      lr: [steps] LR of every step.
+      at: [points] index of the last step before each loss.
+      warmup_steps: leading steps of warm-up.
+      warmup_ld: `included` counts the (negative) drops of the warm-up as events, `excluded` leaves them out.
+      tolerance: of a block of drops; 0 keeps every drop.
+
+    Returns:
+      `S` LR sum with warm-up, `S_after` without it, `lr`, `peak` [points]; and for every event `drop` η_{k−1} − η_k,
+      `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with drops of zero.
+    """
+    if warmup_ld not in _WARMUP:
+        raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(_WARMUP)}.")
+    lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
+    total = np.concatenate([[0.0], np.cumsum(lr)])
+    first = 1 if warmup_ld == "included" else max(warmup_steps, 1)
+    drops = np.zeros_like(lr)
+    drops[first:] = lr[first - 1 : -1] - lr[first:]
+    peak = float(lr.max())
+    signs = [_select(sign * drops, sign, lr, total, at, tolerance * peak) for sign in (1.0, -1.0)]
+    point, step, drop, log_lr = (np.concatenate(parts) for parts in zip(*signs, strict=True))
+    order = np.argsort(point, kind="stable")
+    point, step, drop, log_lr = point[order], step[order], drop[order], log_lr[order]
+    count = np.bincount(point, minlength=len(at))
+    column = np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count)
+    shape = (len(at), max(int(count.max(initial=0)), 1))
+    out = {
+        "S": total[at + 1],
+        "S_after": total[at + 1] - total[np.minimum(warmup_steps, at + 1)],
+        "lr": lr[at],
+        "peak": np.full(len(at), peak),
+        "drop": np.zeros(shape),
+        "lr_sum": np.ones(shape),
+        "steps": np.ones(shape),
+        "log_lr": np.full(shape, np.log(peak)),
+    }
+    grid = np.arange(len(lr))
+    out["drop"][point, column] = drop
+    out["lr_sum"][point, column] = np.maximum(total[at[point] + 1] - np.interp(step, grid, total[:-1]), 0.0)
+    out["steps"][point, column] = at[point] + 1 - step
+    out["log_lr"][point, column] = log_lr
+    return out
+
+
+def stack(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The points of several curves one after the other, events padded to the longest."""
+    width = max(part["drop"].shape[1] for part in parts)
+    fill = {"drop": 0.0, "lr_sum": 1.0, "steps": 1.0, "log_lr": -1.0}
+
+    def padded(part, key):
+        value = part[key]
+        if key not in fill:
+            return value
+        return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fill[key])
+
+    return {key: np.concatenate([padded(part, key) for part in parts]) for key in parts[0]}
+
+
+def _levels(mass: np.ndarray, log_lr: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """Bottom-up, for every block: mass, mean and central moments of position; mean and (co)variance of ln LR."""
+    size = 1 << max(len(mass) - 1, 0).bit_length()
+    pad = size - len(mass)
+    mass = np.pad(mass, (0, pad))
+    zero = np.zeros(size)
+    level = {
+        "mass": mass,
+        "mean": np.arange(size, dtype=float),
+        "second": zero,
+        "third": zero,
+        "log": np.pad(log_lr, (0, pad)),
+        "cross": zero,
+        "log_second": zero,
+    }
+    levels = [level]
+    while len(level["mass"]) > 1:
+        a, b = ({key: value[side::2] for key, value in level.items()} for side in (0, 1))
+        total = a["mass"] + b["mass"]
+        safe = np.where(total > 0, total, 1.0)
+        wa, wb = a["mass"] / safe, b["mass"] / safe
+        gap, log_gap = b["mean"] - a["mean"], b["log"] - a["log"]
+        level = {
+            "mass": total,
+            "mean": wa * a["mean"] + wb * b["mean"],
+            "second": wa * a["second"] + wb * b["second"] + wa * wb * gap**2,
+            "third": wa * a["third"]
+            + wb * b["third"]
+            + wa * wb * (wa - wb) * gap**3
+            + 3 * wa * wb * gap * (b["second"] - a["second"]),
+            "log": wa * a["log"] + wb * b["log"],
+            "cross": wa * a["cross"] + wb * b["cross"] + wa * wb * gap * log_gap,
+            "log_second": wa * a["log_second"] + wb * b["log_second"] + wa * wb * log_gap**2,
+        }
+        levels.append(level)
+    return levels
+
+
+def _select(drops, sign, lr, total, at, tolerance):
+    """Events (point, fractional step, signed drop, ln LR) of the positive part of `drops` for every point."""
+    mass = np.maximum(drops, 0.0)
+    levels = _levels(mass, np.log(np.maximum(lr, 1e-9 * lr.max())))
+    point = np.arange(len(at))
+    block = np.zeros(len(at), np.int64)
+    found: list[tuple[np.ndarray, ...]] = []
+    for depth in range(len(levels) - 1, -1, -1):
+        level, width = levels[depth], 1 << depth
+        start, end = block * width, np.minimum((block + 1) * width, len(lr))
+        keep = (level["mass"][block] > 0) & (start <= at[point])
+        point, block, start, end = (value[keep] for value in (point, block, start, end))
+        held = {key: value[block] for key, value in level.items()}
+        if depth == 0:
+            accept = np.ones(len(point), bool)
+        else:
+            inside = end <= at[point] + 1
+            near_steps = np.maximum(at[point] + 2 - end, 1)
+            near_sum = total[at[point] + 1] - total[np.minimum(end, len(lr)) - 1]
+            spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
+            slope = held["cross"] / np.maximum(held["second"], 1e-300)
+            bend = 0.5 * spread + np.abs(slope) * (end - start)
+            rough = held["log_second"] - slope * held["cross"]
+            accept = inside & (held["mass"] * (np.minimum(bend, 1e3) ** 4 / 400 + rough / 8) <= tolerance)
+        found += _atoms(point[accept], {key: value[accept] for key, value in held.items()}, sign)
+        point, block = np.repeat(point[~accept], 2), np.repeat(2 * block[~accept], 2)
+        block[1::2] += 1
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+
+def _atoms(point, held, sign):
+    """The two-point Gauss quadrature of each block, as events (point, step, drop, ln LR)."""
+    sd = np.sqrt(held["second"])
+    wide = sd > 1e-6 * (1 + held["mean"])
+    safe = np.where(wide, sd, 1.0)
+    slope = np.where(wide, held["cross"] / safe, 0.0)
+    half_skew = np.where(wide, held["third"] / safe**3 / 2, 0.0)
+    reach = np.sqrt(1 + half_skew**2)
+    upper = held["mass"] * np.where(wide, (reach - half_skew) / (2 * reach), 1.0)
+    high = np.where(wide, half_skew + reach, 0.0)
+    low = half_skew - reach
+
+    def atoms(rows, node, mass):
+        return point[rows], (held["mean"] + sd * node)[rows], sign * mass[rows], (held["log"] + slope * node)[rows]
+
+    return [atoms(slice(None), high, upper), atoms(wide, low, held["mass"] - upper)]

@@ -1,0 +1,111 @@
+"""The Multi-Power Law of loss along a learning-rate schedule."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxlaws.laws.base import Law, Parameter, Preset, linear_law
+
+
+@jax.custom_jvp
+def relaxation(beta, C, gamma, drop, lr_sum, log_lr):
+    """Σ_k drop_k · G(η_k^-γ S_k) over the last axis, G(x) = 1 − (1 + C x)^-β.
+
+    Args:
+      beta: exponent β.
+      C: rate C.
+      gamma: exponent γ of the LR after the drop.
+      drop: [..., events] η_{k−1} − η_k, or the sum of a group of drops.
+      lr_sum: [..., events] S_k, the LR sum from the drop to the point.
+      log_lr: [..., events] ln η_k.
+    """
+    return jnp.sum(drop * -jnp.expm1(-beta * jnp.log1p(C * jnp.exp(-gamma * log_lr) * lr_sum)), -1)
+
+
+@relaxation.defjvp
+def _relaxation_jvp(primals, tangents):
+    beta, C, gamma, drop, lr_sum, log_lr = primals
+    x = C * jnp.exp(-gamma * log_lr) * lr_sum
+    log_x = jnp.log1p(x)
+    left = jnp.exp(-beta * log_x)
+    by_log_x = drop * (beta * left * x / (1 + x))
+    value = jnp.sum(drop * (1 - left), -1)
+    tangent = jnp.sum(drop * left * log_x, -1) * tangents[0]
+    tangent += jnp.sum(by_log_x, -1) / C * tangents[1]
+    tangent -= jnp.sum(by_log_x * log_lr, -1) * tangents[2]
+    return value, tangent
+
+
+def columns(params, inputs):
+    """The terms of L(t) = L0 + A·S(t)^-α − B·Σ_{k≤t} (η_{k−1} − η_k)·G(η_k^-γ·S_k(t)) (Luo et al. 2025).
+
+    G(x) = 1 − (1 + C·x)^-β; S(t) = Σ_{τ≤t} η_τ with warm-up; S_k(t) = Σ_{τ=k..t} η_τ. Sums are in LR·steps, so the
+    constants hold for one batch size and optimiser. arXiv 2503.12811.
+
+    Args:
+      params: `alpha`, `beta`, `C`, `gamma`.
+      inputs: `S` [...], and the events `drop`, `lr_sum`, `log_lr` [..., events] of `jaxlaws.laws.events`.
+
+    Returns:
+      1, S^-α and −Σ drop·G, with coefficients L0 (nats a token), A and B.
+    """
+    power = inputs["S"] ** -params["alpha"]
+    events = (inputs["drop"], inputs["lr_sum"], inputs["log_lr"])
+    return jnp.ones_like(power), power, -relaxation(params["beta"], params["C"], params["gamma"], *events)
+
+
+def _natural(p, scale):
+    return {
+        **p,
+        "A": p["A"] * scale["S"] ** p["alpha"],
+        "B": p["B"] / scale["lr"],
+        "C": p["C"] * scale["lr"] ** p["gamma"] / scale["S"],
+    }
+
+
+def _centred(p, scale):
+    return {
+        **p,
+        "A": p["A"] * scale["S"] ** -p["alpha"],
+        "B": p["B"] * scale["lr"],
+        "C": p["C"] * scale["lr"] ** -p["gamma"] * scale["S"],
+    }
+
+
+_REFERENCE = "Luo et al., ICLR 2025, arXiv 2503.12811"
+_RANGE = "{} Llama-2, peak LR 3e-4, batch of the authors, 24,000 to 72,000 steps"
+_CONVENTION = {"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps"}
+_NAMES = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
+
+
+def _preset(size, *values):
+    return Preset(dict(zip(_NAMES, values, strict=True)), _REFERENCE, _RANGE.format(size), _CONVENTION)
+
+
+LAW = Law(
+    name="multi_power",
+    formula="L(t) = L0 + A S(t)^-alpha - B sum_k (lr_k-1 - lr_k) [1 - (1 + C lr_k^-gamma S_k(t))^-beta]",
+    reference=_REFERENCE,
+    kind="curve",
+    inputs=("S", "drop", "lr_sum", "log_lr"),
+    parameters=(
+        Parameter("L0", "irreducible loss of this model, nats a token"),
+        Parameter("A", "size of the power law in the LR sum"),
+        Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0)),
+        Parameter("B", "loss gained by a unit drop of the LR"),
+        Parameter("C", "rate at which a drop takes effect", (10.0, 1e4), (1e-4, 1e12)),
+        Parameter("beta", "exponent of the approach", (0.2, 1.0), (0.02, 10.0)),
+        Parameter("gamma", "exponent of the LR in the rate", (0.2, 1.0), (0.01, 3.0)),
+    ),
+    predict=linear_law(columns, ("L0", "A", "B")),
+    columns=columns,
+    linear=("L0", "A", "B"),
+    natural=_natural,
+    centred=_centred,
+    convention=_CONVENTION,
+    presets={
+        "25M": _preset("25M", 3.04045406, 0.52468604, 0.50786857, 363.78751622, 2.06560812, 0.58279013, 0.64142257),
+        "100M": _preset("100M", 2.6514477, 0.60115152, 0.45295811, 437.9464276, 2.13245612, 0.59785199, 0.65523644),
+    },
+)
