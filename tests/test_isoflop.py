@@ -105,16 +105,17 @@ def test_published_profiles_give_an_exponent_near_one_half(published):
 def test_runs_on_a_line_leave_the_two_terms_open(power, words):
     n = np.geomspace(1e8, 1e10, 12)
     (found,) = unidentified(n, 20 * n**power * 1e9 ** (1 - power))
-    assert set(found.names) == {"A", "B", "alpha", "beta"}
-    assert words in found.reason
+    assert "A, B, alpha and beta" in found
+    assert words in found
 
 
-def test_a_cross_of_sizes_and_tokens_leaves_nothing_open():
-    n, d = np.meshgrid(np.geomspace(1e8, 1e10, 4), np.geomspace(1e9, 1e11, 4))
-    assert unidentified(n.ravel(), d.ravel()) == []
+@pytest.mark.parametrize("spread", [0.05, 0.5])
+def test_runs_off_the_line_leave_nothing_open_by_design(spread):
+    n = np.geomspace(1e8, 1e10, 12)
+    assert unidentified(n, 20 * n * np.exp(spread * np.tile([-1, 1], 6))) == []
 
 
 def test_two_sizes_leave_the_model_term_open():
     n, d = np.meshgrid([1e8, 1e9], np.geomspace(1e9, 1e11, 4))
     (found,) = unidentified(n.ravel(), d.ravel())
-    assert found.names == ("E", "A", "alpha")
+    assert "2 model sizes" in found

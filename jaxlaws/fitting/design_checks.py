@@ -2,65 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-#: Smallest sd of ln D around its line in ln N at which the two terms are told apart: D then varies by a tenth.
-MIN_SPREAD = 0.1
+#: sd of ln D around its line in ln N up to which the runs lie on that line, for any noise a loss has.
+ON_A_LINE = 0.02
 
 
-@dataclass(frozen=True)
-class Unidentified:
-    """Constants that the runs do not determine one by one, and why, with the remedy.
+def unidentified(
+    params: np.ndarray, tokens: np.ndarray, names: Sequence[str] = ("A", "B", "alpha", "beta")
+) -> list[str]:
+    """What the design leaves open in a law with one term in N and one in D, such as E + A/N^α + B/D^β, in words.
 
-    Attributes:
-      names: parameter names as in L = E + A/N^alpha + B/D^beta.
-      reason: one sentence.
-    """
-
-    names: tuple[str, ...]
-    reason: str
-
-
-def unidentified(params: np.ndarray, tokens: np.ndarray) -> list[Unidentified]:
-    """What of E + A/N^α + B/D^β a design leaves open.
-
-    On a line D = k·N^p both terms are powers of N alone and only their sum is seen: α, β, A and B may be exchanged.
-    With fewer than three values of N (or of D) the term in it cannot be told from E.
+    On a line D = k·N^p both terms are powers of N alone and only their sum is seen: the constants of one may be
+    exchanged for those of the other. With fewer than three values of N (or of D) its term cannot be told from E.
 
     Args:
       params: [runs] N.
       tokens: [runs] D.
+      names: the constants of the two terms.
     """
     log_n, log_d = np.log(np.asarray(params, float)), np.log(np.asarray(tokens, float))
-    found = []
-    for values, names, word, other in (
-        (log_n, ("A", "alpha"), "model sizes", "N"),
-        (log_d, ("B", "beta"), "token counts", "D"),
-    ):
-        distinct = _distinct(values)
-        if distinct < 3:
-            found.append(
-                Unidentified(
-                    ("E", *names), f"the runs have {distinct} {word}, at least 3 are needed: add runs of other {other}"
-                )
-            )
+    these = f"{', '.join(names[:-1])} and {names[-1]}"
+    found = [
+        f"{these} cannot be identified one by one: the runs have {_distinct(values)} {word}, at least 3 are needed"
+        for values, word in ((log_n, "model sizes"), (log_d, "token counts"))
+        if _distinct(values) < 3
+    ]
     if found:
         return found
-    slope, offset = np.polyfit(log_n - log_n.mean(), log_d, 1)
-    spread = float(np.std(log_d - offset - slope * (log_n - log_n.mean())))
-    if spread < MIN_SPREAD:
-        ratio = np.exp(np.mean(log_d - log_n))
-        line = f"D = {ratio:.3g} N" if abs(slope - 1) < 0.05 else f"D proportional to N^{slope:.2f}"
-        found.append(
-            Unidentified(
-                ("A", "B", "alpha", "beta"),
-                f"all runs lie on {line} (to {spread:.1%}), where both terms are powers of N and only their sum is "
-                "seen: add runs of the same N with other D",
-            )
-        )
-    return found
+    away = log_n - log_n.mean()
+    slope = float(away @ log_d / (away @ away))
+    spread = float(np.std(log_d - slope * away))
+    if spread > ON_A_LINE:
+        return []
+    line = (
+        f"D = {np.exp(np.mean(log_d - log_n)):.3g} N" if abs(slope - 1) < 0.05 else f"D proportional to N^{slope:.2f}"
+    )
+    return [
+        f"{these} cannot be identified one by one: all runs lie on {line} (to {spread:.1%}), where only the sum of the "
+        "terms in N and D is seen: add runs of the same N with other D"
+    ]
 
 
 def _distinct(values: np.ndarray) -> int:
