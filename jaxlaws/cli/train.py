@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxlaws.config import RunConfig, TrainConfig, keys, run_config
+from jaxlaws.config import RunConfig, TrainConfig, check, keys, run_config
 from jaxlaws.errors import BadInput, unknown
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
@@ -54,6 +54,8 @@ def _checked(overrides: Sequence[str]) -> list[Any]:
             for value in values:
                 if value not in options:
                     raise unknown(f"choice of {key}", value, options)
+        elif not key:
+            raise BadInput(f"'{item.input_line}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.")
         elif key not in valid:
             parent = key.rpartition(".")[0]
             parent = parent if parent in valid else ""
@@ -71,21 +73,24 @@ def _first_choice(item: Any) -> str:
 
 
 def _compose(overrides: list[str]) -> None:
-    """Compose the config once, so that a wrong type is met here and not inside Hydra."""
+    """Compose and check the config once, so that what is wrong is met here and not inside Hydra."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     _store_schema()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            compose("train", overrides)
+            composed = compose("train", overrides)
     except (HydraException, OmegaConfBaseException) as error:
         first = str(error.__cause__ or error).strip().splitlines()[0]
         raise BadInput(f"the config does not compose: {first}.") from None
     finally:
         GlobalHydra.instance().clear()
+    if not any(override.startswith("+sweep=") for override in overrides):
+        check(run_config(OmegaConf.to_container(composed, resolve=True)))  # type: ignore[arg-type]
 
 
 def _store_schema() -> None:
@@ -116,7 +121,7 @@ def _under_hydra(argv: list[str]) -> int:
 
     def many(configs: Sequence[DictConfig]) -> list[str]:
         try:
-            codes.append(_train(configs))
+            codes.append(_train(configs, argv))
         except BadInput as error:
             failures.append(error)
         return ["done"] * len(configs)
@@ -136,15 +141,15 @@ def _under_hydra(argv: list[str]) -> int:
     return max(codes, default=0)
 
 
-def _train(configs: Sequence[Any]) -> int:
+def _train(configs: Sequence[Any], asked: Sequence[str]) -> int:
     from omegaconf import OmegaConf
 
     values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
     out, strategy = Path(values[0]["out"]), values[0]["sweep"]["strategy"]
-    return train([run_config(value) for value in values], out, strategy)
+    return train([run_config(value) for value in values], out, strategy, asked)
 
 
-def train(runs: Sequence[RunConfig], out: Path, strategy: str = "auto") -> int:
+def train(runs: Sequence[RunConfig], out: Path, strategy: str, asked: Sequence[str]) -> int:
     """Train runs into a directory and print what became of them; exit code 1 where one failed."""
     from jaxlaws.train.devices import use_host_devices
 
@@ -156,7 +161,7 @@ def train(runs: Sequence[RunConfig], out: Path, strategy: str = "auto") -> int:
     from jaxlaws.sweep.lanes import train_sweep
     from jaxlaws.sweep.plan import plan
 
-    planned = plan(runs, out, lambda config: open_data(config).digest)
+    planned = plan(runs, out, lambda config: open_data(config).digest, asked)
     waiting = [item for item in planned if item.directory.state() == "pending"]
     with progress("training", len(waiting), sum(item.work for item in waiting)) as tell:
         summary = train_sweep(planned, strategy, tell)

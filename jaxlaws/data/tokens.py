@@ -48,7 +48,7 @@ class Windows:
     seq_len: int
 
     def __call__(self, stream: jax.Array, starts_B: jax.Array) -> jax.Array:
-        return stream[starts_B[:, None] + jnp.arange(self.seq_len + 1)].astype(jnp.int32)
+        return stream[starts_B[:, None] + jnp.arange(self.seq_len + 1)[None, :]].astype(jnp.int32)
 
 
 def open_data(config: DataConfig) -> Data:

@@ -140,6 +140,16 @@ class RunDir:
         return True
 
 
+def ask(sweep: str | Path, what: Sequence[str], runs: int) -> None:
+    """Record in sweep.yaml what was asked of a sweep and how many runs that made; the same question only once."""
+    path = Path(sweep) / "sweep.yaml"
+    entry = yaml.safe_dump([{"asked": list(what), "runs": runs}], sort_keys=False, width=1000)
+    if not path.exists() or entry not in path.read_text():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            stream.write(entry)
+
+
 def run_dirs(sweep: str | Path) -> list[RunDir]:
     """The runs of a sweep, in order of their names."""
     sweep = Path(sweep)

@@ -11,7 +11,7 @@ from jaxlaws import config
 from jaxlaws.config import RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.model.shape import flops_per_token
-from jaxlaws.records.run import RunDir, run_id
+from jaxlaws.records.run import RunDir, ask, run_id
 from jaxlaws.schedules.spec import schedule_array
 
 
@@ -41,7 +41,9 @@ class Planned:
         return flops_per_token(run.model, run.data.seq_len)[1] * tokens
 
 
-def plan(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], str]) -> list[Planned]:
+def plan(
+    runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], str], asked: Sequence[str] = ()
+) -> list[Planned]:
     """Check every run, give each its directory in the sweep, and record there that it is asked for.
 
     Runs that are equal in everything that decides their result become one. Nothing is written unless all are possible.
@@ -50,6 +52,7 @@ def plan(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], 
       runs: the runs.
       sweep: directory of the sweep.
       digest: the digest of a data set.
+      asked: the question in words, for sweep.yaml.
     """
     planned: dict[str, Planned] = {}
     for run in runs:
@@ -59,6 +62,7 @@ def plan(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], 
     for item in planned.values():
         lr = schedule_array(item.run.schedule, config.steps(item.run), item.run.optimizer.peak_lr)
         item.directory.ask(asdict(item.run), lr)
+    ask(sweep, asked, len(planned))
     return list(planned.values())
 
 

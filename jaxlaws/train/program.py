@@ -86,7 +86,7 @@ def _program(shape: tuple[tuple[str, Any], ...], read: Callable, strategy: str) 
             value, gradient = jax.value_and_grad(loss)(state.params, read(store, picks))
             update, moments = adamw(h, lr).update(gradient, state.optimizer, state.params)
             params = optax.apply_updates(state.params, update)
-            finite = jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
+            finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
             params, moments = jax.tree.map(
                 partial(jnp.where, finite), (params, moments), (state.params, state.optimizer)
             )

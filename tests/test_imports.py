@@ -1,0 +1,83 @@
+"""The arrows of the design point down: laws never import training, and what must start fast loads no JAX."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "jaxlaws"
+#: Package → its floor. A module imports from its own package and from lower floors only.
+FLOORS = {
+    "errors": 0,
+    "laws": 1,
+    "schedules": 1,
+    "model": 1,
+    "data": 1,
+    "records": 2,
+    "config": 2,
+    "fitting": 3,
+    "train": 3,
+    "recommender": 4,
+    "design": 4,
+    "sweep": 4,
+    "bench": 5,
+    "report": 5,
+    "quickstart": 5,
+    "cli": 6,
+}
+#: The two wings, which meet in records and schedules only.
+LAWS, TRAINING = {"laws", "fitting", "recommender", "design"}, {"model", "data", "train", "sweep", "config"}
+
+
+def _imports(path: Path) -> set[str]:
+    """The parts of the package that a file imports, at its top or inside functions, types excepted."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxlaws."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "jaxlaws":
+            names |= {alias.name for alias in node.names if (PACKAGE / alias.name).exists() or alias.name in FLOORS}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part in ("__init__", "__main__"):
+        return
+    for name in _imports(path) - {part}:
+        assert FLOORS[name] < FLOORS[part], f"{part} (floor {FLOORS[part]}) imports {name} (floor {FLOORS[name]})"
+        assert not (part in LAWS and name in TRAINING), f"law code imports training code: {name}"
+        assert not (part in TRAINING and name in LAWS), f"training code imports law code: {name}"
+
+
+def _loaded(code: str) -> set[str]:
+    answer = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in answer.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import jaxlaws",
+        "import pathlib, importlib, jaxlaws.cli\n"
+        "for path in pathlib.Path(jaxlaws.cli.__file__).parent.glob('*.py'): importlib.import_module(f'jaxlaws.cli.{path.stem}')",
+        "from jaxlaws.cli import main; main(['recommend', '--params', '7e9', '--tokens', '1.4T'])",
+        "import jaxlaws; jaxlaws.recommend(params=7e9, tokens=1.4e12)",
+        "import jaxlaws.schedules.spec, jaxlaws.records.run, jaxlaws.sweep.plan, jaxlaws.config",
+    ],
+    ids=["package", "every command", "recommend", "recommend in Python", "schedules and records"],
+)
+def test_what_starts_fast_loads_no_jax(code: str):
+    assert not {"jax", "flax", "optax", "orbax"} & _loaded(code)

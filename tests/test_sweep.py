@@ -1,0 +1,265 @@
+"""A sweep trains each run once, records it on its own, and survives what happens to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
+from jaxlaws.data.tokens import open_data
+from jaxlaws.errors import BadInput
+from jaxlaws.model.shape import ModelConfig
+from jaxlaws.records.run import RunDir, collect, run_dirs
+from jaxlaws.sweep import lanes
+from jaxlaws.sweep.lanes import train_sweep
+from jaxlaws.sweep.plan import groups, plan
+from jaxlaws.train import run as training
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = RunConfig(
+    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
+    data=DataConfig(source="language", vocab=16, seq_len=16),
+    eval=EvalConfig(points=2, sequences=32),
+    steps=20,
+    batch_sequences=4,
+)
+
+
+def digest(config: DataConfig) -> str:
+    return open_data(config).digest
+
+
+def lr_runs(*values: float) -> list[RunConfig]:
+    return [replace(RUN, optimizer=OptimizerConfig(peak_lr=value)) for value in values]
+
+
+def results(sweep: Path) -> dict[str, dict]:
+    drop = ("seconds", "lanes", "strategy")
+    return {run.name: {k: v for k, v in run.record().items() if k not in drop} for run in run_dirs(sweep)}
+
+
+def test_equal_runs_become_one_and_paths_are_no_part_of_a_run(tmp_path):
+    twice = plan([RUN, replace(RUN)], tmp_path, digest)
+    assert len(twice) == 1
+    (tmp_path / "a.txt").write_text("some text " * 2000)
+    (tmp_path / "b.txt").write_text("some text " * 2000)
+    byte_model = replace(RUN.model, vocab=256)
+    texts = [
+        replace(RUN, model=byte_model, data=DataConfig(source="text", path=str(tmp_path / name), seq_len=16))
+        for name in ("a.txt", "b.txt")
+    ]
+    assert len(plan(texts, tmp_path / "texts", digest)) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"steps": 21},
+        {"batch_sequences": 8},
+        {"optimizer": OptimizerConfig(beta2=0.9)},
+        {"schedule": ScheduleConfig(floor=0.2)},
+        {"eval": EvalConfig(points=3, sequences=32)},
+        {"data": DataConfig(source="language", vocab=16, seq_len=16, seed=1)},
+    ],
+)
+def test_what_decides_a_result_is_part_of_a_run(tmp_path, change):
+    assert len(plan([RUN, replace(RUN, **change)], tmp_path, digest)) == 2
+
+
+def test_tokens_and_steps_name_the_same_run(tmp_path):
+    by_tokens = replace(RUN, steps=None, tokens="1280", batch_sequences=None, batch_tokens=64)
+    assert len(plan([RUN, by_tokens], tmp_path, digest)) == 1
+
+
+def test_nothing_is_written_unless_every_run_is_possible(tmp_path):
+    with pytest.raises(BadInput, match="warm-up"):
+        plan([RUN, replace(RUN, schedule=ScheduleConfig(warmup_steps=99))], tmp_path / "sweep", digest)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_groups_share_a_shape_and_start_with_the_most_work(tmp_path):
+    runs = [*lr_runs(1e-3, 2e-3), replace(RUN, steps=9), replace(RUN, batch_sequences=8, steps=500)]
+    shapes = groups(plan(runs, tmp_path, digest))
+    assert [len(group) for group in shapes] == [1, 3]
+    assert [item.run.steps for item in shapes[1]] == [20, 20, 9]
+
+
+def test_a_sweep_is_trained_once_and_becomes_a_table(tmp_path):
+    planned = plan(lr_runs(1e-3, 1e-2), tmp_path, digest)
+    first = train_sweep(planned)
+    assert len(first.trained) == 2
+    before = results(tmp_path)
+    again = train_sweep(plan(lr_runs(1e-3, 1e-2), tmp_path, digest))
+    assert (again.trained, len(again.skipped)) == ([], 2)
+    assert results(tmp_path) == before
+    runs = collect(tmp_path)
+    assert sorted(runs.table["peak_lr"]) == [1e-3, 1e-2]
+    assert set(runs.table["status"]) == {"ok"}
+    for name, curve in runs.curves.items():
+        assert len(curve.lr) == 20
+        assert list(curve.at) == [9, 19]
+        assert curve.loss[-1] == pytest.approx(runs.table.loc[name, "val_loss_nats"], rel=1e-8)
+        assert curve.lr.max() == runs.table.loc[name, "peak_lr"]
+
+
+def test_an_interrupted_sweep_trains_only_what_is_missing(tmp_path):
+    runs = lr_runs(1e-3, 2e-3, 3e-3, 4e-3)
+    train_sweep(plan(runs, tmp_path / "whole", digest), "map")
+    ended: list[str] = []
+
+    def stop_after_two(flops, names):
+        ended.extend(names)
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(plan(runs, tmp_path / "cut", digest), "map", stop_after_two)
+    rest = train_sweep(plan(runs, tmp_path / "cut", digest), "map")
+    assert len(rest.skipped) == len(rest.trained) == 2
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
+    real = training.train_lanes
+
+    def raises(program, data, some, *rest):
+        if any(lane.run.optimizer.peak_lr == 2e-3 for lane in some):
+            raise MemoryError("no room\nfor this run")
+        return real(program, data, some, *rest)
+
+    monkeypatch.setattr(training, "train_lanes", raises)
+    summary = train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3), tmp_path, digest), "vmap")
+    assert len(summary.trained) == 2
+    assert list(summary.failed.values()) == ["for this run"]
+    monkeypatch.undo()
+    kept = train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3), tmp_path, digest))
+    assert (kept.trained, len(kept.failed)) == ([], 1)
+    RunDir(tmp_path / next(iter(summary.failed))).reset()
+    assert len(train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3), tmp_path, digest)).trained) == 1
+
+
+def test_a_run_is_claimed_by_one_and_a_void_claim_is_taken_over(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.ask({}, np.ones(3))
+    assert run.state() == "pending"
+    assert run.claim()
+    assert run.state() == "running"
+    assert not RunDir(tmp_path / "run").claim()
+    claim = run.path / "claim.json"
+    owner = json.loads(claim.read_text())
+    claim.write_text(json.dumps({**owner, "host": "elsewhere"}))
+    assert run.state() == "running"
+    os.utime(claim, (time.time() - 1000, time.time() - 1000))
+    assert run.state() == "pending"
+    assert run.claim()
+    run.release()
+    assert run.state() == "pending"
+
+
+def test_the_claim_of_a_process_that_is_gone_is_void(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.ask({}, np.ones(3))
+    code = f"from jaxlaws.records.run import RunDir; from pathlib import Path; RunDir(Path({str(run.path)!r})).claim()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (run.path / "claim.json").exists()
+    assert run.state() == "pending"
+
+
+def test_of_several_processes_one_gets_the_claim(tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.ask({}, np.ones(3))
+    code = (
+        "from jaxlaws.records.run import RunDir; from pathlib import Path; import time\n"
+        f"print(RunDir(Path({str(run.path)!r})).claim(), flush=True); time.sleep(3)"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = [process.communicate()[0].strip() for process in processes]
+    assert sorted(answers) == ["False", "False", "False", "True"]
+
+
+def test_auto_packing_is_by_size_and_device(tmp_path):
+    item = plan([RUN], tmp_path, digest)[0]
+    assert lanes.packing(item, 1, "auto") == ("map", 1)
+    assert lanes.packing(item, 5, "vmap") == ("vmap", 5)
+    large = replace(RUN, model=ModelConfig(width=1024, depth=12, heads=8, mlp_width=2736, vocab=256))
+    assert lanes.packing(plan([large], tmp_path, digest)[0], 8, "auto") == ("map", 1)
+
+
+def experiment(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "experiments" / "train.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **options)
+
+
+TINY = ("data=language", "data.vocab=16", "data.seq_len=16", "model=6k", "tokens=null", "steps=20", "eval.points=2")
+
+
+def test_the_experiment_makes_four_runs_and_a_second_start_none(tmp_path):
+    grid = ("-m", "optimizer.peak_lr=1e-3,3e-3", "seed=0,1", *TINY)
+    first = experiment(tmp_path, *grid)
+    assert first.returncode == 0, first.stderr
+    sweep = tmp_path / "sweeps" / "peak_lr-seed"
+    assert len(list(sweep.glob("*/run.json"))) == 4
+    assert "4 trained" in first.stdout
+    second = experiment(tmp_path, *grid)
+    assert "0 trained (0 diverged), 4 done before" in second.stdout
+
+
+@pytest.mark.slow
+def test_killed_half_way_and_started_again_it_trains_only_what_is_missing(tmp_path):
+    grid = ("-m", "optimizer.peak_lr=1e-3,2e-3,3e-3,4e-3", "seed=0,1", *TINY, "steps=1500", "sweep.strategy=map")
+    command = [sys.executable, str(ROOT / "experiments" / "train.py"), *grid]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sweep = tmp_path / "sweeps" / "peak_lr-seed"
+    while len(list(sweep.glob("*/run.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in sweep.glob("*/run.json")}
+    assert 3 <= len(done) < 8
+    rest = experiment(tmp_path, *grid)
+    assert f"{8 - len(done)} trained (0 diverged), {len(done)} done before" in rest.stdout
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+@pytest.mark.parametrize("flag", [(), ("-m",)])
+def test_an_unknown_key_is_one_sentence_with_the_valid_ones(tmp_path, flag):
+    answer = experiment(tmp_path, *flag, "model.widht=64")
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1
+    assert "'model.widht': did you mean 'model.width'? valid: model.depth, " in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("optimiser.peak_lr=1", "unknown config key 'optimiser.peak_lr'"),
+        ("model=big", "unknown choice of model 'big'"),
+        ("model.width=wide", "does not compose"),
+        ("tokens=-5", "tokens is -5"),
+        ("seed=-1", "seed is -1"),
+        ("tokens=1M steps=3", "exactly one of steps and tokens"),
+        ("seed=0,1", "add -m"),
+        ("model.width=50", "expected a multiple of"),
+        ("sweep=nothing", "unknown choice of sweep"),
+        ("=3", "is not an override"),
+    ],
+)
+def test_bad_input_is_exit_code_two_and_one_sentence(tmp_path, monkeypatch, capsys, argument: str, says: str):
+    from jaxlaws.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *argument.split()]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("**/run.json"))

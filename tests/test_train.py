@@ -1,0 +1,168 @@
+"""A lane is a run: packed, chunked, padded or next to a diverging neighbour, it is the run that it would be alone."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig
+from jaxlaws.data.config import DataConfig
+from jaxlaws.data.tokens import open_data
+from jaxlaws.model.shape import ModelConfig
+from jaxlaws.model.transformer import build
+from jaxlaws.schedules.spec import ScheduleConfig
+from jaxlaws.train import program as programs
+from jaxlaws.train.optimizer import hyper
+from jaxlaws.train.run import Lane, train_lanes
+
+RUN = RunConfig(
+    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
+    data=DataConfig(source="language", vocab=16, seq_len=16),
+    schedule=ScheduleConfig(warmup_steps=3),
+    optimizer=OptimizerConfig(peak_lr=1e-2),
+    eval=EvalConfig(points=3, sequences=32),
+    steps=40,
+    batch_sequences=4,
+)
+
+
+def train(*runs: RunConfig, strategy: str = "map", size: int | None = None):
+    """(records, curves) of runs trained as lanes of one program."""
+    data = open_data(RUN.data)
+    curves: list[list[dict]] = [[] for _ in runs]
+    records = train_lanes(
+        programs.program(RUN.model, data.read, strategy),
+        data,
+        [Lane(run) for run in runs],
+        size or len(runs),
+        lambda lane, point: curves[lane].append(point),
+        lambda steps: None,
+    )
+    return records, curves
+
+
+def result(record: dict) -> dict:
+    return {name: value for name, value in record.items() if name != "seconds"}
+
+
+def with_lr(run: RunConfig, lr: float, **change) -> RunConfig:
+    return replace(run, optimizer=replace(run.optimizer, peak_lr=lr), **change)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return train(RUN)
+
+
+def test_the_loop_equals_plain_optax_adamw(alone):
+    """An independent loop: one jitted step at a time, optax.adamw with an optax schedule instead of LR as data."""
+    (record,), (curve,) = alone
+    data, model = open_data(RUN.data), build(RUN.model)
+    lane = Lane(RUN)
+    table = jnp.asarray(lane.lr, jnp.float32)
+    mask = lambda params: jax.tree.map(lambda x: x.ndim >= 2, params)  # noqa: E731
+    adamw = optax.adamw(lambda t: table[t], 0.9, 0.95, 1e-8, weight_decay=0.1, mask=mask)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), adamw)
+
+    def loss(params, tokens):
+        logits = jax.nn.log_softmax(model.apply(params, tokens[:, :-1]))
+        return -jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1).mean()
+
+    @jax.jit
+    def step(params, state, tokens):
+        value, gradient = jax.value_and_grad(loss)(params, tokens)
+        update, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, update), state, value
+
+    params = model.init(jax.random.key(0))
+    state, losses, read = optimizer.init(params), [], jax.jit(data.read)
+    for t in range(40):
+        params, state, value = step(params, state, read(data.store, data.picks(0, t, 1, 4)[0]))
+        losses.append(float(value))
+    val_loss = float(jax.jit(loss)(params, read(data.store, data.val_picks(32))))
+    assert record["val_loss_nats"] == pytest.approx(val_loss, rel=2e-5)
+    assert record["train_loss_nats"] == pytest.approx(np.mean(losses[-4:]), rel=2e-5)
+    assert curve[0]["train_loss"] == pytest.approx(np.mean(losses[:13]), rel=2e-5)
+
+
+def test_training_lowers_the_loss_towards_but_not_below_the_entropy():
+    (record,), _ = train(with_lr(RUN, 1e-2, steps=300))
+    entropy = open_data(RUN.data).entropy
+    assert entropy < record["val_loss_nats"] < 0.96 * np.log(16)
+
+
+def test_packed_under_map_equals_alone_bit_for_bit(alone):
+    runs = [with_lr(RUN, 3e-3), RUN, replace(RUN, seed=5)]
+    records, curves = train(*runs)
+    assert result(records[1]) == result(alone[0][0])
+    assert curves[1] == alone[1][0]
+    assert records[2]["val_loss_nats"] != records[1]["val_loss_nats"]
+
+
+def test_packed_under_vmap_equals_alone_within_rounding(alone):
+    records, curves = train(with_lr(RUN, 3e-3), RUN, strategy="vmap")
+    assert records[1]["val_loss_nats"] == pytest.approx(alone[0][0]["val_loss_nats"], rel=1e-5)
+    assert curves[1][0]["train_loss"] == pytest.approx(alone[1][0][0]["train_loss"], rel=1e-5)
+
+
+def test_packed_under_shard_equals_alone_within_rounding(alone):
+    records, _ = train(RUN, strategy="shard", size=jax.local_device_count())
+    assert records[0]["val_loss_nats"] == pytest.approx(alone[0][0]["val_loss_nats"], rel=1e-5)
+
+
+def test_chunking_changes_nothing(alone, monkeypatch):
+    monkeypatch.setattr(programs, "CHUNK", 7)
+    monkeypatch.setattr("jaxlaws.train.run.CHUNK", 7)
+    programs._program.cache_clear()
+    records, curves = train(RUN)
+    programs._program.cache_clear()
+    assert result(records[0]) == result(alone[0][0])
+    assert curves == alone[1]
+
+
+def test_lanes_of_different_lengths_end_where_they_would_alone(alone):
+    short = replace(RUN, steps=11)
+    records, curves = train(short, RUN, size=3)
+    assert result(records[0]) == result(train(short)[0][0])
+    assert result(records[1]) == result(alone[0][0])
+    assert [point["step"] for point in curves[0]] == [4, 7, 11]
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_a_diverging_lane_is_a_result_and_leaves_its_neighbour_alone(alone, strategy: str):
+    """An infinite LR at step 3 makes the loss at step 4 not finite."""
+    wild = with_lr(RUN, 1e38, schedule=ScheduleConfig(name="constant", warmup_steps=0))
+    records, curves = train(wild, RUN, strategy=strategy)
+    assert records[0]["status"] == "diverged"
+    assert records[0]["diverged_step"] == 1
+    assert records[0]["val_loss_nats"] is None
+    assert curves[0] == []
+    assert records[1]["status"] == "ok"
+    assert records[1]["val_loss_nats"] == pytest.approx(alone[0][0]["val_loss_nats"], rel=1e-5)
+    if strategy == "map":
+        assert result(records[1]) == result(alone[0][0])
+
+
+def test_runs_of_one_shape_share_one_compile():
+    read = open_data(RUN.data).read
+    program = programs.program(RUN.model, read, "map")
+    assert program is programs.program(ModelConfig(**vars(RUN.model)), read, "map")
+    train(RUN)
+    compiled = program.advance._cache_size()
+    train(with_lr(RUN, 7e-3, seed=9, schedule=ScheduleConfig(name="wsd", floor=0.0), steps=23))
+    train(replace(RUN, optimizer=OptimizerConfig(peak_lr=1e-3, weight_decay=0.0, beta1=0.8, beta2=0.99, clip=0.5)))
+    assert program.advance._cache_size() == compiled
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "beta1", "beta2", "eps", "clip"])
+def test_every_hyperparameter_is_felt(alone, name: str):
+    value = {"weight_decay": 2.0, "beta1": 0.5, "beta2": 0.5, "eps": 1e-2, "clip": 1e-3}[name]
+    (record,), _ = train(replace(RUN, optimizer=replace(RUN.optimizer, **{name: value})))
+    assert record["val_loss_nats"] != alone[0][0]["val_loss_nats"]
+
+
+def test_hyperparameters_are_strong_float32():
+    assert {np.asarray(value).dtype for value in hyper(OptimizerConfig())} == {np.dtype("float32")}
