@@ -17,6 +17,11 @@ COMMANDS = {
     "status": "done, running, failed, diverged and pending runs of a sweep",
     "collect": "a sweep as one table",
     "fit": "fit a law to a sweep, a table or a published table",
+    "optimum": "a compute budget into model size and tokens",
+    "compare": "fits side by side, by held-out error",
+    "predict": "the loss of a new run, from a fit or published constants",
+    "laws": "every law and preset: formula, units, range, reference",
+    "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",
 }
 #: Commands that read their own arguments (Hydra's grammar).

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 
 from jaxlaws.errors import BadInput
 
+_SOURCE = "sweep directory, CSV or Parquet file, or the file or folder of a published table"
 
-def add_source(parser: argparse.ArgumentParser, required: bool = True) -> None:
+
+def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE) -> None:
     """SOURCE, --format, --where and --map."""
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        nargs=None if required else "?",
-        help="sweep directory, CSV or Parquet file, or the file or folder of a published table",
-    )
+    parser.add_argument("source", metavar=what, help=help)
     parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
     parser.add_argument("--where", metavar="CONDITION", help="which runs, such as 'params_nonembedding<=4.3e8'")
     parser.add_argument(

@@ -2,17 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jaxlaws.errors import BadInput
 
+if TYPE_CHECKING:
+    from jaxlaws.fitting.isoflop import Frontier
+    from jaxlaws.fitting.result import Fit
+
 #: Tokens a parameter between which the minimum is sought.
 RATIO = (1e-3, 1e7)
+#: Points of the grid of ln N on which it is sought, before the parabola through the lowest.
+GRID = 2001
+#: Resamples without an optimum, as a share, from which the answer says so.
+LOST = 0.05
 
 
-def chinchilla(params: Mapping[str, np.ndarray], flops: float) -> np.ndarray:
+class Quantity(NamedTuple):
+    """A value and, where the fit has resamples, its interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Optimum(NamedTuple):
+    """Where a law says that a compute budget is best spent.
+
+    Attributes:
+      flops: C = 6·N·D.
+      params: N*, counted as the convention of the fit says.
+      tokens: D* = C/(6 N*).
+      tokens_per_param: D*/N*.
+      loss: nats a token of one new run there; None where there is no law.
+      exponent: d ln N*/d ln C at C.
+      level: of the intervals.
+      extrapolation: whether N* or D* lies outside the data of the fit.
+      warnings: sentences for people.
+    """
+
+    flops: float
+    params: Quantity
+    tokens: Quantity
+    tokens_per_param: Quantity
+    loss: Quantity | None
+    exponent: Quantity
+    level: float
+    extrapolation: bool
+    warnings: tuple[str, ...]
+
+
+def optimum(fit: Fit | str, flops: float) -> Optimum:
+    """N* and D* of a fit, a fit file or a preset at the budget `flops`, with intervals from its stored resamples.
+
+    Raises:
+      BadInput: the law is not one of N and D alone, or its loss has no minimum at this budget.
+    """
+    from jaxlaws.fitting.predict import open_fit, predict
+
+    fit = open_fit(fit)
+    constants = np.array([list(fit.params.values()), *fit.draws], float)
+    params, exponent = _params(fit.law, list(fit.params), constants, flops)
+    if not np.isfinite(params[0]):
+        raise BadInput(
+            f"the fit of {fit.law} has no compute-optimal model at {flops:.3g} FLOP between {RATIO[0]:g} and "
+            f"{RATIO[1]:g} tokens a parameter: fit it to runs that vary N and D separately."
+        )
+    tokens = flops / (6 * params)
+    at = predict(fit, params=float(params[0]), tokens=float(tokens[0]))
+    warnings = [*fit.warnings, *at.warnings]
+    lost = float(np.mean(~np.isfinite(params[1:]))) if len(params) > 1 else 0.0
+    if lost > LOST:
+        warnings.append(f"{lost:.0%} of the resamples have no optimum at this budget: the intervals are too narrow.")
+    return Optimum(
+        flops=flops,
+        params=_quantity(params, fit.level),
+        tokens=_quantity(tokens, fit.level),
+        tokens_per_param=_quantity(tokens / params, fit.level),
+        loss=Quantity(
+            float(at.value), None if at.low is None else float(at.low), None if at.high is None else float(at.high)
+        ),
+        exponent=_quantity(exponent, fit.level),
+        level=fit.level,
+        extrapolation=any(text.startswith("extrapolation") for text in at.warnings),
+        warnings=tuple(warnings),
+    )
+
+
+def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Optimum:
+    """N* and D* of approach 1 or 2 at the budget `flops`, with intervals where it has resamples."""
+    params = np.append(frontier.params(flops), frontier.params_draws(flops))
+    tokens = flops / (6 * params)
+    factor = flops / float(frontier.flops.max())
+    warnings = list(frontier.warnings)
+    if factor > 1.001:
+        warnings.append(f"extrapolation: {flops:.3g} FLOP is {factor:.2g} times the largest budget of the runs.")
+    return Optimum(
+        flops=flops,
+        params=_quantity(params, level),
+        tokens=_quantity(tokens, level),
+        tokens_per_param=_quantity(tokens / params, level),
+        loss=None,
+        exponent=_quantity(np.append(frontier.exponent, frontier.draws[:, 1]), level),
+        level=level,
+        extrapolation=factor > 1.001,
+        warnings=tuple(warnings),
+    )
+
+
+def chinchilla(params: Mapping[str, np.ndarray | float], flops: float) -> tuple[np.ndarray, np.ndarray]:
     """N* = G·(C/6)^(β/(α+β)), G = (αA/(βB))^(1/(α+β)), the minimum of E + A/N^α + B/D^β on 6·N·D = C.
 
     Args:
@@ -20,35 +121,64 @@ def chinchilla(params: Mapping[str, np.ndarray], flops: float) -> np.ndarray:
       flops: C.
 
     Returns:
-      N*, of the shape of the constants; NaN where they have no minimum. Hoffmann et al. 2022, equation 4.
+      N* and its exponent β/(α+β), of the shape of the constants; NaN where they have no minimum. Hoffmann et al. 2022,
+      equation 4.
     """
     a, b, alpha, beta = (np.asarray(params[name], float) for name in ("A", "B", "alpha", "beta"))
     with np.errstate(divide="ignore", invalid="ignore"):
         log_g = (np.log(alpha * a) - np.log(beta * b)) / (alpha + beta)
-        best = np.exp(log_g + beta / (alpha + beta) * np.log(flops / 6))
-    return np.where((alpha > 0) & (beta > 0) & (a > 0) & (b > 0), best, np.nan)
+        exponent = beta / (alpha + beta)
+        best = np.exp(log_g + exponent * np.log(flops / 6))
+    good = (alpha > 0) & (beta > 0) & (a > 0) & (b > 0)
+    return np.where(good, best, np.nan), np.where(good, exponent, np.nan)
 
 
-def numeric(loss: Callable[[np.ndarray, np.ndarray], np.ndarray], flops: float, points: int = 4001) -> float:
-    """N* of any law: the lowest point of loss(N, C/(6N)) on a grid of ln N, refined by the parabola through it.
+def lowest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where y [..., points] is lowest on the even grid x, by the parabola through its lowest point; NaN at an end."""
+    y = np.where(np.isfinite(y), y, np.inf)
+    i = y.argmin(axis=-1)
+    inside = (i > 0) & (i < len(x) - 1)
+    j = np.clip(i, 1, len(x) - 2)
+    left, middle, right = (np.take_along_axis(y, (j + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shift = 0.5 * (left - right) / (left - 2 * middle + right)
+    return np.where(inside, x[j] + np.where(np.isfinite(shift), shift, 0.0) * (x[1] - x[0]), np.nan)
 
-    Args:
-      loss: (N [points], D [points]) → L [points].
-      flops: C.
-      points: of the grid, over the ratios D/N of `RATIO`.
 
-    Raises:
-      BadInput: the loss falls to the end of the grid, so that the law has no optimum at this budget.
-    """
-    half = 0.5 * np.log(flops / 6)
-    x = np.linspace(half - 0.5 * np.log(RATIO[1]), half - 0.5 * np.log(RATIO[0]), points)
-    y = np.asarray(loss(np.exp(x), np.exp(2 * half - x)), float)
-    i = int(np.nanargmin(y))
-    if i in (0, points - 1):
+def _params(law_name: str, names: list[str], constants: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarray]:
+    """N* and its exponent for every row of constants."""
+    if law_name == "chinchilla":
+        return chinchilla({name: constants[:, i] for i, name in enumerate(names)}, flops)
+    from jaxlaws.laws.table import LAWS, get
+
+    law = get(law_name)
+    if law.kind != "point" or set(law.inputs) != {"N", "D"}:
+        fitting = [name for name, item in LAWS.items() if item.kind == "point" and set(item.inputs) == {"N", "D"}]
         raise BadInput(
-            f"the law has no compute-optimal model between {RATIO[0]:g} and {RATIO[1]:g} tokens a parameter."
+            f"the law {law_name} reads {', '.join(law.inputs)}, a compute optimum needs a law of N and D alone: "
+            f"{', '.join(fitting)}."
         )
-    left, middle, right = y[i - 1 : i + 2]
-    bend = left - 2 * middle + right
-    shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
-    return float(np.exp(x[i] + shift * (x[1] - x[0])))
+    step = 0.05
+    log_n = [_search(law, names, constants, flops * np.exp(shift)) for shift in (-step, 0.0, step)]
+    return np.exp(log_n[1]), (log_n[2] - log_n[0]) / (2 * step)
+
+
+def _search(law, names: list[str], constants: np.ndarray, flops: float) -> np.ndarray:
+    """ln N* of any law for every row of constants."""
+    import jax
+
+    half = 0.5 * np.log(flops / 6)
+    x = np.linspace(half - 0.5 * np.log(RATIO[1]), half - 0.5 * np.log(RATIO[0]), GRID)
+    inputs = {"N": np.exp(x), "D": np.exp(2 * half - x)}
+    with jax.enable_x64(True):
+        losses = jax.vmap(lambda row: law.predict({name: row[i] for i, name in enumerate(names)}, inputs))(constants)
+    return lowest(x, np.asarray(losses))
+
+
+def _quantity(values: np.ndarray, level: float) -> Quantity:
+    """Row 0 with the percentiles of the others, where there are enough."""
+    draws = values[1:][np.isfinite(values[1:])]
+    if len(draws) < 20:
+        return Quantity(float(values[0]))
+    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level)))
+    return Quantity(float(values[0]), float(low), float(high))
