@@ -71,7 +71,9 @@ _L0 = Parameter("L0", "irreducible loss, nats a token")
 _A = Parameter("A", "size of the power law in the LR sum")
 _ALPHA = Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0))
 _C = Parameter("C", "loss gained by a unit of annealing area")
-_LAMBDA = Parameter("lambda", "forgetting factor of the annealing momentum, a step", (0.99, 0.9995), (0.9, 0.9999), "memory")
+_LAMBDA = Parameter(
+    "lambda", "forgetting factor of the annealing momentum, a step", (0.99, 0.9995), (0.9, 0.9999), "memory"
+)
 
 LAW = Law(
     name="annealing",

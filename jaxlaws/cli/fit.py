@@ -1,0 +1,154 @@
+"""`jaxlaws fit LAW SOURCE`: fit a law, show it as a table, keep it as a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from jaxlaws.cli.source import add_source, open_source
+from jaxlaws.errors import BadInput, Untrusted, unknown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
+    add_source(parser)
+    parser.add_argument("--train", metavar="A,B,…", help="run ids to fit; the others are held out and scored")
+    parser.add_argument("--noise", help="noise model; the law's default without it")
+    parser.add_argument("--starts", type=int, help="random starts (64 for points, 16 for curves)")
+    parser.add_argument("--bootstrap", type=int, help="resamples for intervals (1000 for points, 200 for curves)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--params-column", help="what N is: params_nonembedding or params_total")
+    parser.add_argument("--warmup-ld", default="included", help="included (default) or excluded")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the fit as JSON")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    parser.add_argument("--force", action="store_true", help="exit 0 even if the fit cannot be trusted")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.laws.names import LAW_NAMES
+
+    hyper = _hyper_laws()
+    if args.law not in (*LAW_NAMES, *hyper):
+        raise unknown("law", args.law, (*LAW_NAMES, *hyper))
+    runs = open_source(args)
+    result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
+    if args.output:
+        result.save(args.output)
+    if args.json:
+        print(json.dumps(result.to_json(), allow_nan=False))
+    else:
+        _show(result)
+        if args.output:
+            print(f"written to {args.output}")
+    status = getattr(result, "status", "converged")
+    if status != "converged" and not args.force:
+        reason = "; ".join(list(result.warnings)[:2]) or status
+        raise Untrusted(f"the fit is {status.replace('_', ' ')} ({reason.rstrip('.')}): add runs, or use --force.")
+    return 0
+
+
+def _hyper_laws() -> tuple[str, ...]:
+    try:
+        from jaxlaws.recommender.estimate import HYPER_LAWS
+    except ImportError:
+        return ()
+    return tuple(HYPER_LAWS)
+
+
+def _estimate(args: argparse.Namespace, runs: Any) -> Any:
+    from jaxlaws.recommender.estimate import estimate
+
+    if args.train or args.noise:
+        raise BadInput(f"--train and --noise are for laws of the loss, {args.law} is one of learning rate and batch.")
+    return estimate(runs, law=args.law, **({} if args.bootstrap is None else {"bootstrap": args.bootstrap}))
+
+
+def _fit(args: argparse.Namespace, runs: Any) -> Any:
+    from jaxlaws.fitting.fit import fit
+
+    began = time.monotonic()
+    shown = began
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal shown
+        if not args.json and sys.stderr.isatty() and time.monotonic() - shown > 0.2:
+            shown = time.monotonic()
+            print(f"\r{stage}: {done}/{total}  {shown - began:.0f} s \033[K", end="", file=sys.stderr, flush=True)
+
+    result = fit(
+        args.law,
+        runs,
+        train=args.train.split(",") if args.train else None,
+        noise=args.noise,
+        starts=args.starts,
+        bootstrap=args.bootstrap,
+        seed=args.seed,
+        params_column=args.params_column,
+        warmup_ld=args.warmup_ld,
+        progress=progress,
+    )
+    if not args.json and sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    return result
+
+
+def _show(result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not hasattr(result, "objective_plain"):
+        console.print(result.table())
+        for warning in result.warnings:
+            console.print(f"[yellow]warning[/] {warning}")
+        return
+    low, high = (50 * (1 - result.level), 50 * (1 + result.level))
+    table = Table(title=f"{result.law} on {result.data['source']}: {result.status}", title_justify="left")
+    for name in ("", "value", f"{low:.0f}%", f"{high:.0f}%"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, value in result.params.items():
+        edges = result.intervals.get(name, (None, None))
+        table.add_row(name, f"{value:.6g}", *("–" if edge is None else f"{edge:.4g}" for edge in edges))
+    console.print(table)
+    console.print(
+        f"{result.data['points']} points of {result.data['runs']} runs, noise {result.noise}, "
+        f"objective {result.objective:.6g} (plain Huber {result.objective_plain:.6g}), "
+        f"{result.starts_agreeing:.0%} of {result.starts} starts agree; intervals: {result.resampling}"
+    )
+    if result.curves:
+        _show_curves(console, result)
+    for name in ("leave_one_run_out", "forward"):
+        if name in result.held_out:
+            row = result.held_out[name]
+            console.print(f"{name.replace('_', ' ')}: mean error {row['mae']:.4f} nats, worst {row['worst_e']:.2%}")
+    gaps = result.held_out.get("gaps")
+    if gaps:
+        console.print(
+            f"gaps between schedules: mean error {gaps['mae']:.4f} nats over {gaps['pairs']} pairs "
+            f"(measured gaps average {gaps['mean_measured']:.4f})"
+        )
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/] {warning}")
+
+
+def _show_curves(console: Any, result: Any) -> None:
+    from rich.table import Table
+
+    from jaxlaws.fitting.score import METRICS
+
+    table = Table()
+    for name in ("curve", "split", *METRICS):
+        table.add_column(name, justify="left" if name in ("curve", "split") else "right")
+    rows = sorted(result.curves.items(), key=lambda item: item[1]["split"] == "test")
+    for name, curve in rows[:40]:
+        table.add_row(name, curve["split"], *(_digits(curve[metric]) for metric in METRICS))
+    if "test" in result.held_out:
+        table.add_row("mean of test", "", *(_digits(result.held_out["test"][metric]) for metric in METRICS))
+    console.print(table)
+
+
+def _digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.5f}"

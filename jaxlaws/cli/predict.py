@@ -1,0 +1,116 @@
+"""`jaxlaws predict FIT`: the loss of a new run, from a fit file or published constants."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.units import parse_number, parse_positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    parser.add_argument("--params", help="N, such as 7B")
+    parser.add_argument("--tokens", help="D, such as 1.4T")
+    parser.add_argument("--batch-tokens", help="B, tokens a step")
+    parser.add_argument("--params-column", help="what --params counts; refused where the fit counts otherwise")
+    parser.add_argument("--schedule", metavar="FILE|SPEC", help="CSV with step,lr; or such as 'wsd(cooldown=0.2)'")
+    parser.add_argument("--steps", help="of a SPEC")
+    parser.add_argument("--peak-lr", help="of a SPEC")
+    parser.add_argument("--warmup", help="warm-up steps of the schedule")
+    parser.add_argument("--warmup-ld", help="convention of the warm-up; refused where the fit has another")
+    parser.add_argument("--every", help="predict the loss every so many steps instead of at the end only")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.fitting.predict import open_fit, predict
+
+    fit = open_fit(args.fit)
+    lr, warmup, at = None, 0, None
+    if args.schedule is not None:
+        import numpy as np
+
+        lr, warmup = _schedule(args)
+        if args.every is not None:
+            every = int(parse_positive(args.every, "--every"))
+            at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
+    answer = predict(
+        fit,
+        params=_positive(args.params, "--params"),
+        tokens=_positive(args.tokens, "--tokens"),
+        batch_tokens=_positive(args.batch_tokens, "--batch-tokens"),
+        lr=lr,
+        at=at,
+        warmup_steps=warmup,
+        params_column=args.params_column,
+        warmup_ld=args.warmup_ld,
+    )
+    kind = "a new run, not of the mean"
+    if args.json:
+        body = {
+            "law": fit.law,
+            "convention": dict(fit.convention),
+            **{name: _plain(getattr(answer, name)) for name in ("value", "low", "high")},
+            "level": answer.level,
+            "interval": kind,
+            "at": None if at is None else at.tolist(),
+            "warnings": list(answer.warnings),
+        }
+        print(json.dumps(body, allow_nan=False))
+        return 0
+    if at is None:
+        edges = "" if answer.low is None else f"  ({answer.level:.0%} of {kind}: {answer.low:.4f} to {answer.high:.4f})"
+        print(f"{answer.value:.4f} nats a token{edges}")
+    else:
+        print("step,loss" if answer.low is None else "step,loss,low,high")
+        columns = [column for column in answer[:3] if column is not None]
+        for step, *row in zip(at, *columns, strict=True):
+            print(",".join([str(step), *(f"{loss:.6f}" for loss in row)]))
+    for warning in answer.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def _positive(text: str | None, name: str) -> float | None:
+    return None if text is None else parse_positive(text, name)
+
+
+def _plain(value):
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _schedule(args: argparse.Namespace):
+    from jaxlaws.schedules.spec import ScheduleConfig, read_table, schedule_array, warmup_steps
+
+    warmup = None if args.warmup is None else int(parse_number(args.warmup, "--warmup"))
+    if Path(args.schedule).exists():
+        return read_table(Path(args.schedule)), warmup or 0
+    if args.steps is None or args.peak_lr is None:
+        raise BadInput(f"'{args.schedule}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
+    config = ScheduleConfig(**_spec(args.schedule))
+    if warmup is not None:
+        config.warmup_steps = warmup
+    steps = int(parse_positive(args.steps, "--steps"))
+    return schedule_array(config, steps, parse_positive(args.peak_lr, "--peak-lr")), warmup_steps(config, steps)
+
+
+def _spec(text: str) -> dict:
+    """{name, field: value} of `name` or `name(field=value, …)`."""
+    from dataclasses import fields
+
+    from jaxlaws.errors import unknown
+    from jaxlaws.schedules.spec import ScheduleConfig
+
+    name, _, rest = text.strip().partition("(")
+    out: dict = {"name": name.strip()}
+    known = [item.name for item in fields(ScheduleConfig) if item.name != "name"]
+    for part in filter(None, (part.strip() for part in rest.rstrip(") ").split(","))):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in known:
+            raise unknown("field of the schedule", key, known)
+        number = value if key in ("shape", "file") else parse_number(value, key)
+        out[key] = int(number) if key == "warmup_steps" else number
+    return out

@@ -1,0 +1,67 @@
+"""What a fit cannot say: directions that the data leave open, constants at their bounds, other basins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxlaws.laws.base import Law
+
+#: sd of a direction, in ln of its constants, from which it is named as weak, and from which it is unidentified.
+WEAK, UNIDENTIFIED = 1.0, 5.0
+
+
+class Curvature(NamedTuple):
+    """Condition number of the Hessian in whitened coordinates, sd [parameters]; open and weak directions in words."""
+
+    condition: float
+    sd: np.ndarray
+    unidentified: list[str]
+    weak: list[str]
+
+
+def curvature(law: Law, hessian: np.ndarray, dispersion: float) -> Curvature:
+    """Read the Gauss–Newton Hessian of the objective at the optimum.
+
+    Args:
+      law: names the coordinates.
+      hessian: [parameters, parameters] in line coordinates.
+      dispersion: factor by which the inverse Hessian becomes a covariance.
+    """
+    value, vector = np.linalg.eigh(hessian)
+    largest = max(float(value[-1]), 1e-300)
+    value = np.maximum(value, 1e-16 * largest)
+    spread = np.sqrt(dispersion / value)
+    sd = np.sqrt(np.sum((vector * spread) ** 2, 1))
+    open_ = [i for i in range(len(value)) if spread[i] > UNIDENTIFIED]
+    weak = [i for i in range(len(value)) if WEAK < spread[i] <= UNIDENTIFIED]
+    return Curvature(
+        largest / float(value[0]),
+        sd,
+        [f"{_in_words(law, vector[:, i])}: these data do not identify it" for i in open_],
+        [f"{_in_words(law, vector[:, i])} is known within a factor of {np.exp(spread[i]):.1f} only" for i in weak],
+    )
+
+
+def _in_words(law: Law, direction: np.ndarray) -> str:
+    order = [i for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.25]
+    signs = ["up" if direction[i] * direction[order[0]] > 0 else "down" for i in order]
+    if len(order) == 1:
+        return law.names[order[0]]
+    moves = ", ".join(f"{law.names[i]} {sign}" for i, sign in zip(order, signs, strict=True))
+    return f"the direction ({moves})"
+
+
+def at_bounds(law: Law, theta: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[str]:
+    """Names of the constants that ended at a bound."""
+    edge = 1e-6 * (high - low)
+    return [name for i, name in enumerate(law.names) if theta[i] <= low[i] + edge[i] or theta[i] >= high[i] - edge[i]]
+
+
+def next_basin(objectives: Sequence[float] | np.ndarray) -> float | None:
+    """How much higher than the best the next distinct optimum is, as a share; None where every start agrees."""
+    values = np.sort(np.asarray(objectives))
+    higher = values[values > values[0] * (1 + 1e-4) + 1e-15]
+    return float(higher[0] / values[0] - 1) if len(higher) and values[0] > 0 else None

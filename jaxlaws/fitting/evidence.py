@@ -1,0 +1,106 @@
+"""The optimum of a problem as evidence: residuals, resamples, left-out runs, and how much δ matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.fitting import resample, score
+from jaxlaws.fitting.problem import Problem
+from jaxlaws.fitting.solve import Solution
+
+#: Up to how many runs each is left out in turn.
+_LEAVE_OUT = 256
+
+
+class Evidence:
+    """The optimum of a problem and what follows from its residuals."""
+
+    def __init__(self, problem: Problem, solution: Solution, best: int, seed: int) -> None:
+        self.problem, self.solution, self.best = problem, solution, best
+        self.theta = solution.theta[best]
+        self.rng = np.random.default_rng(seed + 1)
+        self.predicted = problem.predict(self.theta)
+        chosen, count = problem.points, len(problem.law.names)
+        self.residual = np.log(chosen.loss) - np.log(np.maximum(self.predicted, 1e-9))
+        means = resample.run_means(chosen, self.residual)
+        self.single = len(chosen.loss) == len(chosen.names)
+        self.phi = resample.correlation(chosen, self.residual)
+        inner = self.residual if self.single else self.residual - means[chosen.run]
+        free = max(len(inner) - count, 1)
+        self.inner = inner * np.sqrt(len(inner) / free)
+        self.sigma = float(np.sqrt(np.sum(inner**2) / free))
+        spread = 0.0 if self.single else float(np.sqrt(np.mean(means**2)))
+        self.offset = max(problem.noise.offset, spread)
+        self.cells = int(chosen.cell.max()) + 1
+
+    @property
+    def dispersion(self) -> float:
+        """Factor that makes the inverse Hessian a covariance, for Huber errors that are correlated along a curve."""
+        noise, size = self.problem.noise, np.abs(self.residual)
+        if not noise.log:
+            size = np.abs(self.problem.points.loss - self.predicted)
+        pull = np.minimum(size, noise.delta) / noise.sigma
+        curve = np.mean(np.where(size <= noise.delta, 1.0, 0.3)) if np.isfinite(noise.delta) else 1.0
+        free = max(len(size) - len(self.problem.law.names), 1)
+        return float(np.sum(pull**2) / free / curve * (1 + self.phi) / (1 - self.phi))
+
+    def resample(self, count: int) -> tuple[str, np.ndarray, dict[str, Any]]:
+        """How, the constants of the resamples that count [draws, parameters], and what happened to the others."""
+        chosen, problem = self.problem.points, self.problem
+        if count == 0:
+            return "none", np.empty((0, len(problem.law.names))), {}
+        if self.cells >= resample.CLUSTERS:
+            weight = resample.clustered(chosen, count, self.rng)
+            kind = f"bootstrap of {self.cells} {'cells' if self.single else 'runs'}"
+            drawn = problem.from_best(self.theta, weight, None, "bootstrap")
+            distinct = (weight > 0).sum(1) if self.single else np.full(count, np.inf)
+            rank = distinct >= len(problem.law.names)
+        else:
+            centre = np.log(self.predicted) if problem.noise.log else self.predicted
+            unit = 1.0 if problem.noise.log else float(np.mean(chosen.loss))
+            offset = problem.noise.offset
+            target = resample.simulated(chosen, centre, self.sigma * unit, self.phi, offset * unit, count, self.rng)
+            kind = f"parametric: fewer than {resample.CLUSTERS} {'cells' if self.single else 'runs'} to draw from"
+            drawn = problem.from_best(self.theta, None, target, "bootstrap")
+            rank = np.ones(count, bool)
+        good = rank & (drawn.gain <= 1e-3)
+        counts = {"resamples": count, "rank_deficient": int((~rank).sum()), "not_converged": int((rank & ~good).sum())}
+        return kind, problem.constants(drawn.theta[good]), counts
+
+    def leave_out(self) -> dict[str, Any]:
+        """Errors of every run predicted by a fit to the others, and of the largest fifth by a fit to the rest."""
+        chosen, out = self.problem.points, {}
+        runs = len(chosen.names)
+        lanes = [np.arange(runs) != i for i in range(runs)] if 2 < runs <= _LEAVE_OUT else []
+        size = np.log(chosen.inputs["N"] * chosen.inputs.get("D", 1.0)) if "N" in chosen.inputs else None
+        forward = None
+        if self.single and size is not None and runs >= 10:
+            forward = size <= np.quantile(size, 0.8)
+            lanes.append(forward)
+        if not lanes:
+            return {}
+        solved = self.problem.from_best(self.theta, np.array(lanes, float), None, "leave out")
+        left = np.concatenate(
+            [self.problem.predict(solved.theta[i])[chosen.run == i] for i in range(len(lanes) - (forward is not None))]
+            or [np.empty(0)]
+        )
+        if len(left):
+            out["leave_one_run_out"] = score.errors(chosen.loss, left)
+        if forward is not None:
+            ahead = self.problem.predict(solved.theta[-1])[~forward]
+            out["forward"] = {**score.errors(chosen.loss[~forward], ahead), "runs": int((~forward).sum())}
+        return out
+
+    def deltas(self) -> dict[str, dict[str, float]]:
+        """Constants under a third and three times the δ of the noise model."""
+        problem = self.problem
+        if not np.isfinite(problem.noise.delta):
+            return {}
+        out = {}
+        for factor in (1 / 3, 3.0):
+            delta = problem.noise.delta * factor
+            moved = problem.from_best(self.theta, None, None, "delta", delta=delta)
+            out[f"{delta:.2g}"] = dict(zip(problem.law.names, problem.constants(moved.theta)[0].tolist(), strict=True))
+        return out

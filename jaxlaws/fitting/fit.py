@@ -1,0 +1,234 @@
+"""Fitting a law: global starts, resamples, held-out errors and diagnostics, gathered in one `Fit`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxlaws import __version__
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.fitting import design_checks, diagnose, score
+from jaxlaws.fitting import noise as noises
+from jaxlaws.fitting.evidence import Evidence
+from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.problem import Problem, Progress
+from jaxlaws.fitting.result import Fit, finite
+from jaxlaws.laws.base import Law
+from jaxlaws.laws.table import get
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
+
+LEVEL = 0.9
+#: Starts, resamples and lanes of one program: points are cheap, curves are not.
+STARTS = {"point": 64, "curve": 16}
+BOOTSTRAP = {"point": 1000, "curve": 200}
+#: Resampled constants that are stored with a fit.
+_DRAWS = 200
+_QUANTILES = np.linspace(0.0125, 0.9875, 40)
+
+
+def fit(
+    law: str,
+    runs: Runs,
+    *,
+    train: Sequence[str] | None = None,
+    noise: str | None = None,
+    starts: int | None = None,
+    bootstrap: int | None = None,
+    seed: int = 0,
+    params_column: str | None = None,
+    warmup_ld: str = "included",
+    progress: Progress = lambda stage, done, total: None,
+) -> Fit:
+    """Fit a loss law to runs.
+
+    Args:
+      law: name from `jaxlaws.laws.table.LAWS`.
+      runs: a table (point laws read `runs.loss_column`) or curves (curve laws).
+      train: run ids to fit, the others are held out and scored; all without it.
+      noise: name from `jaxlaws.fitting.noise.NOISES`; the law's default without it.
+      starts: random starts.
+      bootstrap: resamples for intervals, 0 for none.
+      seed: of starts and resamples.
+      params_column: what N is, `params_nonembedding` or `params_total`.
+      warmup_ld: `included` or `excluded`, whether LR changes of the warm-up count as events.
+      progress: called with (stage, done, total).
+
+    Raises:
+      BadInput: the law, a run or a column is unknown, or there are too few points.
+    """
+    the_law = get(law)
+    model = noises.get(noise, the_law)
+    everything = points(the_law, runs, params_column, warmup_ld)
+    chosen = everything if train is None else everything.of(_known(train, everything))
+    _enough(the_law, chosen, runs)
+    count = STARTS[the_law.kind] if starts is None else starts
+    if count < 1:
+        raise BadInput(f"starts is {count}, expected at least 1.")
+    problem = Problem(the_law, model, chosen, min(count, STARTS[the_law.kind]), progress)
+    solution = problem.from_starts(count, seed)
+    best = int(np.argmin(np.where(np.isfinite(solution.objective), solution.objective, np.inf)))
+    if not np.isfinite(solution.objective[best]):
+        raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
+    theta = solution.theta[best]
+    resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
+    state = Evidence(problem, solution, best, seed)
+    drawn = state.resample(resamples)
+    return _gather(the_law, state, drawn, everything, train, runs, theta)
+
+
+def _gather(
+    law: Law, state: Evidence, drawn, everything: Points, train: Sequence[str] | None, runs: Runs, theta: np.ndarray
+) -> Fit:
+    problem, solution, best = state.problem, state.solution, state.best
+    kind, draws, counts = drawn
+    values = dict(zip(law.names, problem.constants(theta).tolist(), strict=True))
+    objective = float(solution.objective[best])
+    agree = solution.objective <= objective * (1 + 1e-6) + 1e-9
+    curvature = diagnose.curvature(law, solution.hessian[best], state.dispersion)
+    unidentified = curvature.unidentified
+    if state.single and {"N", "D"} <= set(law.inputs):
+        terms = [name for name in law.names if name != "E"]
+        unidentified = [
+            *design_checks.unidentified(problem.points.inputs["N"], problem.points.inputs["D"], terms),
+            *unidentified,
+        ]
+    low, high = problem.bounds
+    bounds = diagnose.at_bounds(law, theta, low, high)
+    gain = float(solution.gain[best])
+    converged = gain <= 1e-6 or objective < 1e-6
+    status = "unidentified" if unidentified else "converged" if converged else "not_converged"
+    predicted = problem.predict(theta, everything)
+    curves = {} if state.single else score.by_curve(everything, predicted, train)
+    held_out = state.leave_out()
+    if train is not None:
+        held = ~np.isin(everything.run, [everything.names.index(name) for name in train])
+        if not state.single:
+            held_out["test"] = score.average(curves, "test")
+        elif held.any():
+            held_out["test"] = score.errors(everything.loss[held], predicted[held])
+    if not state.single:
+        held_out["gaps"] = score.gaps(everything, predicted, train)
+    intervals, tails = {}, (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+    if len(draws) >= 20:
+        intervals = {name: np.percentile(draws[:, i], tails).tolist() for i, name in enumerate(law.names)}
+    noise = problem.noise
+    diagnostics = {
+        "gradient_norm": float(np.max(np.abs(solution.gradient[best]))) / max(objective, 1e-12),
+        "gain_of_another_step": gain,
+        "steps": int(solution.steps[best]),
+        "condition_number": curvature.condition,
+        "sd_of_ln": dict(zip(law.names, curvature.sd.tolist(), strict=True)),
+        "bounds_hit": bounds,
+        "unidentified": unidentified,
+        "weak": curvature.weak,
+        "next_basin": diagnose.next_basin(solution.objective),
+        "residual_correlation": state.phi,
+        "offsets": dict(zip(problem.points.names, solution.offset[best].tolist(), strict=True)) if noise.offset else {},
+        "delta": state.deltas(),
+        "resamples": counts,
+    }
+    keep = draws[:_DRAWS]
+    return Fit(
+        **finite(
+            {
+                "law": law.name,
+                "convention": problem.points.convention,
+                "noise": noise.name,
+                "params": values,
+                "objective": objective * noise.sigma**2,
+                "objective_plain": plain_objective(problem.points.loss, state.predicted),
+                "intervals": intervals,
+                "level": LEVEL,
+                "resampling": kind,
+                "status": status,
+                "starts": len(agree),
+                "starts_agreeing": float(np.mean(agree)),
+                "warnings": _warnings(
+                    status, unidentified + curvature.weak, bounds, counts, float(np.mean(agree)), gain
+                ),
+                "curves": curves,
+                "held_out": held_out,
+                "diagnostics": diagnostics,
+                "scatter": {
+                    "sigma": state.sigma,
+                    "offset": state.offset,
+                    "quantiles": np.quantile(state.inner, _QUANTILES).tolist(),
+                },
+                "draws": [[float(f"{value:.12g}") for value in row] for row in keep],
+                "ranges": _ranges(problem.points),
+                "data": {
+                    "source": runs.source,
+                    "digest": runs.digest,
+                    "runs": len(problem.points.names),
+                    "points": len(problem.points.loss),
+                    "train": None if train is None else list(train),
+                },
+                "versions": {
+                    "jaxlaws": __version__,
+                    "jax": jax.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+            }
+        )
+    )
+
+
+def plain_objective(loss: np.ndarray, predicted: np.ndarray) -> float:
+    """Σ Huber_δ(ln L − ln L̂) with δ = 1e-3, the objective of the papers, whatever noise model was fitted."""
+    size = np.abs(np.log(loss) - np.log(np.maximum(predicted, 1e-9)))
+    delta = noises.DELTA
+    return float(np.sum(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))))
+
+
+def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
+    for name in train:
+        if name not in everything.names:
+            raise unknown("run in --train", name, everything.names)
+    if len(set(train)) < len(train):
+        raise BadInput("--train names a run twice, expected each once.")
+    if not train:
+        raise BadInput("--train names no run, expected at least one.")
+    return train
+
+
+def _enough(law: Law, chosen: Points, runs: Runs) -> None:
+    distinct = len(chosen.loss) if law.kind == "curve" else int(chosen.cell.max()) + 1
+    need = len(law.names) + (law.kind == "curve")
+    if distinct < need:
+        what = "losses after the warm-up" if law.kind == "curve" else "distinct runs"
+        raise BadInput(
+            f"{runs.source} has {distinct} {what}, the law {law.name} has {len(law.names)} constants and needs at "
+            f"least {need}: add runs, or fit a law with fewer constants."
+        )
+
+
+def _ranges(chosen: Points) -> dict[str, list[float]]:
+    names = ("N", "D", "B", "steps", "S", "peak")
+    return {
+        name: [float(chosen.inputs[name].min()), float(chosen.inputs[name].max())]
+        for name in names
+        if name in chosen.inputs and chosen.inputs[name].ndim == 1
+    }
+
+
+def _warnings(
+    status: str, open_directions: list[str], bounds: list[str], counts: dict[str, Any], agree: float, gain: float
+) -> list[str]:
+    out = [f"{words}." for words in open_directions]
+    if bounds:
+        out.append(f"{', '.join(bounds)} ended at a bound: the data ask for a value outside it.")
+    if status == "not_converged":
+        out.append(f"not converged: another step would still lower the objective by {gain:.1e} of it; add starts.")
+    if agree < 0.5:
+        out.append(f"only {agree:.0%} of the starts reach the best objective: add starts before trusting it.")
+    lost = counts.get("rank_deficient", 0) + counts.get("not_converged", 0)
+    if lost > 0.05 * counts.get("resamples", 0):
+        out.append(f"{lost} of {counts['resamples']} resamples could not be fitted: intervals are too narrow.")
+    return out

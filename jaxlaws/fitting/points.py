@@ -1,0 +1,167 @@
+"""From a table of runs to the flat points that a law reads: one point a run, or one a loss of every curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+from jaxlaws.laws import events
+from jaxlaws.laws.base import Law
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
+
+#: Input of a point law → column of the table (`N` comes from one of the `PARAMS` columns).
+COLUMNS = {"D": "tokens", "B": "batch_tokens", "steps": "steps"}
+PARAMS = ("params_nonembedding", "params_total")
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points of some runs.
+
+    Attributes:
+      inputs: what the law reads, [points] or [points, events] each.
+      loss: [points] nats a token.
+      run: [points] index into `names`.
+      names: run ids.
+      cell: [runs] index of the (N, D) pair or of the run: what a bootstrap draws.
+      at: [points] last step before the loss, for curves.
+      convention: what the inputs mean.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    loss: np.ndarray
+    run: np.ndarray
+    names: tuple[str, ...]
+    cell: np.ndarray
+    at: np.ndarray
+    convention: Mapping[str, str]
+
+    def of(self, names: Sequence[str]) -> Points:
+        """The points of these runs only."""
+        place = {name: i for i, name in enumerate(self.names)}
+        chosen = np.array([place[name] for name in names], int)
+        number = np.full(len(self.names), -1)
+        number[chosen] = np.arange(len(chosen))
+        keep = number[self.run] >= 0
+        return replace(
+            self,
+            inputs={key: value[keep] for key, value in self.inputs.items()},
+            loss=self.loss[keep],
+            run=number[self.run[keep]],
+            names=tuple(names),
+            cell=np.unique(self.cell[chosen], return_inverse=True)[1],
+            at=self.at[keep],
+        )
+
+    def scale(self) -> dict[str, float]:
+        """Typical value of every input, by which coordinates are centred."""
+        names = {"S": "S", "peak": "lr", "N": "N", "D": "D", "B": "B", "steps": "steps"}
+        return {
+            names[key]: float(np.exp(np.mean(np.log(value))))
+            for key, value in self.inputs.items()
+            if key in names and value.ndim == 1
+        }
+
+
+def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: str = "included") -> Points:
+    """The points of all finished runs that `law` reads.
+
+    Args:
+      law: a point law reads the final loss of every run, a curve law every loss after the warm-up.
+      runs: the table and its curves.
+      params_column: `params_nonembedding` or `params_total`; without it the one that the table has, the first of both.
+      warmup_ld: `included` or `excluded`, whether drops within the warm-up count.
+
+    Raises:
+      BadInput: a column or the curves are missing, or an input is not positive.
+    """
+    return (
+        _curve_points(law, runs, params_column, warmup_ld)
+        if law.kind == "curve"
+        else _table_points(law, runs, params_column)
+    )
+
+
+def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
+    """The column that `N` is read from."""
+    if params_column is not None:
+        if params_column not in PARAMS:
+            raise BadInput(f"params column is '{params_column}', expected {' or '.join(PARAMS)}.")
+        runs.need(params_column)
+        return params_column
+    for name in PARAMS:
+        if name in runs.table and runs.table[name].notna().all():
+            return name
+    raise BadInput(
+        f"{runs.source} has no column params_nonembedding or params_total for every run, the law {law.name} needs N: "
+        "name it with --map params_nonembedding=NAME."
+    )
+
+
+def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
+    runs = runs.finished()
+    columns = {key: column for key, column in COLUMNS.items() if key in law.inputs}
+    convention = {**law.convention, "loss": runs.loss_column}
+    if "N" in law.inputs:
+        columns["N"] = convention["params"] = params_of(law, runs, params_column)
+    table = runs.need(*columns.values())
+    inputs = {key: table[column].to_numpy(float) for key, column in columns.items()}
+    for key, column in columns.items():
+        if not np.all(np.isfinite(inputs[key]) & (inputs[key] > 0)):
+            raise BadInput(f"{runs.source}: {column} has a value that is not a positive number: drop those runs.")
+    loss = table[runs.loss_column].to_numpy(float)
+    if not len(loss):
+        raise BadInput(f"{runs.source} has no finished run with a finite {runs.loss_column}.")
+    if np.any(loss <= 0):
+        raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
+    cell = np.unique(np.round(np.log(np.stack(list(inputs.values()))), 6), axis=1, return_inverse=True)[1].reshape(-1)
+    count = np.arange(len(loss))
+    names = tuple(str(name) for name in table.index)
+    return Points(inputs, loss, count, names, cell, np.full(len(loss), -1), convention)
+
+
+def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: str) -> Points:
+    names = [str(name) for name in runs.table.index if name in runs.curves]
+    if not names:
+        raise BadInput(f"{runs.source} has no curves, the law {law.name} is fitted to curves (step, lr, loss).")
+    size = params_of(law, runs, params_column) if "N" in law.inputs else None
+    parts, losses, ats, kept = [], [], [], []
+    for name in names:
+        curve = runs.curves[name]
+        after = curve.at >= max(curve.warmup_steps - 1, 0)
+        if not after.any():
+            continue
+        part = curve_inputs(curve.lr, curve.at[after], curve.warmup_steps, warmup_ld)
+        if size is not None:
+            part["N"] = np.full(int(after.sum()), runs.table[size].to_numpy(float)[runs.table.index.get_loc(name)])
+        parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
+        losses.append(curve.loss[after])
+        ats.append(curve.at[after])
+        kept.append(name)
+    if not kept:
+        raise BadInput(f"{runs.source} has no loss after the warm-up in any of its {len(names)} curves.")
+    convention = {**law.convention, "loss": "nats", "warmup_ld": warmup_ld}
+    if size is not None:
+        convention["params"] = size
+    run = np.repeat(np.arange(len(kept)), [len(loss) for loss in losses])
+    stacked = events.stack(parts)
+    return Points(
+        stacked, np.concatenate(losses), run, tuple(kept), np.arange(len(kept)), np.concatenate(ats), convention
+    )
+
+
+_CURVE = ("drop", "S", "lr", "peak")
+
+
+def curve_inputs(lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str) -> dict[str, np.ndarray]:
+    """`events.inputs`, refusing a schedule whose LR sum is zero at a point."""
+    part = events.inputs(lr, at, warmup_steps, warmup_ld)
+    if np.any(part["S"] <= 0):
+        raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: drop those points.")
+    return part

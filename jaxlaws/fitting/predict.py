@@ -1,0 +1,201 @@
+"""Predicting the loss of a new run from a fit, a fit file or published constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.fitting.result import Fit
+from jaxlaws.records.units import short
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Curve
+
+_LEVELS = 40
+
+
+class Prediction(NamedTuple):
+    """The loss of a new run, nats a token.
+
+    Attributes:
+      value: at the constants of the fit; a number, or an array along a curve.
+      low, high: the interval in which the loss of one new run lies at `level` (constants, run and point all uncertain);
+        None where the fit has no resamples, as published constants have none.
+      level: of the interval.
+      warnings: sentences for people, extrapolation among them.
+    """
+
+    value: float | np.ndarray
+    low: float | np.ndarray | None
+    high: float | np.ndarray | None
+    level: float
+    warnings: tuple[str, ...]
+
+
+def open_fit(name: str | Path | Fit) -> Fit:
+    """A fit from itself, from a file, or from a preset `law:variant`."""
+    if isinstance(name, Fit):
+        return name
+    text = str(name)
+    law_name, _, variant = text.partition(":")
+    if variant and not Path(text).exists():
+        from jaxlaws.laws.table import LAWS, get
+
+        law = get(law_name)
+        if variant not in law.presets:
+            if not law.presets:
+                raise BadInput(f"the law {law_name} has no preset; valid: {', '.join(preset_names(LAWS))}.")
+            raise unknown(f"preset of {law_name}", variant, law.presets)
+        preset = law.presets[variant]
+        return Fit(
+            law=law_name,
+            convention={**law.convention, **preset.convention},
+            noise="published",
+            params=dict(preset.values),
+            data={"source": preset.reference, "range": preset.range},
+        )
+    return Fit.load(text)
+
+
+def preset_names(laws) -> list[str]:
+    """Every `law:variant`."""
+    return [f"{law.name}:{variant}" for law in laws.values() for variant in law.presets]
+
+
+def predict(
+    fit: Fit | str | Path,
+    *,
+    params: float | None = None,
+    tokens: float | None = None,
+    batch_tokens: float | None = None,
+    curve: Curve | None = None,
+    lr: np.ndarray | None = None,
+    at: np.ndarray | None = None,
+    warmup_steps: int = 0,
+    params_column: str | None = None,
+    warmup_ld: str | None = None,
+) -> Prediction:
+    """The loss of a new run: of a model and a token budget, or along a schedule.
+
+    Args:
+      fit: a `Fit`, a fit file, or a preset such as `multi_power:25M`.
+      params: N.
+      tokens: D.
+      batch_tokens: B, for laws that read the batch; steps are D / B.
+      curve: a schedule with the points asked for; its loss is not read.
+      lr: [steps] the schedule, instead of `curve`.
+      at: [points] last step before each loss; the end of the schedule without it.
+      warmup_steps: leading steps of `lr` that are warm-up.
+      params_column: what `params` counts; refused where the fit counts otherwise.
+      warmup_ld: convention of the warm-up; refused where the fit has another.
+
+    Raises:
+      BadInput: something that the law needs is missing, or a convention differs.
+    """
+    fit = open_fit(fit)
+    _same_convention(fit, "params", params_column)
+    _same_convention(fit, "warmup_ld", warmup_ld)
+    if curve is not None:
+        lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
+    inputs, single = _inputs(fit, params, tokens, batch_tokens, lr, at, warmup_steps)
+    constants = np.array([[fit.params[name] for name in fit.params], *fit.draws], np.float64)
+    values = _evaluate(fit, constants, inputs)
+    low = high = None
+    if len(values) >= 20:
+        low, high = _interval(fit, values[1:])
+    warnings = tuple(_extrapolation(fit, inputs))
+    if single:
+        return Prediction(
+            float(values[0, 0]),
+            None if low is None else float(low[0]),
+            None if high is None else float(high[0]),
+            fit.level,
+            warnings,
+        )
+    return Prediction(values[0], low, high, fit.level, warnings)
+
+
+def _same_convention(fit: Fit, key: str, given: str | None) -> None:
+    held = fit.convention.get(key)
+    if given is not None and held is not None and given != held:
+        raise BadInput(
+            f"the fit of {fit.law} holds for {key} {held}, asked for {given}: constants do not convert, fit again."
+        )
+
+
+def _inputs(fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps) -> tuple[dict[str, np.ndarray], bool]:
+    from jaxlaws.fitting.points import curve_inputs
+    from jaxlaws.laws.table import get
+
+    law = get(fit.law)
+    if law.kind == "curve":
+        if lr is None:
+            raise BadInput(f"the law {law.name} predicts along a schedule: give one (--schedule, or lr=).")
+        if np.any(~np.isfinite(lr)) or np.any(np.asarray(lr) < 0):
+            raise BadInput("the schedule has a learning rate that is negative or not a number.")
+        points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
+        if len(points) and not 0 <= points.min() <= points.max() < len(lr):
+            raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
+        held = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
+        if "N" in law.inputs:
+            held["N"] = np.full(len(points), _given("params", params, law.name))
+        return {key: held[key] for key in (*law.inputs, "peak")}, at is None
+    if lr is not None:
+        raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
+    given = {"N": ("params", params), "D": ("tokens", tokens), "B": ("batch_tokens", batch_tokens)}
+    if "steps" in law.inputs:
+        given["steps"] = ("tokens", tokens)
+    out = {key: np.array([_given(*given[key], law.name)]) for key in law.inputs}
+    if "steps" in law.inputs:
+        out["steps"] = out["steps"] / out["B"]
+    return out, True
+
+
+def _given(name: str, value: float | None, law: str) -> float:
+    if value is None:
+        raise BadInput(f"the law {law} needs {name}: give --{name.replace('_', '-')} ({name}= in Python).")
+    if not (np.isfinite(value) and value > 0):
+        raise BadInput(f"{name} is {value}, expected a positive number.")
+    return float(value)
+
+
+def _evaluate(fit: Fit, constants: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """[1 + draws, points] losses, row 0 at the constants of the fit."""
+    import jax
+
+    from jaxlaws.laws.table import get
+
+    law, names = get(fit.law), list(fit.params)
+
+    def one(row):
+        return law.predict({name: row[i] for i, name in enumerate(names)}, inputs)
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(lambda rows: jax.lax.map(one, rows))(constants))
+
+
+def _interval(fit: Fit, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles of draws · offset of a run · scatter of a point, each [points]."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(values, max(1, 2000 // len(values)), 0)
+    noise = rng.choice(np.asarray(fit.scatter["quantiles"]), len(rows)) + fit.scatter["offset"] * rng.standard_normal(
+        len(rows)
+    )
+    tails = (50 * (1 - fit.level), 50 * (1 + fit.level))
+    low, high = np.percentile(rows * np.exp(noise)[:, None], tails, axis=0)
+    return low, high
+
+
+def _extrapolation(fit: Fit, inputs: dict[str, np.ndarray]):
+    words = {"N": "N", "D": "D", "B": "the batch", "steps": "the steps", "S": "the LR sum", "peak": "the peak LR"}
+    for key, (low, high) in fit.ranges.items():
+        if key not in inputs:
+            continue
+        least, most = float(inputs[key].min()), float(inputs[key].max())
+        if most > 1.001 * high:
+            yield f"extrapolation: {words[key]} {short(most)} is {most / high:.2g} times the largest fitted."
+        elif least < 0.999 * low and key != "S":
+            yield f"extrapolation: {words[key]} {short(least)} is {low / least:.2g} times below the smallest fitted."

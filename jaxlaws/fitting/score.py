@@ -1,0 +1,76 @@
+"""Errors of predictions: curve by curve, over a set of curves, and of the gaps between schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jaxlaws.fitting.points import Points
+
+METRICS = ("r2", "mae", "rmse", "pred_e", "worst_e")
+
+
+def errors(loss: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """R², mean and root mean square error in nats, mean and worst error relative to the loss."""
+    off = predicted - loss
+    spread = float(np.sum((loss - loss.mean()) ** 2))
+    return {
+        "r2": 1 - float(np.sum(off**2)) / spread if spread > 0 else float("nan"),
+        "mae": float(np.mean(np.abs(off))),
+        "rmse": float(np.sqrt(np.mean(off**2))),
+        "pred_e": float(np.mean(np.abs(off) / loss)),
+        "worst_e": float(np.max(np.abs(off) / loss)),
+    }
+
+
+def by_curve(points: Points, predicted: np.ndarray, train: Sequence[str] | None) -> dict[str, dict]:
+    """`errors` of every run with its split: `train`, `test`, or `-` where nothing was held out."""
+    split = {name: "-" if train is None else "train" if name in train else "test" for name in points.names}
+    return {
+        name: {"split": split[name], **errors(points.loss[points.run == i], predicted[points.run == i])}
+        for i, name in enumerate(points.names)
+    }
+
+
+def average(curves: Mapping[str, Mapping], split: str) -> dict[str, float]:
+    """Every metric averaged over the curves of a split, as the papers do."""
+    chosen = [curve for curve in curves.values() if curve["split"] == split]
+    return {name: float(np.mean([curve[name] for curve in chosen])) for name in METRICS} if chosen else {}
+
+
+def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, most: int = 60) -> dict:
+    """Errors of predicted loss differences between two schedules at the last step that both reached.
+
+    Pairs have at least one held-out curve where some are held out. Losses are means over the last three evaluations up
+    to that step, so that the noise of one evaluation does not dominate.
+
+    Returns:
+      `pairs`, `mae` and `mean_measured` (nats), and `worst`: the pair with its measured and predicted gap.
+    """
+    held = [i for i, name in enumerate(points.names) if train is None or name not in train]
+    rows = []
+    for i in held[:most]:
+        for j in range(len(points.names)):
+            if j == i or (j in held and j < i):
+                continue
+            ends = [int(points.at[points.run == k][-1]) for k in (i, j)]
+            step = min(ends)
+            tail = [np.flatnonzero((points.run == k) & (points.at <= step))[-3:] for k in (i, j)]
+            near = [len(rows_k) == 3 and points.at[rows_k[-1]] >= 0.98 * step for rows_k in tail]
+            if not all(near):
+                continue
+            measured, guess = (
+                float(np.mean(value[tail[0]]) - np.mean(value[tail[1]])) for value in (points.loss, predicted)
+            )
+            rows.append((points.names[i], points.names[j], step, measured, guess))
+    if not rows:
+        return {}
+    off = [abs(row[4] - row[3]) for row in rows]
+    worst = rows[int(np.argmax(off))]
+    return {
+        "pairs": len(rows),
+        "mae": float(np.mean(off)),
+        "mean_measured": float(np.mean([abs(row[3]) for row in rows])),
+        "worst": dict(zip(("first", "second", "step", "measured", "predicted"), worst, strict=True)),
+    }

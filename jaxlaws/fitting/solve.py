@@ -1,0 +1,212 @@
+"""Damped Gauss–Newton for any law under any noise model: all starts and all resamples are lanes of one program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlaws.laws.base import Law
+
+ITERATIONS = 300
+#: Curvature of a point in the absolute part of Huber, as a share of its Gauss–Newton value (its true value is 0).
+_TAIL = 0.3
+#: A lane has converged once a Gauss–Newton step would lower its objective by less than this share of it.
+TOLERANCE = 1e-11
+#: The same for a resample, whose objective is itself a random number.
+RESAMPLE_TOLERANCE = 1e-6
+
+
+class Data(NamedTuple):
+    """What is common to all lanes.
+
+    Attributes:
+      inputs: of the law, [points] or [points, events].
+      run: [points] index of the run of each point.
+      scale: of the coordinates.
+      low, high: [parameters] bounds of the coordinates.
+      delta, sigma: of the noise model.
+      offset_precision: 1/s² of the offsets of runs.
+      prior_mean, prior_precision: [parameters] of ln of the natural constants.
+      tolerance: of convergence.
+    """
+
+    inputs: Mapping[str, Any]
+    run: Any
+    scale: Mapping[str, Any]
+    low: Any
+    high: Any
+    delta: Any
+    sigma: Any
+    offset_precision: Any
+    prior_mean: Any
+    prior_precision: Any
+    tolerance: Any = TOLERANCE
+
+
+class Lane(NamedTuple):
+    """One problem: a start `theta` [parameters], `weight` of every run [runs] and `target` [points] (ln L, or L)."""
+
+    theta: Any
+    weight: Any
+    target: Any
+
+
+class Solution(NamedTuple):
+    """Where a lane ended.
+
+    Attributes:
+      theta: [parameters] coordinates.
+      offset: [runs] in the unit of the target.
+      objective: of the noise model.
+      gain: share of it that one more step would gain.
+      steps: how many were taken.
+      gradient: [parameters] of the objective.
+      hessian: [parameters, parameters], Gauss–Newton, offsets eliminated.
+    """
+
+    theta: Any
+    offset: Any
+    objective: Any
+    gain: Any
+    steps: Any
+    gradient: Any
+    hessian: Any
+
+
+class _Local(NamedTuple):
+    objective: Any
+    gradient: Any
+    hessian: Any
+    run_gradient: Any
+    run_hessian: Any
+    run_cross: Any
+
+
+@lru_cache(maxsize=64)
+def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, Data], Solution]:
+    """The jitted solver of a law: lanes stacked on the first axis → their solutions.
+
+    Args:
+      law: predicts the loss.
+      log: targets are ln L.
+      offsets: every run has an offset.
+      prior: weak constants are drawn to a prior.
+    """
+
+    def prediction(theta, data: Data):
+        loss = law.predict(law.from_line(theta, data.scale), data.inputs)
+        return jnp.log(jnp.maximum(loss, 1e-9)) if log else loss
+
+    def log_constants(theta, data: Data):
+        constants = law.from_line(theta, data.scale)
+        return jnp.stack([jnp.log(jnp.maximum(constants[name], 1e-300)) for name in law.names])
+
+    def local(theta, offset, lane: Lane, data: Data) -> _Local:
+        def twice(t):
+            value = prediction(t, data)
+            return value, value
+
+        jacobian, value = jax.jacfwd(twice, has_aux=True)(theta)
+        residual = lane.target - value - offset[data.run]
+        size = jnp.abs(residual)
+        inside = size <= data.delta
+        delta = jnp.where(inside, 1.0, data.delta)
+        weight = lane.weight[data.run] / data.sigma**2
+        rho = jnp.where(inside, 0.5 * residual**2, delta * (size - 0.5 * delta))
+        pull = weight * jnp.clip(residual, -data.delta, data.delta)
+        curve = weight * jnp.where(inside, 1.0, _TAIL * delta**2 / jnp.maximum(2 * delta * size - delta**2, delta**2))
+        objective = jnp.sum(weight * rho)
+        gradient = -pull @ jacobian
+        hessian = (jacobian * curve[:, None]).T @ jacobian
+        if prior:
+            row = log_constants(theta, data) - data.prior_mean
+            slope = jax.jacfwd(log_constants)(theta, data)
+            objective += 0.5 * jnp.sum(data.prior_precision * row**2)
+            gradient += (data.prior_precision * row) @ slope
+            hessian += (slope * data.prior_precision[:, None]).T @ slope
+        if not offsets:
+            return _Local(objective, gradient, hessian, None, None, None)
+        runs = len(lane.weight)
+        precision = data.offset_precision * lane.weight
+        return _Local(
+            objective + 0.5 * jnp.sum(precision * offset**2),
+            gradient,
+            hessian,
+            precision * offset - jax.ops.segment_sum(pull, data.run, runs),
+            jnp.maximum(precision + jax.ops.segment_sum(curve, data.run, runs), 1e-300),
+            jax.ops.segment_sum(curve[:, None] * jacobian, data.run, runs),
+        )
+
+    def reduced(here: _Local):
+        if not offsets:
+            return here.gradient, here.hessian
+        ratio = here.run_cross / here.run_hessian[:, None]
+        return here.gradient - here.run_gradient @ ratio, here.hessian - here.run_cross.T @ ratio
+
+    def step(theta, here: _Local, damping, data: Data):
+        gradient, hessian = reduced(here)
+        stuck = ((theta <= data.low) & (gradient > 0)) | ((theta >= data.high) & (gradient < 0))
+        gradient = jnp.where(stuck, 0.0, gradient)
+        hessian = jnp.where(stuck[:, None] | stuck[None, :], 0.0, hessian)
+        system = hessian + jnp.diag(jnp.where(stuck, 1.0, damping))
+        move = -jnp.linalg.solve(system, gradient)
+        run_move = -(here.run_gradient + here.run_cross @ move) / here.run_hessian if offsets else jnp.zeros(())
+        gain = -0.5 * gradient @ move
+        if offsets:
+            gain += 0.5 * jnp.sum(here.run_gradient**2 / here.run_hessian)
+        return move, run_move, gain
+
+    def solve(lane: Lane, data: Data) -> Solution:
+        offset = jnp.zeros_like(lane.weight)
+        here = local(lane.theta, offset, lane, data)
+        size = jnp.maximum(jnp.max(jnp.diagonal(here.hessian)), 1e-300)
+
+        def going(state):
+            _, _, _, damping, count, gain = state
+            return (count < ITERATIONS) & (gain > data.tolerance) & (damping < 1e12 * size)
+
+        def body(state):
+            theta, offset, here, damping, count, _ = state
+            move, run_move, _ = step(theta, here, damping, data)
+            new_theta = jnp.clip(theta + move, data.low, data.high)
+            new_offset = offset + run_move
+            there = local(new_theta, new_offset, lane, data)
+            better = there.objective < here.objective
+            pick = lambda a, b: jnp.where(better, a, b)  # noqa: E731
+            here = jax.tree.map(pick, there, here)
+            theta, offset = pick(new_theta, theta), pick(new_offset, offset)
+            damping = jnp.where(better, damping / 6, damping * 4)
+            return theta, offset, here, damping, count + 1, gain_share(theta, here, data, size)
+
+        start = (lane.theta, offset, here, 1e-2 * size, 0, jnp.inf)
+        theta, offset, here, _, count, gain = jax.lax.while_loop(going, body, start)
+        return Solution(theta, offset, here.objective, gain, count, *reduced(here))
+
+    def gain_share(theta, here, data, size):
+        gain = step(theta, here, 1e-10 * size, data)[2]
+        return jnp.where(jnp.isfinite(gain), gain, jnp.inf) / (here.objective + 1e-12)
+
+    return jax.jit(jax.vmap(solve, (Lane(0, 0, 0), None)))
+
+
+def run_lanes(
+    solve: Callable[[Lane, Data], Solution],
+    lanes: Lane,
+    data: Data,
+    size: int,
+    done: Callable[[int], None] = lambda count: None,
+) -> Solution:
+    """Solve any number of lanes, `size` at a time with one compiled program; numpy in and out."""
+    total = len(lanes.theta)
+    parts = []
+    for first in range(0, total, size):
+        index = np.minimum(np.arange(first, first + size), total - 1)
+        part = solve(Lane(*(np.asarray(value)[index] for value in lanes)), data)
+        parts.append([np.asarray(value)[: min(size, total - first)] for value in part])
+        done(min(first + size, total))
+    return Solution(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,12 @@
+"""The names of the loss laws, for code that must not load JAX."""
+
+from __future__ import annotations
+
+LAW_NAMES = (
+    "multi_power",
+    "annealing",
+    "annealing_size",
+    "opl",
+    "lldl",
+    "chinchilla",
+)
