@@ -25,8 +25,8 @@ class Comparison(NamedTuple):
       kind: of the error, from `KINDS`.
       by: metric, from `METRICS`.
       ranking: names, the best first; empty where the fits cannot be compared.
-      rows: name → law, noise, status, constants, the errors of every kind, the ratio to the best, and on how many of the
-        curves that all hold out it is the best.
+      rows: name → law, noise, status, constants, the errors of every kind, the ratio to the best, and on how many of
+        the curves that all hold out it is the best.
       warnings: sentences for people.
     """
 
