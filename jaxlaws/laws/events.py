@@ -12,7 +12,7 @@ import numpy as np
 from jaxlaws.errors import BadInput
 
 #: Largest error that one block may add, as a share of (total drop) · (kernel between 0 and 1).
-TOLERANCE = 1e-6
+TOLERANCE = 2e-6
 _WARMUP = ("included", "excluded")
 
 

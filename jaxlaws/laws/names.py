@@ -9,4 +9,7 @@ LAW_NAMES = (
     "opl",
     "lldl",
     "chinchilla",
+    "kaplan",
+    "critical_batch",
+    "farseer",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxlaws.errors import unknown
-from jaxlaws.laws import annealing, baselines, chinchilla, multi_power
+from jaxlaws.laws import annealing, baselines, chinchilla, critical_batch, farseer, kaplan, multi_power
 from jaxlaws.laws.base import Law
 
 LAWS: dict[str, Law] = {
@@ -15,6 +15,9 @@ LAWS: dict[str, Law] = {
         baselines.OPL,
         baselines.LLDL,
         chinchilla.LAW,
+        kaplan.LAW,
+        critical_batch.LAW,
+        farseer.LAW,
     )
 }
 

@@ -1,0 +1,90 @@
+"""Farseer: a law of model size and data whose data exponent depends on the model size."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jaxlaws.laws.base import Law, Parameter, Preset
+
+_TERMS = (("a1", "b1", "alpha"), ("a2", "b2", "beta"), ("a3", "b3", "gamma"))
+
+
+def predict(params, inputs):
+    """L = exp(a3·N^γ + b3) + exp(a2·N^β + b2)·D^(−exp(a1·N^α + b1)) (Predictable Scale II, arXiv 2506.10972).
+
+    Args:
+      params: the nine constants.
+      inputs: `N`, non-embedding parameters, and `D`, tokens.
+    """
+    log_exponent, log_size, log_floor = (params[a] * inputs["N"] ** params[g] + params[b] for a, b, g in _TERMS)
+    return jnp.exp(log_floor) + jnp.exp(log_size - jnp.exp(log_exponent) * jnp.log(inputs["D"]))
+
+
+def _natural(p, scale):
+    """a·N^g + b from its value and its slope in ln N at the typical N; the data term at the typical D."""
+    log_n, log_d = jnp.log(scale["N"]), jnp.log(scale["D"])
+    exponent = jnp.exp(p["b1"])
+    value = {"b1": p["b1"], "b2": p["b2"] + exponent * log_d, "b3": p["b3"]}
+    slope = {"a1": p["a1"], "a2": p["a2"] + exponent * p["a1"] * log_d, "a3": p["a3"]}
+    out = {}
+    for a, b, g in _TERMS:
+        power = jnp.where(jnp.abs(p[g]) < 1e-6, 1e-6, p[g])
+        out |= {a: slope[a] / power * jnp.exp(-power * log_n), b: value[b] - slope[a] / power, g: power}
+    return out
+
+
+def _centred(p, scale):
+    log_n, log_d = jnp.log(scale["N"]), jnp.log(scale["D"])
+    size = {a: p[a] * jnp.exp(p[g] * log_n) for a, _, g in _TERMS}
+    value = {b: size[a] + p[b] for a, b, _ in _TERMS}
+    slope = {a: size[a] * p[g] for a, _, g in _TERMS}
+    exponent = jnp.exp(value["b1"])
+    value["b2"] = value["b2"] - exponent * log_d
+    slope["a2"] = slope["a2"] - exponent * slope["a1"] * log_d
+    return {**{g: p[g] for _, _, g in _TERMS}, **value, **slope}
+
+
+def _real(name, meaning, start, bounds):
+    return Parameter(name, meaning, start, bounds, "real")
+
+
+LAW = Law(
+    name="farseer",
+    formula="L = exp(a3 N^gamma + b3) + exp(a2 N^beta + b2) D^(-exp(a1 N^alpha + b1))",
+    reference="Predictable Scale II, arXiv 2506.10972",
+    kind="point",
+    inputs=("N", "D"),
+    parameters=(
+        _real("a3", "size of the floor's dependence on N", (-0.2, 0.0), (-3.0, 3.0)),
+        _real("b3", "offset of ln of the floor", (-1.5, 1.0), (-6.0, 4.0)),
+        _real("gamma", "exponent of N in the floor", (0.05, 0.4), (-2.0, 2.0)),
+        _real("a2", "size of the data term's dependence on N", (-0.5, 0.2), (-5.0, 5.0)),
+        _real("b2", "offset of ln of the data term", (-3.0, 0.5), (-12.0, 6.0)),
+        _real("beta", "exponent of N in the data term", (-0.3, 0.3), (-2.0, 2.0)),
+        _real("a1", "size of the data exponent's dependence on N", (-0.2, 0.1), (-3.0, 3.0)),
+        _real("b1", "offset of ln of the data exponent", (-1.8, -0.3), (-5.0, 1.5)),
+        _real("alpha", "exponent of N in the data exponent", (0.05, 0.4), (-2.0, 2.0)),
+    ),
+    predict=predict,
+    natural=_natural,
+    centred=_centred,
+    convention={"params": "params_nonembedding", "loss": "nats"},
+    presets={
+        "published": Preset(
+            {
+                "a3": -0.021,
+                "b3": -0.091,
+                "gamma": 0.169,
+                "a2": 88.01,
+                "b2": -6.287,
+                "beta": -0.1,
+                "a1": -0.124,
+                "b1": 0.424,
+                "alpha": 0.123,
+            },
+            "Predictable Scale II, arXiv 2506.10972",
+            "N .2B to 6.4B, loss in bits per character",
+            {"loss": "bits_per_character"},
+        )
+    },
+)

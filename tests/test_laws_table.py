@@ -1,0 +1,134 @@
+"""Every law: known truth back, gradients, coordinates, presets, published values."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import brentq
+
+from jaxlaws.fitting import score
+from jaxlaws.fitting.fit import fit
+from jaxlaws.fitting.points import points
+from jaxlaws.fitting.predict import open_fit, predict
+from jaxlaws.fitting.result import Fit
+from jaxlaws.laws import names
+from jaxlaws.laws.table import LAWS
+from jaxlaws.records.source import open_runs
+from jaxlaws.records.table import Runs
+
+FARSEER = dict(open_fit("farseer:published").params)
+TRUTHS = {
+    "chinchilla": {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658},
+    "kaplan": {"N_c": 8.8e13, "D_c": 5.4e13, "alpha_N": 0.076, "alpha_D": 0.095},
+    "critical_batch": {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21},
+    "farseer": FARSEER,
+}
+GRID = np.array([(n, d, b) for n in np.geomspace(2e8, 6e9, 6) for d in np.geomspace(1e9, 1e11, 6) for b in (1e5, 1e6)])
+
+
+def inputs_of(law, rng):
+    sizes = {"S": (0.3, 7), "S_after": (0.3, 7), "lr": (3e-5, 3e-4), "peak": (3e-4, 3.1e-4), "N": (1e8, 1e10)}
+    sizes |= {"D": (1e9, 1e11), "B": (1e5, 1e6), "steps": (1e3, 1e5), "lr_sum": (1e-3, 3)}
+    out = {}
+    for key in LAWS[law].inputs:
+        events = key in ("drop", "lr_sum", "log_lr") or (key == "steps" and LAWS[law].kind == "curve")
+        shape = (5, 4) if events else (5,)
+        if key == "drop":
+            out[key] = 1e-5 * rng.standard_normal(shape)
+        elif key == "log_lr":
+            out[key] = np.log(rng.uniform(3e-5, 3e-4, shape))
+        else:
+            low, high = sizes[key]
+            out[key] = np.exp(rng.uniform(np.log(low), np.log(high), shape))
+    return out
+
+
+def scale_of(x):
+    out = {key: float(np.exp(np.mean(np.log(x[key])))) for key in ("S", "N", "D", "B", "steps") if key in x}
+    return out | {"lr": 3e-4}
+
+
+def test_names_match_the_table():
+    assert set(names.LAW_NAMES) == set(LAWS)
+    assert all(law.name == name for name, law in LAWS.items())
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_coordinates_invert_and_gradients_match_differences(name):
+    law, rng = LAWS[name], np.random.default_rng(3)
+    x = inputs_of(name, rng)
+    scale = scale_of(x)
+    with jax.enable_x64(True):
+        edges = np.array([[float(p.to_line(value)) for value in p.start] for p in law.parameters])
+        theta = jnp.asarray(edges[:, 0] + (edges[:, 1] - edges[:, 0]) * rng.uniform(0.3, 0.7, len(edges)))
+        params = law.from_line(theta, scale)
+        np.testing.assert_allclose(law.to_line(params, scale), theta, rtol=1e-7, atol=1e-9)
+
+        @jax.jit
+        def loss(t):
+            return law.predict(law.from_line(t, scale), x)
+
+        jacobian = jax.jacfwd(loss)(theta)
+        for i in range(len(theta)):
+            step = jnp.zeros(len(theta)).at[i].set(1e-5)
+            numeric = (loss(theta + step) - loss(theta - step)) / 2e-5
+            np.testing.assert_allclose(
+                jacobian[:, i], numeric, rtol=2e-5, atol=1e-7 * float(jnp.max(jnp.abs(jacobian)))
+            )
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_point_laws_recover_the_truth(name):
+    truth = Fit(law=name, convention={}, noise="none", params=TRUTHS[name])
+    loss = [predict(truth, params=n, tokens=d, batch_tokens=b).value for n, d, b in GRID]
+    frame = pd.DataFrame({"params_nonembedding": GRID[:, 0], "tokens": GRID[:, 1], "batch_tokens": GRID[:, 2]})
+    frame = frame.assign(steps=GRID[:, 1] / GRID[:, 2], loss_nats=loss)
+    found = fit(name, Runs(frame), bootstrap=0)
+    assert found.status == "converged"
+    assert found.starts_agreeing >= 0.6
+    for key, value in TRUTHS[name].items():
+        assert found.params[key] == pytest.approx(value, rel=1e-5), key
+
+
+def test_the_implicit_law_solves_its_equation():
+    p = TRUTHS["critical_batch"]
+    truth = Fit(law="critical_batch", convention={}, noise="none", params=p)
+
+    def excess(loss, n, d, b):
+        least = d / b / (1 + p["B_star"] / loss ** (1 / p["alpha_B"]) / b)
+        return (p["N_c"] / n) ** p["alpha_N"] + (p["S_c"] / least) ** p["alpha_S"] - loss
+
+    for n, d, b in GRID[::7]:
+        ours = predict(truth, params=n, tokens=d, batch_tokens=b).value
+        assert ours == pytest.approx(brentq(excess, 0.1, 100, args=(n, d, b), xtol=1e-12), rel=1e-10)
+
+
+def test_farseer_published_values():
+    assert predict("farseer:published", params=1e9, tokens=20e9).value == pytest.approx(0.527, abs=5e-4)
+    assert predict("farseer:published", params=25.1e9, tokens=500e9).value == pytest.approx(0.391, abs=5e-4)
+
+
+TABLE = {
+    25: (0.9988, 0.00376, 0.00465, 0.00110, 0.00409),
+    100: (0.9983, 0.00435, 0.00592, 0.00142, 0.00583),
+}
+TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
+
+
+@pytest.mark.parametrize("size", TABLE)
+def test_published_multi_power_constants_reproduce_their_table(size, published):
+    runs = open_runs(published(f"multi_power_law/csv_{size}"), format="multi_power_law")
+    everything = points(LAWS["multi_power"], runs)
+    predicted = np.concatenate(
+        [
+            predict(f"multi_power:{size}M", lr=runs.curves[name].lr, at=at, warmup_steps=2160).value
+            for name in everything.names
+            for at in [everything.at[everything.run == everything.names.index(name)]]
+        ]
+    )
+    found = score.average(score.by_curve(everything, predicted, TRAIN), "test")
+    for metric, value, digits in zip(score.METRICS, TABLE[size], (4, 5, 5, 5, 5), strict=True):
+        assert round(found[metric], digits) == value, metric
