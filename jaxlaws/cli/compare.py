@@ -27,23 +27,22 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found._asdict(), ensure_ascii=False, allow_nan=False))
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"errors on {KINDS[found.kind]}", title_justify="left")
-    for column in ("fit", "law", "noise", "constants"):
-        table.add_column(column)
-    for column in ("ratio", *METRICS, "R²", "gap error", "curves won"):
-        table.add_column(column, justify="right")
+    print(f"errors on {KINDS[found.kind]}, {args.by}:" if found.ranking else "not ranked:")
+    columns = ("fit", "law", "noise", "constants", "ratio", *METRICS, "R²", "gaps", "curves won")
+    lines = [columns]
     for name in found.ranking or found.rows:
         row = found.rows[name]
-        errors, gap = row["held_out"][found.kind], row["held_out"].get("gaps", {}).get("mae")
-        numbers = [row["ratio_to_best"], *(errors.get(metric) for metric in METRICS), errors.get("r2"), gap]
-        cells = ["–" if value is None else f"{value:.4g}" for value in numbers]
+        errors = row["held_out"][found.kind]
+        gap = row["held_out"].get("gaps", {}).get("mae")
+        values = (row["ratio_to_best"], *(errors.get(metric) for metric in METRICS), errors.get("r2"), gap)
         won = row["curves_won"]
-        table.add_row(name, row["law"], row["noise"], str(row["constants"]), *cells, "–" if won is None else str(won))
-    console = Console()
-    console.print(table)
+        shown = ("–" if value is None else f"{value:.4g}" for value in values)
+        lines.append((name, row["law"], row["noise"], str(row["constants"]), *shown, "–" if won is None else str(won)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        words, numbers = line[:3], line[3:]
+        left = "  ".join(text.ljust(width) for text, width in zip(words, widths, strict=False))
+        print(left, *(text.rjust(width) for text, width in zip(numbers, widths[3:], strict=True)), sep="  ")
     for text in found.warnings:
-        console.print(f"warning: {text}", markup=False)
+        print(f"warning: {text}")
     return 0

@@ -149,9 +149,10 @@ def _gather(
                 "status": status,
                 "starts": len(agree),
                 "starts_agreeing": float(np.mean(agree)),
-                "warnings": _warnings(
-                    status, unidentified + curvature.weak, bounds, counts, float(np.mean(agree)), gain
-                ),
+                "warnings": [
+                    *runs.warnings,
+                    *_warnings(status, unidentified + curvature.weak, bounds, counts, float(np.mean(agree)), gain),
+                ],
                 "curves": curves,
                 "held_out": held_out,
                 "diagnostics": diagnostics,
@@ -201,6 +202,11 @@ def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
 def _enough(law: Law, chosen: Points, runs: Runs) -> None:
     distinct = len(chosen.loss) if law.kind == "curve" else int(chosen.cell.max()) + 1
     need = len(law.names) + (law.kind == "curve")
+    if len(chosen.names) == 1:
+        raise BadInput(
+            f"{runs.source} gives a single run to fit ('{chosen.names[0]}'), the law {law.name} needs at least two: "
+            "what is particular to one run cannot be told from the law."
+        )
     if distinct < need:
         what = "losses after the warm-up" if law.kind == "curve" else "distinct runs"
         raise BadInput(
