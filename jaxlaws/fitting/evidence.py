@@ -12,6 +12,8 @@ from jaxlaws.fitting.solve import Solution
 
 #: Up to how many runs each is left out in turn.
 _LEAVE_OUT = 256
+#: From how many runs on the largest fifth is predicted from the others.
+_FORWARD = 8
 
 
 class Evidence:
@@ -70,28 +72,42 @@ class Evidence:
         return kind, problem.constants(drawn.theta[good]), counts
 
     def leave_out(self) -> dict[str, Any]:
-        """Errors of every run predicted by a fit to the others, and of the largest fifth by a fit to the rest."""
+        """Errors of every run predicted by a fit to the others, and of the largest fifth by a fit to the rest.
+
+        The largest are those of the most compute, N·D; of curves of one size, those of the most steps.
+        """
         chosen, out = self.problem.points, {}
         runs = len(chosen.names)
         lanes = [np.arange(runs) != i for i in range(runs)] if 2 < runs <= _LEAVE_OUT else []
-        size = np.log(chosen.inputs["N"] * chosen.inputs.get("D", 1.0)) if "N" in chosen.inputs else None
-        forward = None
-        if self.single and size is not None and runs >= 10:
-            forward = size <= np.quantile(size, 0.8)
+        size = self._size()
+        edge = np.quantile(size, 0.8)
+        forward = size < edge if edge == size.max() else size <= edge
+        ahead = runs >= _FORWARD and forward.sum() > runs / 2
+        if ahead:
             lanes.append(forward)
         if not lanes:
             return {}
         solved = self.problem.from_best(self.theta, np.array(lanes, float), None, "leave out")
-        left = np.concatenate(
-            [self.problem.predict(solved.theta[i])[chosen.run == i] for i in range(len(lanes) - (forward is not None))]
-            or [np.empty(0)]
-        )
-        if len(left):
+        if len(lanes) > ahead:
+            left = np.concatenate([self.problem.predict(solved.theta[i])[chosen.run == i] for i in range(runs)])
             out["leave_one_run_out"] = score.errors(chosen.loss, left)
-        if forward is not None:
-            ahead = self.problem.predict(solved.theta[-1])[~forward]
-            out["forward"] = {**score.errors(chosen.loss[~forward], ahead), "runs": int((~forward).sum())}
+        if ahead:
+            beyond = ~forward[chosen.run]
+            predicted = self.problem.predict(solved.theta[-1])[beyond]
+            out["forward"] = {**score.errors(chosen.loss[beyond], predicted), "runs": int((~forward).sum())}
         return out
+
+    def _size(self) -> np.ndarray:
+        """[runs] ln of the compute, up to a factor."""
+        chosen = self.problem.points
+        first = np.unique(chosen.run, return_index=True)[1]
+        size = np.zeros(len(first))
+        for name in ("N", "D"):
+            if name in chosen.inputs:
+                size += np.log(chosen.inputs[name][first])
+        if self.problem.law.kind == "curve":
+            size += np.log([chosen.at[chosen.run == i].max() + 1 for i in range(len(first))])
+        return size
 
     def deltas(self) -> dict[str, dict[str, float]]:
         """Constants under a third and three times the δ of the noise model."""
