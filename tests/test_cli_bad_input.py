@@ -79,7 +79,7 @@ def test_bad_tables(path, capsys, change, words):
         (lambda t: t.groupby("run_id").head(1), "2 losses after the warm-up"),
         (lambda t: pd.concat([t.iloc[:5], t.iloc[4:]]), "duplicate or unordered steps near 40"),
         (lambda t: t.iloc[::-1], "duplicate or unordered steps"),
-        (lambda t: at_row(t, "loss", np.nan), "not a positive number"),
+        (lambda t: at_row(t, "loss", np.nan), "has no loss at step 30"),
         (lambda t: at_row(t, "loss", -1.0), "not a positive number"),
         (lambda t: at_row(t, "lr", np.nan), "not a number"),
         (lambda t: t.drop(columns="lr"), "no column lr"),
@@ -105,6 +105,36 @@ def test_files_and_arguments(path, tmp_path, capsys):
     assert "no run of" in refused(capsys, "fit", "chinchilla", path, "--where", "params_total>1e15")
     assert "is not a comparison" in refused(capsys, "fit", "chinchilla", path, "--where", "params_total")
     assert "no curves" in refused(capsys, "fit", "opl", path)
+
+
+@pytest.mark.parametrize(
+    "format", ["step_law", "multi_power_law", "isoflop", "isoflop_all", "lr_scheduling", "lr_scheduling_final"]
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00\x81" * 99, b"a,b\n1,2\n", b"loss\nx\n", b'"a', b"[1, 2]", None]
+)
+def test_files_of_another_kind_are_refused_by_every_format(tmp_path, capsys, format, content):
+    for source in (tmp_path / "some.csv", tmp_path):
+        for name in ("some.csv", "runs.csv", "curves.csv"):
+            if content is not None:
+                (tmp_path / name).write_bytes(content)
+        refused(capsys, "fit", "chinchilla", source, "--format", format)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x81" * 99, b"a,b\n1,2\n", b"loss\nx\n", b'"a', b"[1, 2]", b"\n\n"])
+def test_files_of_another_kind_are_refused(path, capsys, content):
+    path.write_bytes(content)
+    refused(capsys, "fit", "chinchilla", path)
+    refused(capsys, "fit", "chinchilla", path.rename(path.with_suffix(".parquet")))
+
+
+@pytest.mark.parametrize("column", ["Model Size", "Training FLOP", "loss"])
+@pytest.mark.parametrize("value", ["", "nan", "-3", "word"])
+def test_a_bad_value_in_a_published_table_is_refused(path, capsys, column, value):
+    rows = pd.DataFrame({"Model Size": 1e8, "Training FLOP": np.geomspace(1e18, 1e20, 9), "loss": 3.0}).astype(object)
+    rows.loc[4, column] = value
+    rows.to_csv(path, index=False)
+    refused(capsys, "fit", "chinchilla", path, "--format", "isoflop_all")
 
 
 def test_optimum_and_compare_refuse(path, tmp_path, capsys):

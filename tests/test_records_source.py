@@ -157,7 +157,7 @@ def test_counts_in_billions_are_noticed(opened):
     [
         (lambda rows: rows.iloc[[0, 1, 1, 2]], "duplicate or unordered steps near 1"),
         (lambda rows: rows.iloc[::-1], "duplicate or unordered steps"),
-        (lambda rows: rows.assign(loss=np.where(rows["step"] == 7, np.nan, rows["loss"])), "not a positive number"),
+        (lambda rows: rows.assign(loss=np.where(rows["step"] == 7, np.nan, rows["loss"])), "has no loss at step 7"),
         (lambda rows: rows.assign(loss=-rows["loss"]), "not a positive number"),
         (lambda rows: rows.assign(lr=-rows["lr"]), "learning rate that is negative"),
         (lambda rows: rows.assign(step=rows["step"] + 0.5), "not a whole number"),

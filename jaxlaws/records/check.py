@@ -39,6 +39,10 @@ def check(runs: Runs) -> Runs:
     table = runs.table
     if table.empty:
         raise BadInput(f"{runs.source} holds no runs, expected at least one.")
+    if table.index.has_duplicates:
+        raise BadInput(
+            f"{runs.source} has the run '{table.index[table.index.duplicated()][0]}' twice, expected it once."
+        )
     if "status" in table:
         strange = sorted(set(table["status"]) - set(STATUS))
         if strange:

@@ -61,6 +61,11 @@ def _curve(rows: pd.DataFrame, name: str) -> Curve:
     step, lr, loss = (rows[column].to_numpy(float) for column in ("step", "lr", "loss"))
     if not np.all(np.isfinite(step)) or np.any(step != np.round(step)) or np.any(step < 0):
         raise BadInput(f"curve '{name}' has a step that is not a whole number from 0: drop those rows first.")
+    if np.isnan(loss).any():
+        raise BadInput(
+            f"curve '{name}' has no loss at step {step[np.isnan(loss)][0]:.0f}, expected a positive number: leave out "
+            "rows without a loss, the LR between the others is taken to be linear."
+        )
     at = step.astype(int)
     Curve(np.ones(int(at.max()) + 1), at, loss, 0).check(name)
     if not np.all(np.isfinite(lr)) or np.any(lr < 0):

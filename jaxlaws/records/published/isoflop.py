@@ -36,14 +36,15 @@ def load_all(path: Path) -> Runs:
     N is the total parameter count, as in the figure. Epoch's file states N and the compute C, so D = C/(6N); the other
     states N, D and the nominal budget of the profile (`flops_budget`), which 6ND misses by up to 10%.
     """
-    header = pd.read_csv(path, nrows=0).columns if path.is_file() and path.stat().st_size else ()
-    epoch = "Training FLOP" in header
-    if not epoch and "budget" not in header:
+    raw = read_csv(path, "isoflop", ("loss",))
+    epoch = "Training FLOP" in raw
+    columns = _EPOCH if epoch else _SCALEFIT
+    if any(name not in raw for name in columns):
         raise BadInput(
             f"{path} is no isoFLOP table: expected the columns {', '.join(_EPOCH)}, or {', '.join(_SCALEFIT)}; it has "
-            f"{', '.join(map(str, header)) or 'none'}: read other tables with --map."
+            f"{', '.join(map(str, raw.columns))}: read other tables with --map."
         )
-    raw = read_csv(path, "isoflop", _EPOCH if epoch else _SCALEFIT)
+    raw = read_csv(path, "isoflop", columns)
     params = raw["Model Size" if epoch else "params"].to_numpy(float)
     table = pd.DataFrame(
         {

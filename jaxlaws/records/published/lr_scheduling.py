@@ -15,24 +15,9 @@ from jaxlaws.records.table import Curve, Runs
 #: The first LR of the warm-up over the peak, as the logged LRs show.
 WARMUP_FROM = 0.01
 
-_RUNS = (
-    "run_id",
-    "params",
-    "dataset",
-    "cooldown",
-    "cooldown_fraction",
-    "peak_lr",
-    "steps",
-    "warmup_steps",
-    "batch_size",
-    "acc_steps",
-    "sequence_length",
-    "weight_decay",
-    "beta1",
-    "beta2",
-    "grad_clip",
-    "final_val_loss",
-)
+_NUMBERS = ("params", "cooldown_fraction", "peak_lr", "weight_decay", "beta1", "beta2", "grad_clip", "final_val_loss")
+_WHOLE = ("steps", "warmup_steps", "batch_size", "acc_steps", "sequence_length")
+_WORDS = ("run_id", "dataset", "cooldown")
 
 
 def load(path: Path) -> Runs:
@@ -44,7 +29,7 @@ def load(path: Path) -> Runs:
     logs its own end only; the trunk before it is another run (LR .002 has none). LR arrays are rebuilt from `runs.csv`.
     """
     raw = _read(path)
-    rows = read_csv(path / "curves.csv", "lr_scheduling", ("run_id", "step", "lr", "val_loss"))
+    rows = read_csv(path / "curves.csv", "lr_scheduling", ("lr", "val_loss"), ("step",), ("run_id",))
     rows = rows[rows["val_loss"].notna() & (rows["step"] > 0)]
     unknown = set(rows["run_id"]) - set(raw.index)
     if unknown:
@@ -84,9 +69,11 @@ def _read(path: Path) -> pd.DataFrame:
     for name in ("runs.csv", "curves.csv"):
         if not (path / name).exists():
             raise BadInput(f"{path} has no {name}, expected a folder with runs.csv and curves.csv.")
-    raw = read_csv(path / "runs.csv", "lr_scheduling", _RUNS)
+    raw = read_csv(path / "runs.csv", "lr_scheduling", _NUMBERS, _WHOLE, _WORDS)
     if set(raw["cooldown"]) != {"linear"}:
         raise BadInput(f"{path}/runs.csv has the cooldowns {', '.join(sorted(set(raw['cooldown'])))}, expected linear.")
+    if raw["run_id"].duplicated().any():
+        raise BadInput(f"{path}/runs.csv has the run '{raw['run_id'][raw['run_id'].duplicated()].iloc[0]}' twice.")
     return raw.set_index("run_id")
 
 

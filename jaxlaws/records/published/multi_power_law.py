@@ -84,7 +84,7 @@ def schedule(name: str) -> np.ndarray:
 
 
 def _curve(file: Path) -> Curve:
-    raw = read_csv(file, "multi_power_law", ("step", "lr", "loss"))
+    raw = read_csv(file, "multi_power_law", ("lr", "loss"), whole=("step",))
     lr = schedule(file.stem)
     raw = raw[raw["step"] < len(lr)]
     curve = Curve(lr, raw["step"].to_numpy(int), raw["loss"].to_numpy(float), WARMUP_STEPS).check(file.stem)

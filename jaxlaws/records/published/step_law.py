@@ -13,6 +13,7 @@ from jaxlaws.records.table import Runs
 SEQ_LEN = 2048
 WARMUP_STEPS = 2000
 FINAL_LR = 1e-5
+_SHAPE = ("h", "ffnh", "numh", "numl")
 
 
 def load(path: Path) -> Runs:
@@ -23,12 +24,10 @@ def load(path: Path) -> Runs:
     ends inside the warm-up: its `peak_lr` is the LR it was asked for, its `final_lr` the largest LR it reached,
     and `Runs.warnings` counts such runs. LR labels are kept as published, in two roundings.
     """
-    raw = read_csv(
-        path, "step_law", ("h", "ffnh", "numh", "numl", "lr", "bs", "ti", "smooth loss", "exp_name", "D", "N")
-    )
+    raw = read_csv(path, "step_law", ("lr", "bs", "smooth loss", "D", "N"), (*_SHAPE, "ti"), ("exp_name",))
     steps = raw["ti"].to_numpy(int)
     peak = raw["lr"].to_numpy(float)
-    shape = zip(*(raw[name] for name in ("h", "ffnh", "numh", "numl")), strict=True)
+    shape = zip(*(raw[name] for name in _SHAPE), strict=True)
     table = pd.DataFrame(
         {
             "model": [f"h{h}_ffn{ffn}_heads{heads}_layers{layers}" for h, ffn, heads, layers in shape],
