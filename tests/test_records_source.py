@@ -224,3 +224,31 @@ def test_parquet_is_read_or_its_extra_is_named(tmp_path):
         path.write_bytes(b"PAR1")
         with pytest.raises(BadInput, match=r"jaxlaws\[parquet\]"):
             open_runs(path)
+
+
+def test_a_sweep_directory_opens_with_its_diverged_run(tmp_path):
+    from jaxlaws.records.run import RunDir
+
+    (tmp_path / "sweep.yaml").write_text("{}\n")
+    lr = np.full(20, 1e-3)
+    for name, status, loss in (("a", "ok", 3.0), ("b", "ok", 2.9), ("c", "diverged", None)):
+        (tmp_path / name).mkdir()
+        run = RunDir(tmp_path / name)
+        run.ask({"peak_lr": 1e-3}, lr)
+        run.start_curve()
+        for step in (10, 20):
+            run.add_point(
+                {"step": step, "tokens": 64 * step, "lr": 1e-3, "train_loss": 3.2, "val_loss": 3.0 + 1 / step}
+            )
+        run.finish({"status": status, "peak_lr": 1e-3, "warmup_steps": 0, "steps": 20, "val_loss_nats": loss})
+    runs = open_runs(tmp_path)
+    assert len(runs.table) == 3
+    assert list(runs.finished().table.index) == ["a", "b"]
+    assert set(runs.curves) == {"a", "b"}
+    np.testing.assert_array_equal(runs.curves["a"].at, [9, 19])
+    assert list(open_runs(tmp_path, where="status==ok").table.index) == ["a", "b"]
+
+
+def test_a_table_of_diverged_runs_has_no_finished_one(opened):
+    runs = opened(table(loss_nats=None, status="diverged"))
+    assert runs.finished().table.empty

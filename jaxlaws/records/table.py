@@ -133,7 +133,7 @@ class Runs:
 
     def finished(self) -> Runs:
         """Only the runs that ended with a finite loss."""
-        keep = self.table[self.loss_column].map(np.isfinite)
+        keep = np.isfinite(self.table[self.loss_column].astype(float))
         if "status" in self.table:
             keep &= self.table["status"] == "ok"
         return self.select(self.table.index[keep])
