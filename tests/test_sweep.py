@@ -127,6 +127,34 @@ def test_an_interrupted_sweep_trains_only_what_is_missing(tmp_path):
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
+def test_a_run_continues_from_its_checkpoint_bit_for_bit(tmp_path, monkeypatch):
+    long = replace(RUN, steps=100, eval=EvalConfig(points=5, sequences=32))
+    train_sweep(plan([long], tmp_path / "whole", digest))
+    monkeypatch.setattr(lanes, "CHECKPOINT_SECONDS", 0.0)
+    planned = plan([long], tmp_path / "cut", digest)
+    calls = 0
+
+    def stop_late(flops, names):
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "auto", stop_late)
+    folder = planned[0].directory.path
+    assert (folder / "checkpoints").is_dir()
+    curve = (folder / "curve.csv").read_text()
+    (folder / "curve.csv").write_text(curve + "99,1,1,1,1\n")
+    trained: list[float] = []
+    train_sweep(planned, "auto", lambda flops, names: trained.append(flops))
+    assert sum(trained) < 0.8 * planned[0].work
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+    curves = [path.read_text() for path in tmp_path.glob("*/*/curve.csv")]
+    assert curves[0] == curves[1]
+    assert not (folder / "checkpoints").exists()
+
+
 def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     real = training.train_lanes
 

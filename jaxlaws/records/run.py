@@ -74,9 +74,12 @@ class RunDir:
         """Give the claim back."""
         (self.path / "claim.json").unlink(missing_ok=True)
 
-    def start_curve(self) -> None:
-        """Begin curve.csv anew."""
-        write_atomic(self.path / "curve.csv", ",".join(CURVE) + "\n")
+    def start_curve(self, done: int = 0) -> None:
+        """Begin curve.csv, or cut it back to the first `done` steps."""
+        path = self.path / "curve.csv"
+        rows = path.read_text().splitlines()[1:] if done and path.exists() else []
+        kept = [row for row in rows if int(row.split(",")[0]) <= done]
+        write_atomic(path, "\n".join([",".join(CURVE), *kept]) + "\n")
 
     def add_point(self, point: Mapping[str, float]) -> None:
         """Append one row to curve.csv."""

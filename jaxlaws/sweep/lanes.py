@@ -18,6 +18,8 @@ from jaxlaws.sweep.plan import Planned, groups
 LARGEST_PACKED = 20_000_000
 #: Lanes of a pack on an accelerator.
 ACCELERATOR_LANES = 16
+#: Seconds between two checkpoints of a run that is trained alone; packed runs are short and start again.
+CHECKPOINT_SECONDS = 300.0
 _BEAT_EVERY = 10.0
 
 log = logging.getLogger(__name__)
@@ -87,11 +89,13 @@ def _train_group(group: list[Planned], strategy: str, tell: OnProgress, summary:
 
 def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summary: Summary) -> None:
     from jaxlaws.data.tokens import open_data
+    from jaxlaws.train.checkpoint import Checkpoints
     from jaxlaws.train.program import program
     from jaxlaws.train.run import Lane, train_lanes
 
     lanes = [Lane(item.run) for item in pack]
     step_flops = flops_per_token(pack[0].run.model, pack[0].run.data.seq_len)[1] * lanes[0].batch_tokens
+    checkpoints = Checkpoints(pack[0].directory.path / "checkpoints", CHECKPOINT_SECONDS) if size == 1 else None
     beaten = time.monotonic()
 
     def on_steps(count: int) -> None:
@@ -105,7 +109,7 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
     try:
         data = open_data(pack[0].run.data)
         for item in pack:
-            item.directory.start_curve()
+            item.directory.start_curve(checkpoints.latest() if checkpoints else 0)
         records = train_lanes(
             program(pack[0].run.model, data.read, how),
             data,
@@ -113,11 +117,14 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
             size,
             lambda lane, point: pack[lane].directory.add_point(point),
             on_steps,
+            checkpoints,
         )
         for item, record in zip(pack, records, strict=True):
             about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
             item.directory.finish({**record, **about, "strategy": how, "lanes": len(pack)})
             summary.trained.append(item.directory.name)
+        if checkpoints:
+            checkpoints.remove()
     except Exception as error:
         if len(pack) > 1:
             log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(pack), error)
@@ -128,6 +135,8 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
         summary.failed[pack[0].directory.name] = pack[0].directory.reason()
         log.error("run %s failed: %s", pack[0].directory.name, summary.failed[pack[0].directory.name])
     finally:
+        if checkpoints:
+            checkpoints.close()
         for item in pack:
             item.directory.release()
     tell(0.0, [item.directory.name for item in pack])

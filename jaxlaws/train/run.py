@@ -16,6 +16,7 @@ from jaxlaws.config import RunConfig
 from jaxlaws.data.tokens import Data
 from jaxlaws.model.shape import count_params, flops_per_token
 from jaxlaws.schedules.spec import schedule_array, spec_string, warmup_steps
+from jaxlaws.train.checkpoint import Checkpoints
 from jaxlaws.train.optimizer import hyper
 from jaxlaws.train.program import CHUNK, Program, eval_count, stacked
 
@@ -54,7 +55,13 @@ OnSteps = Callable[[int], None]
 
 
 def train_lanes(
-    program: Program, data: Data, lanes: Sequence[Lane], size: int, on_point: OnPoint, on_steps: OnSteps
+    program: Program,
+    data: Data,
+    lanes: Sequence[Lane],
+    size: int,
+    on_point: OnPoint,
+    on_steps: OnSteps,
+    checkpoints: Checkpoints | None = None,
 ) -> list[dict[str, Any]]:
     """Train the lanes to their ends and return each one's record (columns of `jaxlaws.records.table.COLUMNS`).
 
@@ -64,6 +71,7 @@ def train_lanes(
       lanes: at most `size`; they may differ in everything but shape, batch and sequence length.
       size: lanes of the program; those that are not used stay idle.
       on_point, on_steps: see there; an exception that they raise ends the training.
+      checkpoints: where a single lane is saved from time to time, and continues from.
 
     A lane that diverges stops where it is and changes nothing for the others.
     """
@@ -77,6 +85,9 @@ def train_lanes(
     losses = [np.full(lane.steps, np.nan) for lane in lanes]
     last = [0] * len(lanes)
     done, diverged = 0, np.full(size, -1)
+    if checkpoints:
+        done, state, losses[0] = checkpoints.restore(state, losses[0])
+        last[0] = max([step for step in lanes[0].eval_steps if step <= done], default=0)
     while done < used.max():
         ends = {step for lane in lanes for step in lane.eval_steps if step > done}
         stop = min(done + CHUNK, *ends)
@@ -102,6 +113,8 @@ def train_lanes(
                 on_steps(int(taken))
                 break
         on_steps(int(taken))
+        if checkpoints:
+            checkpoints.save_when_due(done, state, losses[0])
     seconds = (time.perf_counter() - began) / len(lanes)
     final = np.asarray(program.validate(store, state, val_picks))
     ends_at = np.asarray(state.diverged)
