@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from jaxlaws.sweep.lanes import OnProgress
+from jaxlaws.sweep.plan import Planned
 
 _LINE_EVERY = 15.0
 
 
 @contextmanager
-def progress(title: str, runs: int, work: float) -> Iterator[OnProgress]:
-    """A callback for `train_sweep` that shows how much of the work is done.
+def progress(planned: Sequence[Planned], title: str = "training") -> Iterator[OnProgress]:
+    """A callback for `train_sweep` that shows how much of a plan is done, by the FLOPs of the runs that have not ended.
 
     Args:
+      planned: from `jaxlaws.sweep.plan.plan`.
       title: what is being done.
-      runs: how many runs there are to train.
-      work: their FLOPs, by which the time left is estimated.
     """
     from rich.console import Console
     from rich.progress import (
@@ -31,6 +31,8 @@ def progress(title: str, runs: int, work: float) -> Iterator[OnProgress]:
         TimeRemainingColumn,
     )
 
+    waiting = [item for item in planned if item.directory.state() == "pending"]
+    runs, work = len(waiting), sum(item.work for item in waiting)
     done, ended = 0.0, 0
     began = shown = time.monotonic()
     console = Console(file=sys.stderr)

@@ -162,8 +162,7 @@ def train(runs: Sequence[RunConfig], out: Path, strategy: str, asked: Sequence[s
     from jaxlaws.sweep.plan import plan
 
     planned = plan(runs, out, lambda config: open_data(config).digest, asked)
-    waiting = [item for item in planned if item.directory.state() == "pending"]
-    with progress("training", len(waiting), sum(item.work for item in waiting)) as tell:
+    with progress(planned) as tell:
         summary = train_sweep(planned, strategy, tell)
     print_ended(out, [item.directory for item in planned], summary)
     return 1 if summary.failed else 0

@@ -1,0 +1,81 @@
+"""`jaxlaws quickstart`: the whole loop on this machine's CPU, and prediction beside measurement at its end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", default="quickstart", help="directory of the results (quickstart)")
+    parser.add_argument("--tiny", action="store_true", help="the same in about a minute, too small for good laws")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.train.devices import use_host_devices
+
+    use_host_devices()
+    from jaxlaws import quickstart
+    from jaxlaws.cli.progress import progress
+
+    began, out = time.monotonic(), Path(args.out)
+    scale = quickstart.TINY if args.tiny else quickstart.FULL
+    answer = quickstart.run(scale, out, progress, lambda line: print(line, file=sys.stderr, flush=True))
+    if args.json:
+        print(json.dumps(answer))
+        return 0
+    show(answer)
+    print(f"written: {out}/quickstart.json, runs.csv, step_law.json, chinchilla.json, multi_power.json, figures/*.png")
+    print(f"done in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def show(answer: Mapping[str, Any]) -> None:
+    """The last screen: what was predicted beside what was measured, and what the advice cost."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from jaxlaws.report.figures import cell_name
+
+    console = Console()
+    schedule, cell, advice, regret = (answer[name] for name in ("schedule", "cell", "recommended", "regret"))
+    name = cell_name(cell["params_nonembedding"], cell["tokens"])
+    table = Table(
+        "not trained before", "law", "predicted loss", "90% interval", "measured", "error", title="Predictions"
+    )
+    for what, part in ((schedule["unseen"].split(", warmup")[0] + ")", schedule), (name, cell)):
+        p = part["predicted"]
+        error = p["value"] / part["measured"] - 1
+        inside = "inside" if p["low"] <= part["measured"] <= p["high"] else "outside"
+        interval = f"{p['low']:.4f} … {p['high']:.4f}"
+        table.add_row(
+            what, part["law"], f"{p['value']:.4f}", interval, f"{part['measured']:.4f}", f"{error:+.2%}, {inside}"
+        )
+    console.print(table)
+
+    table = Table("for " + name, "recommended", "interval", title=f"Advice of the fitted {advice['law']}")
+    for label, key in (("peak LR", "peak_lr"), ("batch, tokens", "batch_tokens")):
+        value = advice[key]
+        table.add_row(label, f"{value['value']:.3g}", f"{value['low']:.3g} … {value['high']:.3g}")
+    console.print(table)
+
+    table = Table("trained in that cell", "peak LR", "batch, sequences", "loss, mean of two seeds", "above the best")
+    table.title = "The advice and its neighbours"
+    least = regret["losses"][regret["of_best"]]["mean"]
+    for label, point in regret["losses"].items():
+        lr, batch, mean = f"{point['peak_lr']:.3g}", str(point["batch_sequences"]), point["mean"]
+        table.add_row(label, lr, batch, f"{mean:.4f}", f"{mean / least - 1:.2%}")
+    console.print(table)
+    console.print(
+        f"Regret of the advice: {regret['value']:.2%} above the best of the five ({regret['of_best']}); "
+        f"half the spread of two seeds is {regret['seed_noise']:.2%}.",
+        highlight=False,
+    )
+    for warning in [*advice["warnings"], *answer["warnings"]]:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)

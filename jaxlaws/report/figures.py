@@ -1,0 +1,109 @@
+"""Pictures of sweeps, fits and their verification. Each function draws one figure into a file and returns its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxlaws.records.table import Curve
+from jaxlaws.records.units import short
+
+_STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
+
+
+def basins(
+    path: Path,
+    losses: Mapping[str, Sequence[tuple[float, float, float]]],
+    best: Mapping[str, tuple[float, float]],
+) -> Path:
+    """The loss over (LR, batch) in every cell: one panel a cell, excess loss as colour, the fitted optimum as a cross.
+
+    Args:
+      path: file to write.
+      losses: cell → (peak LR, batch in tokens, loss) of each run.
+      best: cell → fitted optimum (peak LR, batch in tokens).
+    """
+    columns = min(4, len(losses))
+    rows = -(-len(losses) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.4 * rows), layout="constrained")
+    image = None
+    for axes, (cell, points) in zip(figure.subplots(rows, columns, squeeze=False).flat, losses.items(), strict=False):
+        lr, batch, loss = np.array(points).T
+        excess = 100 * (loss / loss.min() - 1)
+        image = axes.scatter(lr, batch, c=np.clip(excess, 0, 10), cmap="viridis_r", s=60, vmin=0, vmax=10)
+        if cell in best:
+            axes.plot(*best[cell], "x", color=_STYLE["predicted"], markersize=9, markeredgewidth=2)
+        axes.set(xscale="log", yscale="log", title=cell)
+        axes.title.set_fontsize(9)
+        _plain_ticks(axes)
+    for axes in figure.axes[len(losses) :]:
+        axes.set_visible(False)
+    figure.supxlabel("peak learning rate", fontsize=9)
+    figure.supylabel("batch, tokens", fontsize=9)
+    if image is not None:
+        figure.colorbar(image, ax=figure.axes[: len(losses)], label="loss above the cell's best, %", extend="max")
+    return _save(figure, path)
+
+
+def prediction(
+    path: Path,
+    cell: Mapping[str, float],
+    neighbours: Sequence[tuple[str, float, float]],
+    curves: Mapping[str, Curve],
+    unseen: str,
+    predicted: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> Path:
+    """What was predicted beside what was measured: a schedule on the left, a cell on the right.
+
+    Args:
+      path: file to write.
+      cell: `value`, `low`, `high` of the predicted loss of the unseen cell.
+      neighbours: (label, mean loss, half the spread of its seeds) of the recommendation, first, and its neighbours.
+      curves: measured curves by name, the unseen one among them.
+      unseen: its name.
+      predicted: (value, low, high) along the evaluations of the unseen curve.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    for name, curve in curves.items():
+        if name != unseen:
+            left.plot(curve.at + 1, curve.loss, color=_STYLE["muted"], lw=1)
+    seen = curves[unseen]
+    value, low, high = predicted
+    left.fill_between(seen.at + 1, low, high, color=_STYLE["predicted"], alpha=0.2, lw=0)
+    left.plot(seen.at + 1, value, color=_STYLE["predicted"], label=f"predicted: {unseen}")
+    left.plot(seen.at + 1, seen.loss, ".", color=_STYLE["measured"], label="measured")
+    left.plot([], [], color=_STYLE["muted"], label="trained for the fit")
+    late = seen.loss[len(seen.loss) // 4 :]
+    left.set(xlabel="step", ylabel="validation loss, nats", title="A schedule that the fit has not seen")
+    left.set_ylim(0.985 * min(late.min(), low[-1]), 1.02 * late.max())
+    left.legend(frameon=False, fontsize=8)
+    place = np.arange(len(neighbours))
+    right.axhspan(cell["low"], cell["high"], color=_STYLE["predicted"], alpha=0.2, lw=0)
+    right.axhline(cell["value"], color=_STYLE["predicted"], label="predicted at the optimum")
+    labels, means, spreads = zip(*neighbours, strict=True)
+    right.errorbar(place, means, yerr=spreads, fmt="o", color=_STYLE["measured"], label="measured, two seeds")
+    right.set_xticks(place, labels, fontsize=8)
+    right.set(title="A cell that the fits have not seen")
+    right.legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
+def cell_name(params: float, tokens: float) -> str:
+    """A cell for people: `N 25.2k, D 500k`."""
+    return f"N {short(params)}, D {short(tokens)}"
+
+
+def _plain_ticks(axes: Axes) -> None:
+    axes.tick_params(labelsize=7, which="both")
+    axes.minorticks_off()
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    return path
