@@ -5,6 +5,7 @@ import pytest
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.optimum import chinchilla, lowest, optimum
+from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import Fit
 
 #: Besiroglu et al. 2024 as printed, and the optimum of their objective on their points.
@@ -34,7 +35,7 @@ def test_closed_form_agrees_with_a_search(flops):
     x = np.linspace(np.log(1e5), np.log(1e14), 4001)
     n = np.exp(x)
     loss = EPOCH["E"] + EPOCH["A"] * n ** -EPOCH["alpha"] + EPOCH["B"] * (flops / (6 * n)) ** -EPOCH["beta"]
-    assert np.exp(lowest(x, loss)) == pytest.approx(float(chinchilla(EPOCH, flops)[0]), rel=1e-4)
+    assert np.exp(lowest(x, loss)[0]) == pytest.approx(float(chinchilla(EPOCH, flops)[0]), rel=1e-4)
 
 
 def test_equal_exponents_and_coefficients_split_compute_evenly():
@@ -67,7 +68,7 @@ def test_budget_is_spent_and_extrapolation_is_said():
 
 
 def test_constants_without_a_minimum_are_refused():
-    with pytest.raises(BadInput, match="no compute-optimal model"):
+    with pytest.raises(BadInput, match="has no minimum"):
         optimum(fit_of({**EPOCH, "A": 0.0}), 1e21)
 
 
@@ -83,5 +84,21 @@ def test_a_curve_law_is_refused_with_the_laws_that_fit():
 
 def test_a_grid_whose_lowest_point_is_its_end_has_no_minimum():
     x = np.linspace(0, 1, 11)
-    assert np.isnan(lowest(x, -x))
-    assert lowest(x, (x - 0.33) ** 2) == pytest.approx(0.33)
+    assert np.isnan(lowest(x, -x)[0])
+    at, falls = lowest(x, np.stack([(x - 0.33) ** 2, np.where(x > 0.8, -x, (x - 0.33) ** 2)]))
+    np.testing.assert_allclose(at, 0.33)
+    np.testing.assert_array_equal(falls, [False, True])
+
+
+def test_the_search_over_another_law_spends_the_budget_at_its_minimum():
+    answer = optimum("kaplan:published", 1e21)
+    n, d = answer.params.value, answer.tokens.value
+    for factor in (0.9, 1.1):
+        assert predict("kaplan:published", params=n * factor, tokens=d / factor).value > answer.loss.value
+    assert answer.exponent.value == pytest.approx(0.095 / (0.076 + 0.095), abs=1e-4)
+
+
+def test_a_law_that_is_extrapolated_until_its_minimum_is_gone_says_so():
+    assert any("falls again" in text for text in optimum("farseer:published", 1e21).warnings)
+    with pytest.raises(BadInput, match=r"has no minimum at 5\.88e\+23 FLOP"):
+        optimum("farseer:published", 5.88e23)

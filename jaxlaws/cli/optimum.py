@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         answer |= {"convention": convention, "extrapolation": found.extrapolation, "warnings": list(found.warnings)}
         print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
         return 0
-    print(f"{law} at {flops:.3g} FLOP (C = 6·N·D, N is {convention.get('params', 'as in the law')})")
+    meaning = [f"{key} {value}" for key, value in convention.items() if key in ("params", "loss")]
+    print(f"{law} at {flops:.3g} FLOP (C = 6·N·D; {', '.join(meaning)})")
     for name, (word, show) in QUANTITIES.items():
         if (quantity := getattr(found, name)) is not None:
             print(f"  {word:<14}{_line(quantity, show)}")

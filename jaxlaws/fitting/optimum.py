@@ -65,15 +65,17 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
 
     fit = open_fit(fit)
     constants = np.array([list(fit.params.values()), *fit.draws], float)
-    params, exponent = _params(fit.law, list(fit.params), constants, flops)
+    params, exponent, falls = _params(fit.law, list(fit.params), constants, flops)
     if not np.isfinite(params[0]):
         raise BadInput(
-            f"the fit of {fit.law} has no compute-optimal model at {flops:.3g} FLOP between {RATIO[0]:g} and "
-            f"{RATIO[1]:g} tokens a parameter: fit it to runs that vary N and D separately."
+            f"the loss of {fit.law} with these constants has no minimum at {flops:.3g} FLOP between {RATIO[0]:g} and "
+            f"{RATIO[1]:g} tokens a parameter: stay closer to its data, or fit it to runs that vary N and D separately."
         )
     tokens = flops / (6 * params)
     at = predict(fit, params=float(params[0]), tokens=float(tokens[0]))
     warnings = [*fit.warnings, *at.warnings]
+    if falls:
+        warnings.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
     lost = float(np.mean(~np.isfinite(params[1:]))) if len(params) > 1 else 0.0
     if lost > LOST:
         warnings.append(f"{lost:.0%} of the resamples have no optimum at this budget: the intervals are too narrow.")
@@ -133,22 +135,28 @@ def chinchilla(params: Mapping[str, np.ndarray | float], flops: float) -> tuple[
     return np.where(good, best, np.nan), np.where(good, exponent, np.nan)
 
 
-def lowest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where y [..., points] is lowest on the even grid x, by the parabola through its lowest point; NaN at an end."""
-    y = np.where(np.isfinite(y), y, np.inf)
-    i = y.argmin(axis=-1)
-    inside = (i > 0) & (i < len(x) - 1)
-    j = np.clip(i, 1, len(x) - 2)
-    left, middle, right = (np.take_along_axis(y, (j + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
+def lowest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest minimum of y [..., points] inside the even grid x, by the parabola through its lowest point.
+
+    Returns:
+      Where it is, NaN where y has no minimum inside, and whether y is lower still at an end of the grid.
+    """
+    left, middle, right = y[..., :-2], y[..., 1:-1], y[..., 2:]
+    inside = np.where((middle < left) & (middle <= right), middle, np.inf)
+    i = inside.argmin(axis=-1)[..., None]
+    a, b, c = (np.take_along_axis(part, i, -1)[..., 0] for part in (left, middle, right))
+    found = np.isfinite(inside.min(axis=-1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shift = 0.5 * (left - right) / (left - 2 * middle + right)
-    return np.where(inside, x[j] + np.where(np.isfinite(shift), shift, 0.0) * (x[1] - x[0]), np.nan)
+        at = x[i[..., 0] + 1] + np.where(found, 0.5 * (a - c) / (a - 2 * b + c), 0.0) * (x[1] - x[0])
+    return np.where(found, at, np.nan), np.minimum(y[..., 0], y[..., -1]) < inside.min(axis=-1)
 
 
-def _params(law_name: str, names: list[str], constants: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarray]:
-    """N* and its exponent for every row of constants."""
+def _params(
+    law_name: str, names: list[str], constants: np.ndarray, flops: float
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """N* and its exponent for every row of constants, and whether the loss of row 0 is lower at an end."""
     if law_name == "chinchilla":
-        return chinchilla({name: constants[:, i] for i, name in enumerate(names)}, flops)
+        return *chinchilla({name: constants[:, i] for i, name in enumerate(names)}, flops), False
     from jaxlaws.laws.table import LAWS, get
 
     law = get(law_name)
@@ -159,12 +167,14 @@ def _params(law_name: str, names: list[str], constants: np.ndarray, flops: float
             f"{', '.join(fitting)}."
         )
     step = 0.05
-    log_n = [_search(law, names, constants, flops * np.exp(shift)) for shift in (-step, 0.0, step)]
-    return np.exp(log_n[1]), (log_n[2] - log_n[0]) / (2 * step)
+    (below, _), (at, falls), (above, _) = (
+        _search(law, names, constants, flops * np.exp(shift)) for shift in (-step, 0.0, step)
+    )
+    return np.exp(at), (above - below) / (2 * step), bool(falls[0])
 
 
-def _search(law, names: list[str], constants: np.ndarray, flops: float) -> np.ndarray:
-    """ln N* of any law for every row of constants."""
+def _search(law, names: list[str], constants: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarray]:
+    """`lowest` of any law in ln N for every row of constants."""
     import jax
 
     half = 0.5 * np.log(flops / 6)

@@ -68,7 +68,7 @@ def _positive(runs: Runs, name: str, values: pd.Series) -> None:
             f"'{values.index[int(missing.argmax())]}'): fill it in, set status to diverged or failed, or leave "
             f"those runs out with --where '{name}>0'."
         )
-    bad = ~np.isfinite(values) | (values <= 0)
+    bad = ~np.isfinite(values.astype(float)) | (values <= 0)
     if bad.any():
         first = values.index[int(bad.argmax())]
         raise BadInput(f"{runs.source}: {name} is {values[first]:g} in run '{first}', expected a positive number.")
