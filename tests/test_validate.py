@@ -1,9 +1,12 @@
 """Held-out errors of a fit: each run predicted from the others, and the largest from the smaller, against refits."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from jaxlaws.cli import main
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
 from jaxlaws.records.table import Curve, Runs
@@ -66,3 +69,18 @@ def test_a_law_that_is_wrong_shows_it_forward_and_not_in_sample():
     }
     wrong = fit("opl", Runs(runs.table, floor), bootstrap=0)
     assert wrong.held_out["forward"]["mae"] > 4 * fit("opl", runs, bootstrap=0).held_out["forward"]["mae"]
+
+
+def test_runs_to_fit_by_condition_or_by_name(tmp_path, capsys):
+    runs = table()
+    runs.table.to_csv(tmp_path / "runs.csv")
+    small = runs.table.index[runs.table["params_total"] <= 1e9]
+    answers = []
+    for train in ("params_total<=1e9", ",".join(small)):
+        assert (
+            main(["fit", "chinchilla", str(tmp_path / "runs.csv"), "--train", train, "--bootstrap", "0", "--json"]) == 0
+        )
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0]["data"]["train"] == list(small)
+    assert answers[0]["params"] == answers[1]["params"]
+    assert answers[0]["held_out"]["test"]["mae"] < 0.01

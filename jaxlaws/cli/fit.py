@@ -15,7 +15,11 @@ from jaxlaws.errors import BadInput, Untrusted, unknown
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
     add_source(parser)
-    parser.add_argument("--train", metavar="A,B,…", help="run ids to fit; the others are held out and scored")
+    parser.add_argument(
+        "--train",
+        metavar="A,B,…|CONDITION",
+        help="runs to fit, by id or such as 'cooldown_fraction<=0.4'; the others are held out and scored",
+    )
     parser.add_argument("--noise", help="noise model; the law's default without it")
     parser.add_argument("--starts", type=int, help="random starts (64 for points, 16 for curves)")
     parser.add_argument("--bootstrap", type=int, help="resamples for intervals (1000 for points, 200 for curves)")
@@ -81,7 +85,7 @@ def _fit(args: argparse.Namespace, runs: Any) -> Any:
     result = fit(
         args.law,
         runs,
-        train=args.train.split(",") if args.train else None,
+        train=_train(args.train, runs),
         noise=args.noise,
         starts=args.starts,
         bootstrap=args.bootstrap,
@@ -93,6 +97,16 @@ def _fit(args: argparse.Namespace, runs: Any) -> Any:
     if not args.json and sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     return result
+
+
+def _train(text: str | None, runs: Any) -> list[str] | None:
+    if not text:
+        return None
+    if any(sign in text for sign in ("<", ">", "==", "!=")):
+        from jaxlaws.records.table import where
+
+        return [str(name) for name in where(runs, text).table.index]
+    return [name.strip() for name in text.split(",")]
 
 
 def _show(result: Any) -> None:
@@ -120,7 +134,7 @@ def _show(result: Any) -> None:
     )
     if result.curves:
         _show_curves(console, result)
-    for name in ("leave_one_run_out", "forward"):
+    for name in ("leave_one_run_out", "forward") if result.curves else ("test", "leave_one_run_out", "forward"):
         if name in result.held_out:
             row = result.held_out[name]
             console.print(f"{name.replace('_', ' ')}: mean error {row['mae']:.4f} nats, worst {row['worst_e']:.2%}")

@@ -27,6 +27,7 @@ COLUMNS: Mapping[str, str] = {
     "final_lr": "LR of the last step",
     "warmup_steps": "steps before the peak",
     "schedule": "the schedule as a spec string",
+    "cooldown_fraction": "share of the steps in the decay of a warm-up–stable–decay schedule",
     "optimizer": "name of the optimiser",
     "weight_decay": "decoupled, as optax.adamw multiplies it by the LR",
     "beta1": "momentum",

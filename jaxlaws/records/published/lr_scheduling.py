@@ -93,6 +93,7 @@ def _table(raw: pd.DataFrame) -> pd.DataFrame:
             "final_lr": raw["peak_lr"] / cooldown_steps.where(cooldown_steps > 0, 1.0),
             "warmup_steps": raw["warmup_steps"],
             "schedule": [f"wsd_linear_{fraction:g}" for fraction in raw["cooldown_fraction"]],
+            "cooldown_fraction": raw["cooldown_fraction"],
             "optimizer": "adamw",
             "weight_decay": raw["weight_decay"],
             "beta1": raw["beta1"],
