@@ -73,7 +73,7 @@ def test_a_law_that_is_wrong_shows_it_forward_and_not_in_sample():
 
 def test_runs_to_fit_by_condition_or_by_name(tmp_path, capsys):
     runs = table()
-    runs.table.to_csv(tmp_path / "runs.csv")
+    runs.table.rename_axis("run_id").to_csv(tmp_path / "runs.csv")
     small = runs.table.index[runs.table["params_total"] <= 1e9]
     answers = []
     for train in ("params_total<=1e9", ",".join(small)):
