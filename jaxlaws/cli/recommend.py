@@ -1,0 +1,108 @@
+"""`jaxlaws recommend`: peak LR and batch for a model and a token budget, from published constants or a fit file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from jaxlaws.records.units import short
+
+if TYPE_CHECKING:
+    from jaxlaws.recommender.answer import Quantity, Recommendation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--params", help="N, non-embedding, such as 7e9 or 7B")
+    parser.add_argument("--params-total", help="N with embeddings instead; needs --vocab and --width")
+    parser.add_argument("--tokens", required=True, help="D, such as 1.4T")
+    parser.add_argument("--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law -o`")
+    parser.add_argument("--seq-len", default=2048, help="tokens in a sequence (2048)")
+    parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
+    parser.add_argument("--schedule", help="convert the LR to this schedule, such as 'wsd(cooldown=0.2)'")
+    parser.add_argument("--vocab", help="tokens in the vocabulary")
+    parser.add_argument("--width", help="width of the model, for laws in FLOPs per token or with the output head")
+    parser.add_argument("--layers", help="layers of the model, for laws in FLOPs per token")
+    parser.add_argument("--untied", action="store_true", help="input and output embeddings are separate matrices")
+    parser.add_argument("--loss", help="final loss in nats a token, for laws in the loss")
+    parser.add_argument("--compare", action="store_true", help="every published law that is defined, side by side")
+    parser.add_argument("--force", action="store_true", help="answer from a fit that is not identified")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.recommender.answer import compare, recommend
+
+    names = "params params_total tokens law seq_len batch_tokens schedule vocab width layers untied loss force".split()
+    asked = {name: getattr(args, name) for name in names}
+    answer = recommend(**asked)
+    others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
+    if args.json:
+        data = answer.to_json()
+        if others:
+            data["compare"] = {
+                name: other if isinstance(other, str) else other.to_json() for name, other in others.items()
+            }
+        print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+        return 0
+    _show(answer)
+    if others:
+        _show_others(others)
+    return 0
+
+
+def _show(a: Recommendation) -> None:
+    q = a.question
+    print(f"{a.law} for N = {short(q['params'])} (non-embedding), D = {short(q['tokens'])}   {a.reference}")
+    rows = [("peak LR", a.peak_lr, "{:.3g}", "peak_lr"), ("batch, tokens", a.batch_tokens, "{:,.0f}", "batch_tokens")]
+    for word, value, form, name in rows:
+        print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}")
+    print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
+    if a.level is not None:
+        print(f"  brackets: {a.level:.0%} interval of where the optimum lies; safe: expected loss within 0.25% of the best")
+    setting = {
+        "steps": None if a.steps is None else f"{a.steps:,}",
+        "warm-up steps": a.warmup_steps,
+        "final LR": a.final_lr,
+        "weight decay": a.weight_decay,
+        "schedule": a.schedule,
+    }
+    print("  " + ", ".join(f"{name} {value}" for name, value in setting.items() if value is not None))
+    for name, word in (("peak_lr", "LR"), ("batch_tokens", "batch")):
+        if name in a.cost_of_missing:
+            cost = a.cost_of_missing[name]
+            print(f"  {word} missed by ×0.5 costs {cost['x0.5']:.2%} of the loss, by ×2 {cost['x2']:.2%}")
+    for text in a.warnings:
+        print(f"  warning: {text}")
+    print(f"  python experiments/train.py {a.override}")
+
+
+def _quantity(value: Quantity | None, form: str) -> str:
+    if value is None:
+        return "not given by this law"
+    text = form.format(value.value)
+    if value.low is None or value.high is None:
+        return text
+    return f"{text:<10} [{form.format(value.low)}, {form.format(value.high)}]"
+
+
+def _safe(a: Recommendation, name: str, form: str) -> str:
+    band = a.safe_band[name]
+    return "" if band is None else f"   safe {form.format(band[0])} to {form.format(band[1])}"
+
+
+def _show_others(others: dict[str, Recommendation | str]) -> None:
+    print()
+    print(f"  {'law':<22}{'peak LR':>10}{'batch, tokens':>15}  outside its data      why it differs")
+    for name, other in others.items():
+        if isinstance(other, str):
+            print(f"  {name:<22}{'–':>10}{'–':>15}  {other}")
+            continue
+        lr = "–" if other.peak_lr is None else f"{other.peak_lr.value:.3g}"
+        batch = "–" if other.batch_tokens is None else f"{other.batch_tokens.value:,.0f}"
+        factors = [f"{part['factor']:.3g}× {key}" for key, part in other.extrapolation.items() if key != "outside"]
+        far = ", ".join(text for text in factors if not text.startswith("1×")) or "inside"
+        why = other.convention.get("formula", "N non-embedding; " + str(other.schedule))
+        print(f"  {name:<22}{lr:>10}{batch:>15}  {far:<20}  {why}")
+        if "setting" in other.convention:
+            print(f"  {'':<49}{'':<20}  measured in: {other.convention['setting']}")

@@ -1,0 +1,213 @@
+"""Estimating a law of peak LR and batch size from a table of runs."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlaws import __version__
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.recommender.cells import Cell, cells_of, describe, edges
+from jaxlaws.recommender.hyperfit import PARAMS, HyperFit
+from jaxlaws.recommender.local import Local, local_optima, softness
+from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
+from jaxlaws.recommender.power import FORMS, Power, identified, power_laws
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
+
+#: Laws that `estimate` fits: name → what it is.
+HYPER_LAWS = {"step_law": "η* and B* as power laws of N and D, from LR × batch grids in (N, D) cells"}
+METHODS = ("two_stage", "one_stage")
+LEVEL = 0.8
+#: Resampled coefficients that are stored with a fit.
+_DRAWS = 400
+
+
+def estimate(
+    runs: Runs,
+    *,
+    law: str = "step_law",
+    method: str | None = None,
+    forms: tuple[str, str] | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> HyperFit:
+    """Fit η*(N, D) and B*(N, D) to runs over LR × batch in several (N, D) cells.
+
+    `two_stage` (the default) takes the optimum of every cell from a local surface (`local_optima`), then regresses
+    (`power_laws`); `one_stage` fits one penalised loss to all runs (`one_stage`). What each axis is a power law of is
+    chosen by left-out regret. Intervals are for the optimum of a new cell: coefficients resampled by cell (parametric
+    below eight cells), and the scatter of cells about the law.
+
+    Args:
+      runs: with params_nonembedding, tokens, peak_lr, batch_tokens, a loss, and status where runs diverged.
+      law: name from `HYPER_LAWS`.
+      method: name from `METHODS`; None for the default.
+      forms: of η and B, names from `power.FORMS`; None to choose them.
+      bootstrap: resamples.
+      seed: of the resamples.
+
+    Raises:
+      BadInput: unknown names, missing columns, too few runs or cells.
+    """
+    if law not in HYPER_LAWS:
+        raise unknown("law", law, HYPER_LAWS)
+    method = METHODS[0] if method is None else method
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if bootstrap < 0:
+        raise BadInput(f"bootstrap is {bootstrap}, expected 0 or more.")
+    cells, notes = cells_of(runs)
+    z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
+    local = local_optima(cells)
+    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms)
+    coefficients, draws, converged = power.coefficients, power.draws, local.convex
+    if method == "one_stage":
+        single, left_out = _one_stage(cells, z, local, power, bootstrap, seed)
+        coefficients, draws, converged = single.coefficients, single.draws, single.converged
+        penalty, scatter = single.penalty, _scatter(z, single, local, power)
+    else:
+        penalty, scatter, left_out = fit_penalty(cells, local.optimum), power.scatter, power.left_out
+    found = [edges(cell, local.optimum[i]) for i, cell in enumerate(cells)]
+    regret = _regret(left_out, local)
+    warnings = [*notes, *_edge_warnings(cells, found), *_form_warnings(z, power)]
+    if not local.convex:
+        warnings.insert(0, "the loss has no minimum in LR and batch over these grids: the optimum is not identified.")
+    return HyperFit(
+        law=law,
+        convention=_convention(runs),
+        params=dict(zip(PARAMS, coefficients.ravel().tolist(), strict=True)),
+        covariance={axis: _covariance(draws[:, k]) for k, axis in enumerate(("lr", "batch"))},
+        scatter={axis: float(scatter[k]) for k, axis in enumerate(("lr", "batch"))},
+        ranges=describe(cells),
+        forms=dict(zip(("lr", "batch"), power.forms, strict=True)),
+        intervals=_intervals(draws),
+        level=LEVEL,
+        dof={axis: float(power.dof[k]) for k, axis in enumerate(("lr", "batch"))},
+        penalty=penalty._asdict(),
+        method=method,
+        status="converged" if converged and local.convex else "unidentified",
+        resampling={"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}[power.resampling]
+        if bootstrap
+        else "none",
+        draws=draws[:_DRAWS].reshape(-1, 6).tolist(),
+        sigma=local.sigma,
+        cells=[_describe(cell, i, local, found[i]) for i, cell in enumerate(cells)],
+        held_out={
+            "mean_regret": float(regret.mean()),
+            "max_regret": float(regret.max()),
+            "forms": power.regrets,
+            "cells": left_out.tolist(),
+        },
+        warnings=warnings,
+        data={
+            "source": runs.source,
+            "digest": runs.digest,
+            "cells": len(cells),
+            "runs": int(sum(len(c.y) for c in cells)),
+            "diverged": int(sum(len(c.diverged) for c in cells)),
+            "deficient_resamples": power.deficient,
+        },
+        versions={"jaxlaws": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    )
+
+
+def _one_stage(
+    cells: Sequence[Cell], z: np.ndarray, local: Local, power: Power, bootstrap: int, seed: int
+) -> tuple[OneStage, np.ndarray]:
+    """The fit with its resamples, and the optimum of every cell predicted from the others."""
+    soft = softness(cells, local.sigma)
+    times = np.zeros((0, len(cells)))
+    if bootstrap:
+        times = np.random.default_rng(seed).multinomial(len(cells), np.full(len(cells), 1 / len(cells)), bootstrap)
+    single = one_stage(cells, z, power.forms, power.coefficients, soft, times)
+    if bootstrap and power.resampling == "parametric":
+        single = single._replace(draws=single.coefficients + power.draws - power.coefficients)
+    left_out = np.zeros((len(cells), 2))
+    for i in range(len(cells)):
+        others = [j for j in range(len(cells)) if j != i]
+        part = one_stage([cells[j] for j in others], z[others], power.forms, single.coefficients, soft[others])
+        left_out[i] = part.coefficients @ z[i]
+    return single, left_out
+
+
+def _scatter(z: np.ndarray, single: OneStage, local: Local, power: Power) -> np.ndarray:
+    return np.sqrt(((local.optimum - z @ single.coefficients.T) ** 2).sum(0) / power.dof)
+
+
+def _regret(predicted: np.ndarray, local: Local) -> np.ndarray:
+    gap = predicted - local.optimum
+    return np.einsum("ci,cij,cj->c", gap, local.hessian, gap) / 2
+
+
+def _covariance(draws: np.ndarray) -> list[list[float]]:
+    return np.cov(draws.T).tolist() if len(draws) > 1 else np.zeros((3, 3)).tolist()
+
+
+def _intervals(draws: np.ndarray) -> dict[str, list[float]]:
+    if not len(draws):
+        return {}
+    edges = np.quantile(draws.reshape(-1, 6), [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+    return {name: edges[:, i].tolist() for i, name in enumerate(PARAMS)}
+
+
+def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "params": cell.params,
+        "tokens": cell.tokens,
+        "runs": len(cell.y),
+        "diverged": len(cell.diverged),
+        "peak_lr": float(np.exp(local.optimum[i, 0])),
+        "batch_tokens": float(np.exp(local.optimum[i, 1])),
+        "se_ln_lr": float(np.sqrt(local.covariance[i, 0, 0])),
+        "se_ln_batch": float(np.sqrt(local.covariance[i, 1, 1])),
+        "loss": float(np.exp(local.level[i])),
+        "edges": found,
+    }
+
+
+def _edge_warnings(cells: Sequence[Cell], found: Sequence[dict[str, Any]]) -> list[str]:
+    sentences = []
+    for cell, axes in zip(cells, found, strict=True):
+        for name, word in (("peak_lr", "LR"), ("batch_tokens", "batch")):
+            side, add = axes[name]["edge"], axes[name]["add"]
+            if side:
+                where = "has a single value" if side == "single" else f"is best at its {side} edge"
+                sentences.append(
+                    f"cell N={cell.params:.4g}, D={cell.tokens:.4g}: the {word} grid {where}; "
+                    f"add {name} {', '.join(f'{value:.3g}' for value in add)}."
+                )
+    return sentences
+
+
+def _form_warnings(z: np.ndarray, power: Power) -> list[str]:
+    names = identified(z)
+    missing = [name for name in FORMS if name not in names]
+    if not missing:
+        return []
+    return [
+        f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)}: add cells that vary N and D "
+        f"independently; used: LR of ({power.forms[0]}), batch of ({power.forms[1]})."
+    ]
+
+
+def _convention(runs: Runs) -> dict[str, Any]:
+    """What the constants mean: units, and the setting that every run shares."""
+    table = runs.table
+    if {"steps", "warmup_steps"} <= set(table.columns):
+        table = table[table["steps"] >= table["warmup_steps"]]
+    answer: dict[str, Any] = {
+        "params": "params_nonembedding",
+        "batch": "tokens per step",
+        "lr": "peak",
+        "loss": runs.loss_column,
+    }
+    for name in ("schedule", "final_lr", "warmup_steps", "seq_len", "optimizer", "weight_decay", "beta1", "beta2"):
+        if name in table and table[name].nunique() == 1:
+            value = table[name].iloc[0]
+            answer[name] = value.item() if hasattr(value, "item") else value
+    return answer

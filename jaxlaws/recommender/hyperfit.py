@@ -1,0 +1,146 @@
+"""A fitted law of LR and batch as a value: plain data in one JSON file, read without numpy, pandas or JAX."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from jaxlaws.errors import BadInput
+from jaxlaws.recommender.miss import Miss, student
+from jaxlaws.records.files import write_atomic
+
+KIND = "hyper_law"
+AXES = ("lr", "batch")
+PARAMS = tuple(f"{axis}_{name}" for axis in AXES for name in ("intercept", "N", "D"))
+_REQUIRED = ("law", "convention", "params", "covariance", "scatter", "ranges")
+
+
+@dataclass(frozen=True)
+class HyperFit:
+    """Power laws of the best peak LR and batch, and what the data say about them.
+
+        ln η* = lr_intercept + lr_N ln N + lr_D ln D,   ln B* = batch_intercept + batch_N ln N + batch_D ln D
+
+    with N non-embedding parameters, D tokens, η the peak LR, B tokens a step, natural logs.
+
+    Attributes:
+      law: `step_law`.
+      convention: what the constants mean: params, batch, lr, schedule, final_lr, warmup_steps, seq_len, optimizer, …
+      params: `PARAMS` by name, full precision; a form without N or D has a 0 there.
+      forms: what each axis is a power law of: "N, D", "D", "N" or "constant".
+      intervals: name → [low, high] at `level`.
+      level: of all intervals.
+      covariance: {"lr": 3×3, "batch": 3×3} of the coefficients, in the order intercept, N, D.
+      scatter: {"lr": sd, "batch": sd} of a cell's optimum about the law, in logs.
+      dof: {"lr", "batch"} degrees of freedom of the scatter; None means large.
+      penalty: a, b, c, k_lr, k_batch of `Miss`; None where the loss around the optimum is not known.
+      method: `two_stage` or `one_stage`.
+      status: `converged` or `unidentified`.
+      resampling: how draws were made: `by cell`, `parametric`, `none`.
+      draws: resampled coefficients, one row each in the order of `PARAMS`.
+      ranges: params, tokens, tokens_per_param → [low, high] of the data.
+      sigma: sd of a run's ln loss about its cell's surface.
+      cells: per cell its params, tokens, runs, diverged, fitted peak_lr and batch_tokens with standard errors in logs,
+        loss at the optimum, and the grid's edges with the values to add.
+      held_out: left-out regret of the chosen form and of the others.
+      warnings: sentences for people.
+      data: source, digest and counts.
+      versions: of what computed it.
+      reference: where published constants come from.
+    """
+
+    law: str
+    convention: Mapping[str, Any]
+    params: Mapping[str, float]
+    covariance: Mapping[str, Sequence[Sequence[float]]]
+    scatter: Mapping[str, float]
+    ranges: Mapping[str, Sequence[float]]
+    forms: Mapping[str, str] = field(default_factory=lambda: {"lr": "N, D", "batch": "N, D"})
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    level: float = 0.8
+    dof: Mapping[str, float | None] = field(default_factory=lambda: {"lr": None, "batch": None})
+    penalty: Mapping[str, float] | None = None
+    method: str = "two_stage"
+    status: str = "converged"
+    resampling: str = "none"
+    draws: Sequence[Sequence[float]] = ()
+    sigma: float | None = None
+    cells: Sequence[Mapping[str, Any]] = ()
+    held_out: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
+
+    @property
+    def miss(self) -> Miss | None:
+        """The loss around the optimum."""
+        return None if self.penalty is None else Miss(**self.penalty)
+
+    def optimum(self, params: float, tokens: float) -> tuple[float, float]:
+        """(ln η*, ln B*) at N and D."""
+        z = (1.0, math.log(params), math.log(tokens))
+        lr, batch = (
+            sum(self.params[f"{axis}_{name}"] * value for name, value in zip(("intercept", "N", "D"), z, strict=True))
+            for axis in AXES
+        )
+        return lr, batch
+
+    def half_width(self, axis: str, params: float, tokens: float, level: float | None = None) -> float:
+        """Half the interval in logs for where the optimum of a new cell lies: √(zᵀΣz + scatter²) times Student's t."""
+        dof = self.dof[axis]
+        return self.spread(axis, params, tokens) * student(
+            self.level if level is None else level, math.inf if dof is None else dof
+        )
+
+    def spread(self, axis: str, params: float, tokens: float) -> float:
+        """√(zᵀΣz + scatter²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum about the law's."""
+        z = (1.0, math.log(params), math.log(tokens))
+        variance = sum(z[i] * self.covariance[axis][i][j] * z[j] for i in range(3) for j in range(3))
+        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, every number at full precision."""
+        return {"kind": KIND, **asdict(self)}
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON file in one step: a reader sees the old file or the whole new one."""
+        write_atomic(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> HyperFit:
+        """The law in a JSON file; `BadInput` where it is not one."""
+        path = Path(path)
+        expected = "expected a law of LR and batch that `jaxlaws fit step_law … -o` wrote"
+        try:
+            raw = json.loads(path.read_text())
+        except (ValueError, OSError) as error:
+            raise BadInput(f"{path} cannot be read ({error}), {expected}.") from None
+        if not isinstance(raw, dict) or raw.get("kind") != KIND or any(name not in raw for name in _REQUIRED):
+            raise BadInput(f"{path} is not a law of LR and batch, {expected}.")
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in raw.items() if name in known})
+
+    def table(self) -> Any:
+        """The fit as a rich table: constants first, then cells whose optimum lies on the grid's edge."""
+        from rich.table import Table
+
+        table = Table(
+            title=f"{self.law} on {self.data.get('source', 'memory')}: {self.status} ({self.method.replace('_', ' ')})"
+        )
+        for name in ("", "value", f"{50 * (1 - self.level):.0f}%", f"{50 * (1 + self.level):.0f}%"):
+            table.add_column(name, justify="right" if name else "left")
+        for name in PARAMS:
+            low, high = self.intervals.get(name, (math.nan, math.nan))
+            table.add_row(name, f"{self.params[name]:.4g}", f"{low:.4g}", f"{high:.4g}")
+        for axis, meaning in (("lr", "LR"), ("batch", "batch")):
+            sd = self.scatter[axis]
+            table.add_row(f"{meaning} scatter", f"×/÷ {math.exp(sd):.3g}", "", "")
+        regret = self.held_out.get("mean_regret")
+        if regret is not None:
+            table.add_row("left-out regret", f"{100 * regret:.3f}%", "max", f"{100 * self.held_out['max_regret']:.3f}%")
+        return table

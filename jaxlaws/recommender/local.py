@@ -1,0 +1,148 @@
+"""Stage one: the optimum of every cell, from local cubic surfaces that borrow their shape from all cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxlaws.recommender.cells import Cell, levels
+
+#: Coefficients of the shape: second derivatives (11, 12, 22), then third (111, 112, 122, 222).
+_SHAPE = 7
+#: Model error of the cubic, as a share of the excess loss: a run enters with variance σ² + (share · excess)².
+_MISFIT = 0.5
+#: Prior sd of a cell's shape about the shared one, and of the shared third derivatives about zero, in units of the
+#: shared curvature.
+_SPREAD, _CUBIC = 0.5, 2.0
+#: Runs that a cell's weights keep at least: the coefficients of a quadratic surface.
+_KEEP = 6
+_SWEEPS = 25
+
+
+class Local(NamedTuple):
+    """What the cells' surfaces say.
+
+    Attributes:
+      optimum: [cells, 2] (ln η, ln B) of the lowest loss.
+      covariance: [cells, 2, 2] of `optimum` from the scatter of runs.
+      hessian: [cells, 2, 2] of ln loss at the optimum.
+      level: [cells] ln loss there.
+      shape: [7] shared derivatives of ln loss at an optimum, in the order 11, 12, 22, 111, 112, 122, 222.
+      sigma: sd of a run's ln loss about the surfaces.
+      convex: whether the shared curvature is positive definite, without which no optimum is identified.
+    """
+
+    optimum: np.ndarray
+    covariance: np.ndarray
+    hessian: np.ndarray
+    level: np.ndarray
+    shape: np.ndarray
+    sigma: float
+    convex: bool
+
+
+def local_optima(cells: Sequence[Cell]) -> Local:
+    """The optimum of every cell.
+
+        ln L_c(x) = a_c + g_c·u + ½ uᵀH_c u + ⅙ T_c(u, u, u),   u = x − x_c,   (H_c, T_c) ~ Normal(shared, spread²)
+
+    with x = (ln η, ln B) and x_c moved by Newton steps until g_c = 0. Every cell has its own level and optimum; its
+    shape is drawn toward the shape shared by all cells, which decides where a cell has few runs and yields where it has
+    many. Runs are weighted by 1/(σ² + (excess/2)²), Huber on top: every run enters, and the ones far above the cell's
+    best, which no local surface describes, hardly count.
+    """
+    x, y, mask = _padded(cells)
+    low = np.array([[levels(c.x[:, k])[0] for k in (0, 1)] for c in cells]) - np.log(2.0)
+    high = np.array([[levels(c.x[:, k])[-1] for k in (0, 1)] for c in cells]) + np.log(2.0)
+    excess = np.where(mask, y - np.min(np.where(mask, y, np.inf), 1, keepdims=True), np.inf)
+    keep = _kept(cells)
+    start = 1 / (1 + (excess / np.maximum(2e-3, keep)[:, None]) ** 2)
+    optimum = np.einsum("cn,cnk->ck", start, x) / start.sum(1)[:, None]
+    sigma, huber = 1e-3, np.ones_like(y)
+    scale = np.array([0.02, 0.02])
+    for _ in range(_SWEEPS):
+        half = np.maximum(sigma / _MISFIT, keep)[:, None]
+        weight = np.where(mask, huber / (1 + (excess / half) ** 2), 0.0)
+        design = _design(x - optimum[:, None])
+        beta, shape, inverse = _solve(design, np.where(mask, y, 0.0), weight, sigma, scale)
+        residual = np.where(mask, y - np.einsum("cnk,ck->cn", design, beta), 0.0)
+        kernel = np.where(mask, 1 / (1 + (excess / half) ** 2), 0.0)
+        dof = max(1 - 3 * len(cells) / kernel.sum(), 0.1)
+        sigma = max(1.4826 * _weighted_median(np.abs(residual), kernel) / np.sqrt(dof), 1e-5)
+        huber = np.minimum(1, 1.345 * sigma / np.maximum(np.abs(residual), 1e-12))
+        scale = np.maximum(np.abs(shape[[0, 2]]), 1e-4)
+        hessian = _hessian(beta[:, 3:6], shape)
+        step = -np.linalg.solve(hessian, beta[:, 1:3, None])[..., 0]
+        moved = np.clip(optimum + np.clip(step, -0.5, 0.5), low, high)
+        done = np.abs(moved - optimum).max() < 1e-4
+        optimum = moved
+        if done:
+            break
+    slope = inverse[:, 1:3, 1:3] * sigma**2
+    bend = np.linalg.inv(hessian)
+    return Local(
+        optimum, bend @ slope @ bend, hessian, beta[:, 0], shape, float(sigma), _positive(shape[:3].reshape(1, 3))[0]
+    )
+
+
+def softness(cells: Sequence[Cell], sigma: float) -> np.ndarray:
+    """[cells] the excess of ln loss at which a run counts half: 2σ, or more where that leaves fewer than six runs."""
+    return np.maximum(sigma / _MISFIT, _kept(cells))
+
+
+def _kept(cells: Sequence[Cell]) -> np.ndarray:
+    return np.array([np.sort(c.y - c.y.min())[min(_KEEP, len(c.y)) - 1] for c in cells])
+
+
+def _padded(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    width = max(len(c.y) for c in cells)
+    x, y, mask = np.zeros((len(cells), width, 2)), np.zeros((len(cells), width)), np.zeros((len(cells), width), bool)
+    for i, cell in enumerate(cells):
+        n = len(cell.y)
+        x[i, :n], y[i, :n], mask[i, :n] = cell.x, cell.y, True
+    return x, y, mask
+
+
+def _design(u: np.ndarray) -> np.ndarray:
+    a, b = u[..., 0], u[..., 1]
+    return np.stack(
+        [np.ones_like(a), a, b, a * a / 2, a * b, b * b / 2, a**3 / 6, a * a * b / 2, a * b * b / 2, b**3 / 6], -1
+    )
+
+
+def _solve(
+    design: np.ndarray, y: np.ndarray, weight: np.ndarray, sigma: float, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cell coefficients [cells, 10], shared shape [7] and the inverse normal matrices, exactly, by elimination."""
+    a, b = np.sqrt(scale)
+    units = np.array([a * a, a * b, b * b, a * a, a * b, a * b, b * b])
+    prior = np.zeros(10)
+    prior[3:] = (sigma / (_SPREAD * units)) ** 2
+    gram = np.einsum("cni,cn,cnj->cij", design, weight, design) + np.diag(prior + 1e-9)
+    moment = np.einsum("cni,cn,cn->ci", design, weight, y)
+    inverse = np.linalg.inv(gram)
+    p = prior[3:]
+    shared = len(gram) * np.diag(p) - p[:, None] * inverse[:, 3:, 3:].sum(0) * p
+    shared[3:, 3:] += np.diag((sigma / (_CUBIC * units[3:])) ** 2)
+    shape = np.linalg.solve(shared, p * np.einsum("cij,cj->i", inverse[:, 3:], moment))
+    moment[:, 3:] += p * shape
+    return np.einsum("cij,cj->ci", inverse, moment), shape, inverse
+
+
+def _hessian(own: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """[cells, 2, 2], the shared one, made positive definite, where a cell's own is not clearly so."""
+    shared = shape[:3] if _positive(shape[None, :3])[0] else np.array([max(shape[0], 1e-3), 0.0, max(shape[2], 1e-3)])
+    chosen = np.where(_positive(own - 0.2 * shared)[:, None], own, shared)
+    return np.stack([chosen[:, [0, 1]], chosen[:, [1, 2]]], 1)
+
+
+def _positive(packed: np.ndarray) -> np.ndarray:
+    return (packed[:, 0] > 0) & (packed[:, 0] * packed[:, 2] > packed[:, 1] ** 2)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values, axis=None)
+    total = np.cumsum(weights.ravel()[order])
+    return float(values.ravel()[order][np.searchsorted(total, total[-1] / 2)])

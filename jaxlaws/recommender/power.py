@@ -1,0 +1,193 @@
+"""Stage two: power laws through the optima of the cells, their nested forms, and their resamples."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+
+#: Forms of one axis: which of (1, ln N, ln D) it is a power law of, the smallest first.
+FORMS = {"constant": (0,), "N": (0, 1), "D": (0, 2), "N, D": (0, 1, 2)}
+#: Clusters from which a bootstrap by cell is trusted.
+CLUSTERS = 8
+#: A direction of (ln N, ln D) whose spread is below this is not identified.
+_SPREAD = 0.1
+
+
+class Power(NamedTuple):
+    """Two power laws and what is known of them.
+
+    Attributes:
+      coefficients: [2, 3], rows ln η and ln B over (1, ln N, ln D); 0 where a form leaves a column out.
+      forms: names from `FORMS`, of η and of B.
+      draws: [draws, 2, 3] resampled coefficients.
+      scatter: [2] sd of a cell's optimum about the law, in logs.
+      dof: [2] degrees of freedom of `scatter`.
+      left_out: [cells, 2] the optimum predicted for each cell by the law of the other cells.
+      regrets: "η form | B form" → mean excess loss of `left_out`.
+      resampling: `cells` or `parametric`.
+      deficient: resamples that could not identify the law and were drawn again.
+    """
+
+    coefficients: np.ndarray
+    forms: tuple[str, str]
+    draws: np.ndarray
+    scatter: np.ndarray
+    dof: np.ndarray
+    left_out: np.ndarray
+    regrets: dict[str, float]
+    resampling: str
+    deficient: int
+
+
+def power_laws(
+    z: np.ndarray,
+    optimum: np.ndarray,
+    covariance: np.ndarray,
+    hessian: np.ndarray,
+    resamples: int,
+    seed: int,
+    forms: tuple[str, str] | None = None,
+) -> Power:
+    """Weighted least squares of the optima on (1, ln N, ln D), in the form with the least left-out regret.
+
+        ln η*_c = a_0 + a_N ln N_c + a_D ln D_c + e_c,   Var e_c = τ² + s_c²
+
+    with s_c the optimum's own standard error and τ the scatter between cells (moment estimate): cells weigh nearly
+    equally unless one of them is measured badly. The regret of a left-out prediction is ½ dᵀH_c d.
+
+    Args:
+      z: [cells, 3] rows (1, ln N, ln D).
+      optimum, covariance, hessian: of `local_optima`.
+      resamples: bootstrap draws: by cell from `CLUSTERS` cells up, parametric (Student t) below.
+      seed: of the resamples.
+      forms: fixed forms instead of the chosen ones.
+    """
+    names = [name for name in FORMS if _identified(z, FORMS[name])]
+    fits = {(k, name): _axis(z[:, FORMS[name]], optimum[:, k], covariance[:, k, k]) for k in (0, 1) for name in names}
+    regrets = {}
+    for pair in itertools.product(names, names):
+        gap = np.stack([fits[k, name].left_out - optimum[:, k] for k, name in enumerate(pair)], 1)
+        regrets[pair] = float(np.mean(np.einsum("ci,cij,cj->c", gap, hessian, gap) / 2))
+    if forms is None:
+        chosen = min(regrets, key=lambda pair: regrets[pair])
+    elif set(forms) <= set(names):
+        chosen = forms
+    else:
+        raise BadInput(
+            f"the {len(z)} cells cannot identify the forms {forms}, they identify {', '.join(names)}: add cells."
+        )
+    parts = [fits[k, name] for k, name in enumerate(chosen)]
+    coefficients = np.zeros((2, 3))
+    for k, name in enumerate(chosen):
+        coefficients[k, FORMS[name]] = parts[k].value
+    rng = np.random.default_rng(seed)
+    by_cell = len(z) >= CLUSTERS
+    draws, deficient = np.zeros((0, 2, 3)), 0
+    if resamples:
+        draws, deficient = (
+            _by_cell(z, optimum, parts, chosen, resamples, rng)
+            if by_cell
+            else (_parametric(coefficients, parts, chosen, resamples, rng), 0)
+        )
+    return Power(
+        coefficients,
+        chosen,
+        draws,
+        np.array([part.scatter for part in parts]),
+        np.array([part.dof for part in parts]),
+        np.stack([part.left_out for part in parts], 1),
+        {f"{a} | {b}": value for (a, b), value in sorted(regrets.items(), key=lambda item: item[1])},
+        "cells" if by_cell else "parametric",
+        deficient,
+    )
+
+
+def identified(z: np.ndarray) -> list[str]:
+    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with a degree of freedom to spare."""
+    return [name for name in FORMS if _identified(z, FORMS[name])]
+
+
+class _Axis(NamedTuple):
+    value: np.ndarray
+    covariance: np.ndarray
+    weight: np.ndarray
+    left_out: np.ndarray
+    scatter: float
+    dof: int
+
+
+def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis:
+    """One weighted regression with a moment estimate of the scatter between cells (DerSimonian–Laird, iterated)."""
+    cells, size = design.shape
+    dof = cells - size
+    between = 0.0
+    for _ in range(50):
+        weight = 1 / (between + variance + 1e-12)
+        normal = np.linalg.inv((design.T * weight) @ design)
+        value = normal @ (design.T * weight) @ target
+        residual = target - design @ value
+        leverage = weight * np.einsum("ci,ij,cj->c", design, normal, design)
+        update = max(0.0, between + ((weight * residual**2).sum() - dof) / (weight * (1 - leverage)).sum())
+        if abs(update - between) < 1e-10:
+            break
+        between = update
+    left_out = target - residual / np.maximum(1 - leverage, 1e-6)
+    total = float(np.sqrt((residual**2).sum() / dof))
+    return _Axis(value, normal, weight, left_out, total, dof)
+
+
+def _identified(z: np.ndarray, columns: tuple[int, ...]) -> bool:
+    if len(z) <= len(columns):
+        return False
+    free = z[:, list(columns[1:])]
+    leave_out = [np.delete(free, i, 0) for i in range(len(z))]
+    return all(
+        not free.shape[1] or np.linalg.svd(part - part.mean(0), compute_uv=False)[-1] > _SPREAD for part in leave_out
+    )
+
+
+def _by_cell(
+    z: np.ndarray, optimum: np.ndarray, parts: list[_Axis], forms: tuple[str, str], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Cells drawn with replacement; a draw whose cells do not span the form is drawn again and counted."""
+    times = np.zeros((0, len(z)))
+    deficient = 0
+    while len(times) < count:
+        drawn = rng.multinomial(len(z), np.full(len(z), 1 / len(z)), size=count)
+        good = np.ones(count, bool)
+        for form in set(forms):
+            design = z[:, FORMS[form]] - np.r_[0.0, z[:, FORMS[form][1:]].mean(0)]
+            smallest = np.linalg.eigvalsh(np.einsum("bc,ci,cj->bij", drawn, design, design))[:, 0]
+            good &= smallest > _SPREAD**2
+        deficient += int((~good).sum())
+        times = np.concatenate([times, drawn[good]])
+    times = times[:count]
+    draws = np.zeros((count, 2, 3))
+    for k, form in enumerate(forms):
+        design = z[:, FORMS[form]]
+        centre = np.r_[0.0, design[:, 1:].mean(0)]
+        weighted = times * parts[k].weight
+        normal = np.einsum("bc,ci,cj->bij", weighted, design - centre, design - centre)
+        moment = np.einsum("bc,ci,c->bi", weighted, design - centre, optimum[:, k])
+        value = np.linalg.solve(normal, moment[..., None])[..., 0]
+        value[:, 0] -= value @ centre
+        draws[:, k, FORMS[form]] = value
+    return draws, deficient
+
+
+def _parametric(
+    coefficients: np.ndarray, parts: list[_Axis], forms: tuple[str, str], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Student-t draws from the covariance of the regression, scaled by the scatter that was seen."""
+    draws = np.repeat(coefficients[None], count, 0)
+    for k, form in enumerate(forms):
+        scale = max(1.0, parts[k].scatter * np.sqrt(parts[k].weight.mean()))
+        normal = rng.standard_normal((count, len(FORMS[form])))
+        wide = np.sqrt(parts[k].dof / rng.chisquare(parts[k].dof, count))
+        root = np.linalg.cholesky(parts[k].covariance + 1e-15 * np.eye(len(FORMS[form])))
+        draws[:, k, FORMS[form]] += scale * wide[:, None] * (normal @ root.T)
+    return draws

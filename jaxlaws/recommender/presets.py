@@ -1,0 +1,198 @@
+"""Published laws of learning rate and batch size, each with its units, range, setting and reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.recommender.hyperfit import HyperFit
+from jaxlaws.recommender.question import Question
+
+DEFAULT = "step_law:bootstrap"
+
+
+class Advice(NamedTuple):
+    """What a published formula says: peak LR, batch in tokens and λ·η, each None where the law gives none."""
+
+    peak_lr: float | None
+    batch_tokens: float | None
+    decay_times_lr: float | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published formula without stated uncertainty.
+
+    Attributes:
+      formula: with units.
+      setting: what it was measured in.
+      reference: paper.
+      ranges: params, tokens or flops → [low, high] of its data, where known.
+      convention: schedule and final LR that it assumes.
+      advise: question → advice; `BadInput` where the law is not defined for it.
+      verified: whether the constants were checked against public data or code; others are quoted from the papers.
+    """
+
+    formula: str
+    setting: str
+    reference: str
+    ranges: Mapping[str, Sequence[float]]
+    convention: Mapping[str, object]
+    advise: Callable[[Question], Advice]
+    verified: bool = False
+
+
+def _kaplan(q: Question) -> Advice:
+    lr = 3.239e-3 - 1.395e-4 * math.log(q.params)
+    if lr <= 0:
+        raise BadInput(
+            f"kaplan:published gives no positive LR for params {q.params:.3g}: it is defined below {math.exp(3.239 / 0.1395):.2g}."
+        )
+    return Advice(lr, None if q.loss is None else 2.1e8 / q.loss**4.76)
+
+
+def _deepseek(q: Question) -> Advice:
+    per_token = q.flops_per_token
+    if per_token is None:
+        raise BadInput("deepseek:published is in FLOPs per token: give --layers and --width.")
+    flops = per_token * q.tokens
+    return Advice(0.3118 * flops**-0.125, 0.2920 * flops**0.3271)
+
+
+def _porian(q: Question) -> Advice:
+    if q.vocab is None or q.width is None:
+        raise BadInput("porian:published counts the output head in N: give --vocab and --width.")
+    n = q.params + q.vocab * q.width
+    return Advice(3.7 * n**-0.36, 0.7576 * n**0.703)
+
+
+def _minicpm(q: Question) -> Advice:
+    if q.loss is None:
+        raise BadInput("minicpm:published is in the final loss: give --loss, in nats a token.")
+    return Advice(None, 1.21e9 / q.loss**6.24)
+
+
+def _power_lines(q: Question) -> Advice:
+    batch = 2048 * 0.0306 * q.tokens**0.383
+    timescale = 1.084 * (q.tokens / q.params) ** -0.527
+    used = batch if q.batch_tokens is None else q.batch_tokens
+    return Advice(None, batch, used / (q.tokens * timescale))
+
+
+_COSINE = {
+    "params": "params_nonembedding",
+    "batch": "tokens per step",
+    "lr": "peak",
+    "schedule": "cosine(floor_lr=1e-05, warmup_steps=2000)",
+    "final_lr": 1e-5,
+    "warmup_steps": 2000,
+    "seq_len": 2048,
+    "optimizer": "adamw",
+    "weight_decay": 0.1,
+    "beta1": 0.9,
+    "beta2": 0.95,
+}
+#: a, b, c, k_lr, k_batch of the loss around the optimum and the scatter of the 17 cells about the constants, both
+#: computed by experiments/step_law_constants.py from the authors' 1,911 runs.
+_PENALTY = {
+    "a": 0.014738566341611413,
+    "b": 0.011256492899522724,
+    "c": -0.004733072920295881,
+    "k_lr": 1.2137787728375626,
+    "k_batch": 0.10167023948294837,
+}
+_SCATTER = {"lr": 0.15309613, "batch": 0.20869201}
+_RANGES = {"params": [214663680.0, 1073741824.0], "tokens": [4e9, 1e11], "tokens_per_param": [18.62638, 465.84499]}
+_COVARIANCE = {
+    "lr": [
+        [0.389062111, -0.013558939, -0.00513249353],
+        [-0.013558939, 0.000891485737, -0.000174331789],
+        [-0.00513249353, -0.000174331789, 0.000366311843],
+    ],
+    "batch": [[0.19117964, 0.0, -0.00815157], [0.0, 0.0, 0.0], [-0.00815157, 0.0, 0.00034852]],
+}
+_LI = "Li et al. 2025, arXiv 2503.04715"
+
+
+def _step_law(lr: Sequence[float], batch: Sequence[float], note: str) -> HyperFit:
+    names = ("intercept", "N", "D")
+    params = {f"lr_{name}": value for name, value in zip(names, lr, strict=True)}
+    params |= {f"batch_{name}": value for name, value in zip(names, batch, strict=True)}
+    return HyperFit(
+        law="step_law",
+        convention=_COSINE,
+        params=params,
+        forms={"lr": "N, D", "batch": "D"},
+        covariance=_COVARIANCE,
+        scatter=_SCATTER,
+        dof={"lr": 17.0, "batch": 17.0},
+        ranges=_RANGES,
+        penalty=_PENALTY,
+        method="published",
+        resampling="the authors' 1,000 bootstraps",
+        reference=f"{_LI}; {note}",
+    )
+
+
+#: Name → law: a `HyperFit` where uncertainty is known, a `Published` formula where it is not.
+PRESETS: dict[str, HyperFit | Published] = {
+    "step_law:bootstrap": _step_law(
+        (0.5863077907399268, -0.7129222911869904, 0.30749095041206964),
+        (-0.5435421736103339, 0.0, 0.5709443646895045),
+        "geometric mean of the stored bootstraps",
+    ),
+    "step_law:published": _step_law((math.log(1.79), -0.713, 0.307), (math.log(0.58), 0.0, 0.571), "as written"),
+    "deepseek:published": Published(
+        formula="η = 0.3118 C^-0.125, B = 0.2920 C^0.3271 tokens, C = M·D, M non-embedding FLOPs/token",
+        setting="AdamW, multi-step schedule (31.6% of the peak from 80% of the tokens, 10% from 90%), 2,000 warm-up steps",
+        reference="Bi et al. 2024, arXiv 2401.02954",
+        ranges={"flops": [1e17, 2e19]},
+        convention={"schedule": "step(0.316 at 80%, 0.1 at 90%)", "warmup_steps": 2000},
+        advise=_deepseek,
+    ),
+    "porian:published": Published(
+        formula="η = 3.7 N^-0.36, B = 0.7576 N^0.703 tokens, N with the output head",
+        setting="AdamW with β2 tuned, compute-optimal budgets (D ≈ 20 N)",
+        reference="Porian et al. 2024, arXiv 2406.19146",
+        ranges={"params": [5e6, 9.01e8], "tokens_per_param": [10.0, 40.0]},
+        convention={"schedule": "constant or cosine"},
+        advise=_porian,
+    ),
+    "minicpm:published": Published(
+        formula="B = 1.21e9 / L^6.24 tokens; LR ≈ 0.01 in μP units, which is no LR of a standard parametrisation",
+        setting="μP, WSD schedule",
+        reference="Hu et al. 2024, arXiv 2404.06395",
+        ranges={},
+        convention={"schedule": "wsd(cooldown=0.1)"},
+        advise=_minicpm,
+    ),
+    "kaplan:published": Published(
+        formula="η = 3.239e-3 − 1.395e-4 ln N; critical batch 2.1e8 / L^4.76 tokens",
+        setting="Adam, cosine to zero, 3,000 warm-up steps, batch 0.5M tokens",
+        reference="Kaplan et al. 2020, arXiv 2001.08361",
+        ranges={"params": [768.0, 1.5e9]},
+        convention={"schedule": "cosine(floor=0.0, warmup_steps=3000)", "warmup_steps": 3000, "final_lr": 0.0},
+        advise=_kaplan,
+    ),
+    "power_lines:published": Published(
+        formula="B = 0.0306 D^0.383 sequences of 2048; λ = B/(η D τ), τ = 1.084 (D/N)^-0.527; no LR",
+        setting="AdamW under μP, linear decay to zero",
+        reference="Bergsma et al. 2025, arXiv 2505.13738 (prefactors quoted, not re-derived)",
+        ranges={},
+        convention={"schedule": "linear(floor=0.0)", "final_lr": 0.0},
+        advise=_power_lines,
+    ),
+}
+
+
+def get(name: str) -> HyperFit | Published:
+    """The preset of this name; `step_law` alone is the default variant."""
+    if name in PRESETS:
+        return PRESETS[name]
+    variants = [preset for preset in PRESETS if preset.split(":")[0] == name]
+    if name == "step_law" or len(variants) == 1:
+        return PRESETS[DEFAULT if name == "step_law" else variants[0]]
+    raise unknown("law", name, PRESETS)

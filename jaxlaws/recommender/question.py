@@ -1,0 +1,117 @@
+"""What is asked: a model and a token budget, checked, and converted to what each law counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.units import parse_positive, short
+
+_SMALLEST = 1000.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A training run to be advised.
+
+    Attributes:
+      params: N, non-embedding.
+      tokens: D.
+      seq_len: tokens in a sequence.
+      batch_tokens: tokens a step, where memory fixes it; None otherwise.
+      layers, width, vocab: of the model, where a law needs them.
+      loss: final loss in nats a token, where a law needs it.
+    """
+
+    params: float
+    tokens: float
+    seq_len: int = 2048
+    batch_tokens: float | None = None
+    layers: int | None = None
+    width: int | None = None
+    vocab: int | None = None
+    loss: float | None = None
+
+    @property
+    def flops_per_token(self) -> float | None:
+        """M = 72·layers·width² + 12·layers·width·seq_len, DeepSeek's count without embeddings; None if unknown."""
+        if self.layers is None or self.width is None:
+            return None
+        return 72.0 * self.layers * self.width**2 + 12.0 * self.layers * self.width * self.seq_len
+
+
+def question(
+    *,
+    params: float | str | None = None,
+    tokens: float | str,
+    seq_len: int | str = 2048,
+    batch_tokens: float | str | None = None,
+    params_total: float | str | None = None,
+    vocab: int | str | None = None,
+    width: int | str | None = None,
+    layers: int | str | None = None,
+    loss: float | str | None = None,
+    untied: bool = False,
+) -> Question:
+    """A checked `Question`; numbers may be written 7e9, 7B or 1.4T.
+
+    Args:
+      params: N, non-embedding; or instead of it
+      params_total: N with embeddings, which needs `vocab` and `width`: vocab·width are taken off, twice if `untied`.
+
+    Raises:
+      BadInput: a value is missing, not positive, or cannot be what was meant.
+    """
+    integers = {"seq_len": seq_len, "vocab": vocab, "width": width, "layers": layers}
+    whole = {name: _whole(value, name) for name, value in integers.items() if value is not None}
+    if (params is None) == (params_total is None):
+        raise BadInput("give the model's size as one of --params (non-embedding) and --params-total.")
+    if params is not None:
+        n = _size(params, "params")
+    else:
+        assert params_total is not None
+        if not {"vocab", "width"} <= set(whole):
+            raise BadInput("--params-total needs --vocab and --width, to take the embeddings off: give them or --params.")
+        total = _size(params_total, "params-total")
+        n = total - whole["vocab"] * whole["width"] * (2 if untied else 1)
+        if n < _SMALLEST:
+            raise BadInput(
+                f"params-total {short(total)} is no more than its embeddings ({whole['vocab']} × {whole['width']}): "
+                "check --vocab and --width."
+            )
+    d = parse_positive(tokens, "tokens")
+    batch = None if batch_tokens is None else parse_positive(batch_tokens, "batch-tokens")
+    one = whole["seq_len"] if batch is None else batch
+    if batch is not None and batch < whole["seq_len"]:
+        raise BadInput(
+            f"batch-tokens is {batch:g}, less than one sequence of {whole['seq_len']}: it counts tokens, not sequences."
+        )
+    if d < one:
+        raise BadInput(f"tokens is {d:g}, less than one batch of {one:g} tokens: expected a budget such as 1.4T.")
+    return Question(
+        params=n,
+        tokens=d,
+        seq_len=whole["seq_len"],
+        batch_tokens=batch,
+        layers=whole.get("layers"),
+        width=whole.get("width"),
+        vocab=whole.get("vocab"),
+        loss=None if loss is None else parse_positive(loss, "loss"),
+    )
+
+
+def _whole(value: int | str, name: str) -> int:
+    number = parse_positive(value, name.replace("_", "-"))
+    if number != int(number):
+        raise BadInput(f"{name.replace('_', '-')} is {value}, expected a whole number.")
+    return int(number)
+
+
+def _size(value: float | str, name: str) -> float:
+    number = parse_positive(value, name)
+    if number < _SMALLEST:
+        raise BadInput(
+            f"{name} is {value}, expected the number of parameters such as 7e9 or 7B"
+            + (f": did you mean {number:g}B?" if number >= 0.01 else ".")
+        )
+    return number
