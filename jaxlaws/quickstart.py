@@ -70,9 +70,9 @@ FULL = Scale(
     tokens=(347 * 576, 694 * 576, 1388 * 576),
     peak_lrs=(2e-3, 4e-3, 8e-3),
     batches=(1, 3, 9),
-    schedule_tokens=400_000,
-    schedule_batch=3,
-    schedule_lr=4e-3,
+    schedule_tokens=800_000,
+    schedule_batch=9,
+    schedule_lr=5e-3,
     points=40,
 )
 TINY = replace(
@@ -81,6 +81,8 @@ TINY = replace(
     tokens=(35 * 576, 70 * 576, 140 * 576, 280 * 576),
     peak_lrs=(3e-3, 6e-3, 1.2e-2),
     schedule_tokens=280 * 576,
+    schedule_batch=3,
+    schedule_lr=4e-3,
     points=20,
 )
 TRAINED = {
@@ -120,7 +122,7 @@ def _run(model: ModelConfig, tokens: int, batch: int, lr: float, seed: int = 0) 
     )
 
 
-def neighbours(scale: Scale, lr: float, batch: int) -> dict[str, tuple[float, int]]:
+def neighbours(lr: float, batch: int) -> dict[str, tuple[float, int]]:
     """The recommendation and its neighbours by a factor of two in LR and in batch: label → (LR, batch in sequences)."""
     points = {
         "advice": (lr, batch),
@@ -198,7 +200,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     cell = predict(chinchilla, params=params, tokens=tokens)
 
     say("4/5  training what was predicted: the unseen schedule, the unseen cell and its neighbours, two seeds each")
-    points = neighbours(scale, lr, batch)
+    points = neighbours(lr, batch)
     around = [_run(model, tokens, b, eta, seed) for (eta, b), seed in product(points.values(), SEEDS)]
     verified = sweep([schedule_run(scale, UNSEEN), *around], out / "verify", watch)
     records = [item.directory.record() for item in verified]

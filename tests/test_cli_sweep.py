@@ -1,0 +1,73 @@
+"""`jaxlaws status` and `jaxlaws collect`: what a sweep directory says about itself."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxlaws.cli import main
+from jaxlaws.config import RunConfig
+from jaxlaws.records.run import RunDir
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Five runs: one done, one diverged, one failed, one running, one pending."""
+    from dataclasses import asdict
+
+    config = asdict(RunConfig(steps=10, batch_sequences=2))
+    runs = [RunDir(tmp_path / name) for name in ("a", "b", "c", "d", "e")]
+    for run in runs:
+        run.ask(config, np.full(10, 1e-3))
+    record = {"seconds": 2.0, "flops_exact": 1e9, "peak_lr": 1e-3, "warmup_steps": 0, "tokens": 2560}
+    runs[0].start_curve()
+    runs[0].add_point({"step": 10, "tokens": 2560, "lr": 1e-3, "train_loss": 3.0, "val_loss": 3.1})
+    runs[0].finish({**record, "status": "ok", "val_loss_nats": 3.1})
+    runs[1].finish({**record, "status": "diverged", "val_loss_nats": float("nan")})
+    runs[2].fail("Traceback\nMemoryError: no room", {})
+    assert runs[3].claim()
+    return tmp_path
+
+
+def test_status_counts_every_run_and_says_why_one_failed(sweep, capsys):
+    assert main(["status", str(sweep)]) == 0
+    out = capsys.readouterr().out
+    assert "5 runs, 1 ok, 1 diverged, 1 failed, 1 running, 1 pending" in out
+    assert "c failed: MemoryError: no room" in out
+    assert "s left" in out
+
+
+def test_status_as_json_and_retry(sweep, capsys):
+    assert main(["status", str(sweep), "--json", "--retry-failed"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["failed"], answer["pending"], answer["failures"]) == (0, 2, {})
+    assert not (sweep / "c" / "error.txt").exists()
+
+
+def test_collect_writes_a_row_for_every_ended_run(sweep, tmp_path, capsys):
+    assert main(["collect", str(sweep), "-o", str(tmp_path / "runs.csv")]) == 0
+    table = pd.read_csv(tmp_path / "runs.csv", index_col="run_id")
+    assert list(table.index) == ["a", "b", "c"]
+    assert list(table["status"]) == ["ok", "diverged", "failed"]
+    assert table.loc["a", "val_loss_nats"] == 3.1
+    assert np.isnan(table.loc["b", "val_loss_nats"])
+
+
+@pytest.mark.parametrize("command", ["status", "collect"])
+def test_no_sweep_is_one_sentence(tmp_path, capsys, command: str):
+    assert main([command, str(tmp_path / "none")]) == 2
+    assert "is not a directory" in capsys.readouterr().err
+
+
+def test_a_sweep_with_nothing_ended_cannot_be_collected(tmp_path, capsys):
+    RunDir(tmp_path / "a").ask({}, np.ones(2))
+    assert main(["collect", str(tmp_path)]) == 2
+    assert "no run that has ended" in capsys.readouterr().err
+
+
+def test_unknown_commands_and_options_are_exit_code_two(capsys):
+    assert main(["recomend"]) == 2
+    assert "did you mean 'recommend'" in capsys.readouterr().err
+    assert main(["status"]) == 2
+    assert "SWEEP" in capsys.readouterr().err

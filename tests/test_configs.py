@@ -1,0 +1,81 @@
+"""Every config composes into a run that is possible, and the named models are as large as their names say."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jaxlaws.cli import train
+from jaxlaws.config import TrainConfig, batch_sequences, check, eval_steps, keys, run_config, steps
+from jaxlaws.errors import BadInput
+from jaxlaws.model.shape import ModelConfig, count_params
+from jaxlaws.records.units import parse_number, parse_positive, short
+
+CONF = train.conf_dir()
+
+
+def compose(*overrides: str):
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    train._store_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra_compose("train", list(overrides))
+    GlobalHydra.instance().clear()
+    return run_config(OmegaConf.to_container(composed, resolve=True))
+
+
+GROUPS = ("model", "data", "schedule", "optimizer")
+CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in (CONF / group).glob("*.yaml")]
+NUMBERS = {"7e9": 7e9, "7B": 7e9, "1.4T": 1.4e12, "350k": 350e3, "25m": 25e6, ".5": 0.5, "2G": 2e9}
+
+
+@pytest.mark.parametrize("choice", [*CHOICES, "+sweep=lr_batch", "+sweep=schedules"])
+def test_every_choice_composes_into_a_possible_run(tmp_path, choice: str):
+    (tmp_path / "lr.csv").write_text("step,lr\n" + "".join(f"{t},1e-3\n" for t in range(488)))
+    extra = [f"schedule.file={tmp_path / 'lr.csv'}"] if choice == "schedule=table" else []
+    check(compose(choice, *extra))
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "model").glob("*.yaml")), ids=lambda path: path.stem)
+def test_models_are_as_large_as_their_names_say(path: Path):
+    fields = yaml.safe_load(path.read_text()) | {"vocab": 256}
+    assert count_params(ModelConfig(**fields).check())[0] == pytest.approx(parse_number(path.stem), rel=0.05)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_sweep_keys_that_exist(path: Path):
+    recipe = yaml.safe_load(path.read_text())
+    assert recipe["hydra"]["mode"] == "MULTIRUN"
+    assert set(recipe["hydra"]["sweeper"]["params"]) <= set(keys(TrainConfig))
+    assert recipe["sweep"]["name"] == path.stem
+
+
+def test_the_length_of_a_run_in_tokens_or_steps():
+    run = compose("tokens=1M", "batch_sequences=8", "data.seq_len=125")
+    assert (steps(run), batch_sequences(run)) == (1000, 8)
+    assert eval_steps(run) == list(range(100, 1001, 100))
+    assert eval_steps(compose("tokens=null", "steps=7", "eval.every=3")) == [3, 6, 7]
+    assert eval_steps(compose("tokens=null", "steps=2", "eval.points=10")) == [1, 2]
+    with pytest.raises(BadInput, match="has 0 steps"):
+        steps(compose("tokens=10"))
+
+
+@pytest.mark.parametrize(("text", "value"), NUMBERS.items())
+def test_numbers_as_people_write_them(text: str, value: float):
+    assert parse_number(text) == pytest.approx(value, rel=1e-15)
+    assert parse_number(short(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "seven", "7BB", "1e", "nan", "inf", "0x10", "1,000"])
+def test_what_is_no_number_is_refused(text: str):
+    with pytest.raises(BadInput, match="expected a"):
+        parse_number(text, "tokens")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", 0.0])
+def test_positive_numbers_are_more_than_zero(text):
+    with pytest.raises(BadInput, match="more than zero"):
+        parse_positive(text, "tokens")
