@@ -16,6 +16,24 @@ _LEAVE_OUT = 256
 _FORWARD = 8
 
 
+def noise_scale(problem: Problem, solution: Solution) -> float:
+    """sd of ln L of a point within its run under a plain fit, inflated for the correlation of neighbours.
+
+    The sd is 1.4826 times the median absolute residual, and the inflation √((1+φ)/(1−φ)).
+    """
+    chosen = problem.points
+    predicted = problem.predict(solution.theta[best_of(solution)])
+    residual = np.log(chosen.loss) - np.log(np.maximum(predicted, 1e-9))
+    inner = residual - resample.run_means(chosen, residual)[chosen.run]
+    phi = resample.correlation(chosen, inner)
+    return float(1.4826 * np.median(np.abs(inner)) * np.sqrt((1 + phi) / (1 - phi)))
+
+
+def best_of(solution: Solution) -> int:
+    """The lane with the lowest finite objective."""
+    return int(np.argmin(np.where(np.isfinite(solution.objective), solution.objective, np.inf)))
+
+
 class Evidence:
     """The optimum of a problem and what follows from its residuals."""
 
@@ -41,6 +59,8 @@ class Evidence:
     def dispersion(self) -> float:
         """Factor that makes the inverse Hessian a covariance, for Huber errors that are correlated along a curve."""
         noise, size = self.problem.noise, np.abs(self.residual)
+        if noise.adaptive:
+            return 1.0
         if not noise.log:
             size = np.abs(self.problem.points.loss - self.predicted)
         pull = np.minimum(size, noise.delta) / noise.sigma
@@ -49,23 +69,29 @@ class Evidence:
         return float(np.sum(pull**2) / free / curve * (1 + self.phi) / (1 - self.phi))
 
     def resample(self, count: int) -> tuple[str, np.ndarray, dict[str, Any]]:
-        """How, the constants of the resamples that count [draws, parameters], and what happened to the others."""
+        """How, the constants of the resamples that count [draws, parameters], and what happened to the others.
+
+        Where a prior is used its centre is drawn anew for every resample, so that the draws spread as the posterior.
+        """
         chosen, problem = self.problem.points, self.problem
         if count == 0:
             return "none", np.empty((0, len(problem.law.names))), {}
+        centre, sd = problem.prior
+        shake = np.where(np.isfinite(sd), sd, 0.0) * self.rng.standard_normal((count, len(centre)))
+        prior = centre + shake
         if self.cells >= resample.CLUSTERS:
             weight = resample.clustered(chosen, count, self.rng)
             kind = f"bootstrap of {self.cells} {'cells' if self.single else 'runs'}"
-            drawn = problem.from_best(self.theta, weight, None, "bootstrap")
+            drawn = problem.from_best(self.theta, "bootstrap", weight=weight, prior=prior)
             distinct = (weight > 0).sum(1) if self.single else np.full(count, np.inf)
             rank = distinct >= len(problem.law.names)
         else:
-            centre = np.log(self.predicted) if problem.noise.log else self.predicted
+            middle = np.log(self.predicted) if problem.noise.log else self.predicted
             unit = 1.0 if problem.noise.log else float(np.mean(chosen.loss))
             offset = problem.noise.offset
-            target = resample.simulated(chosen, centre, self.sigma * unit, self.phi, offset * unit, count, self.rng)
+            target = resample.simulated(chosen, middle, self.sigma * unit, self.phi, offset * unit, count, self.rng)
             kind = f"parametric: fewer than {resample.CLUSTERS} {'cells' if self.single else 'runs'} to draw from"
-            drawn = problem.from_best(self.theta, None, target, "bootstrap")
+            drawn = problem.from_best(self.theta, "bootstrap", target=target, prior=prior)
             rank = np.ones(count, bool)
         good = rank & (drawn.gain <= 1e-3)
         counts = {"resamples": count, "rank_deficient": int((~rank).sum()), "not_converged": int((rank & ~good).sum())}
@@ -87,7 +113,7 @@ class Evidence:
             lanes.append(forward)
         if not lanes:
             return {}
-        solved = self.problem.from_best(self.theta, np.array(lanes, float), None, "leave out")
+        solved = self.problem.from_best(self.theta, "leave out", weight=np.array(lanes, float))
         if len(lanes) > ahead:
             left = np.concatenate([self.problem.predict(solved.theta[i])[chosen.run == i] for i in range(runs)])
             out["leave_one_run_out"] = score.errors(chosen.loss, left)
@@ -117,6 +143,6 @@ class Evidence:
         out = {}
         for factor in (1 / 3, 3.0):
             delta = problem.noise.delta * factor
-            moved = problem.from_best(self.theta, None, None, "delta", delta=delta)
+            moved = problem.from_best(self.theta, "delta", delta=delta)
             out[f"{delta:.2g}"] = dict(zip(problem.law.names, problem.constants(moved.theta)[0].tolist(), strict=True))
         return out

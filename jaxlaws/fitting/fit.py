@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,7 +14,7 @@ from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting import design_checks, diagnose, score
 from jaxlaws.fitting import noise as noises
-from jaxlaws.fitting.evidence import Evidence
+from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit, finite
@@ -71,8 +72,11 @@ def fit(
     if count < 1:
         raise BadInput(f"starts is {count}, expected at least 1.")
     problem = Problem(the_law, model, chosen, min(count, STARTS[the_law.kind]), progress)
+    if model.adaptive:
+        scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
+        problem = replace(problem, noise=model.resolved(scale))
     solution = problem.from_starts(count, seed)
-    best = int(np.argmin(np.where(np.isfinite(solution.objective), solution.objective, np.inf)))
+    best = best_of(solution)
     if not np.isfinite(solution.objective[best]):
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
     theta = solution.theta[best]
@@ -129,6 +133,7 @@ def _gather(
         "weak": curvature.weak,
         "next_basin": diagnose.next_basin(solution.objective),
         "residual_correlation": state.phi,
+        "noise_scale": {"sigma": noise.sigma, "offset": noise.offset, "delta": noise.delta},
         "offsets": dict(zip(problem.points.names, solution.offset[best].tolist(), strict=True)) if noise.offset else {},
         "delta": state.deltas(),
         "resamples": counts,
@@ -152,6 +157,7 @@ def _gather(
                 "warnings": [
                     *runs.warnings,
                     *_warnings(status, unidentified + curvature.weak, bounds, counts, float(np.mean(agree)), gain),
+                    *_prior(law, noise),
                 ],
                 "curves": curves,
                 "held_out": held_out,
@@ -213,6 +219,14 @@ def _enough(law: Law, chosen: Points, runs: Runs) -> None:
             f"{runs.source} has {distinct} {what}, the law {law.name} has {len(law.names)} constants and needs at "
             f"least {need}: add runs, or fit a law with fewer constants."
         )
+
+
+def _prior(law: Law, noise: noises.Noise) -> list[str]:
+    if not (noise.shrink and law.prior):
+        return []
+    centre = ", ".join(f"{name} {np.exp(mean):.3g}" for name, (mean, _) in law.prior.items())
+    sd = next(iter(law.prior.values()))[1]
+    return [f"a prior draws to {centre} (sd {sd:g} of ln): the intervals of these constants hold given it."]
 
 
 def _ranges(chosen: Points) -> dict[str, list[float]]:

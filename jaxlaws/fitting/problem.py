@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlaws.fitting.noise import Noise
+from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Data, Lane, Solution, run_lanes, solver
 from jaxlaws.fitting.start import starts
 from jaxlaws.laws.base import Law
 
+#: Precision of offsets that are as good as none.
+_NO_OFFSET = 1e12
 Progress = Callable[[str, int, int], None]
 
 
@@ -52,11 +54,15 @@ class Problem:
             low, high = ([float(p.to_line(p.bounds[side])) for p in self.law.parameters] for side in (0, 1))
         return np.array(low), np.array(high)
 
-    def data(self, tolerance: float = TOLERANCE, delta: float | None = None) -> Data:
-        """What the lanes share."""
+    @property
+    def prior(self) -> np.ndarray:
+        """[2, parameters] centre and sd of ln of the constants."""
+        return np.array([self.law.prior.get(name, (0.0, np.inf)) for name in self.law.names]).T
+
+    def data(self, tolerance: float = TOLERANCE, delta: float | None = None, plain: bool = False) -> Data:
+        """What the lanes share; `plain` asks the same program for the plain Huber objective."""
         low, high = self.bounds
-        prior = [self.law.prior.get(name, (0.0, np.inf)) for name in self.law.names]
-        mean, sd = np.array(prior).T
+        sd = self.prior[1]
         return Data(
             inputs=self.inputs,
             run=self.points.run,
@@ -64,10 +70,9 @@ class Problem:
             low=low,
             high=high,
             delta=self.noise.delta if delta is None else delta,
-            sigma=self.noise.sigma,
-            offset_precision=1 / self.noise.offset**2 if self.noise.offset else 0.0,
-            prior_mean=mean,
-            prior_precision=1 / sd**2,
+            sigma=DELTA if plain else self.noise.sigma,
+            offset_precision=1 / self.noise.offset**2 if self.noise.offset and not plain else _NO_OFFSET,
+            prior_precision=np.zeros(len(sd)) if plain else 1 / sd**2,
             tolerance=tolerance,
         )
 
@@ -78,25 +83,36 @@ class Problem:
         with jax.enable_x64(True):
             return run_lanes(program, lanes, data, self.width, lambda done: self.progress(stage, done, total))
 
-    def from_starts(self, count: int, seed: int) -> Solution:
-        """The solutions from `count` random starts."""
+    def from_starts(self, count: int, seed: int, plain: bool = False) -> Solution:
+        """The solutions from `count` random starts, under the noise model or the plain Huber objective."""
         weight = np.ones(len(self.points.loss)) / (self.points.loss**2 if self.noise.log else 1.0)
         with jax.enable_x64(True):
             theta = starts(
                 self.law, count, seed, self.inputs, self.points.loss, weight, self.points.scale(), *self.bounds
             )
         ones = np.ones((count, len(self.points.names)))
-        return self.solve(Lane(theta, ones, np.broadcast_to(self.target, (count, len(weight)))), self.data(), "starts")
+        lanes = Lane(
+            theta, ones, np.broadcast_to(self.target, (count, len(weight))), np.broadcast_to(self.prior[0], theta.shape)
+        )
+        return self.solve(lanes, self.data(plain=plain), "scale" if plain else "starts")
 
     def from_best(
-        self, theta: np.ndarray, weight: np.ndarray | None, target: np.ndarray | None, stage: str, **data: Any
+        self,
+        theta: np.ndarray,
+        stage: str,
+        *,
+        weight: np.ndarray | None = None,
+        target: np.ndarray | None = None,
+        prior: np.ndarray | None = None,
+        **data: Any,
     ) -> Solution:
-        """The solutions from one start under many run weights [lanes, runs] or targets [lanes, points]."""
-        count = len(weight) if weight is not None else len(target) if target is not None else 1
+        """The solutions from one start under many run weights, targets or prior centres [lanes, …]."""
+        count = max(len(given) if given is not None else 1 for given in (weight, target, prior))
         lanes = Lane(
             np.broadcast_to(theta, (count, len(theta))),
             np.ones((count, len(self.points.names))) if weight is None else weight,
             np.broadcast_to(self.target, (count, len(self.target))) if target is None else target,
+            np.broadcast_to(self.prior[0], (count, len(theta))) if prior is None else prior,
         )
         return self.solve(lanes, self.data(**{"tolerance": RESAMPLE_TOLERANCE, **data}), stage)
 

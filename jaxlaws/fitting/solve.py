@@ -31,7 +31,7 @@ class Data(NamedTuple):
       low, high: [parameters] bounds of the coordinates.
       delta, sigma: of the noise model.
       offset_precision: 1/s² of the offsets of runs.
-      prior_mean, prior_precision: [parameters] of ln of the natural constants.
+      prior_precision: [parameters] of ln of the natural constants.
       tolerance: of convergence.
     """
 
@@ -43,17 +43,24 @@ class Data(NamedTuple):
     delta: Any
     sigma: Any
     offset_precision: Any
-    prior_mean: Any
     prior_precision: Any
     tolerance: Any = TOLERANCE
 
 
 class Lane(NamedTuple):
-    """One problem: a start `theta` [parameters], `weight` of every run [runs] and `target` [points] (ln L, or L)."""
+    """One problem.
+
+    Attributes:
+      theta: [parameters] its start.
+      weight: [runs] of every run.
+      target: [points] ln L, or L.
+      prior: [parameters] centre of the prior of ln of the natural constants.
+    """
 
     theta: Any
     weight: Any
     target: Any
+    prior: Any
 
 
 class Solution(NamedTuple):
@@ -124,7 +131,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         gradient = -pull @ jacobian
         hessian = (jacobian * curve[:, None]).T @ jacobian
         if prior:
-            row = log_constants(theta, data) - data.prior_mean
+            row = log_constants(theta, data) - lane.prior
             slope = jax.jacfwd(log_constants)(theta, data)
             objective += 0.5 * jnp.sum(data.prior_precision * row**2)
             gradient += (data.prior_precision * row) @ slope
@@ -148,7 +155,9 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         ratio = here.run_cross / here.run_hessian[:, None]
         return here.gradient - here.run_gradient @ ratio, here.hessian - here.run_cross.T @ ratio
 
-    def step(theta, here: _Local, damping, data: Data):
+    def step(theta, here: _Local, damping, size, data: Data):
+        if offsets:
+            here = here._replace(run_hessian=here.run_hessian * (1 + damping / size))
         gradient, hessian = reduced(here)
         stuck = ((theta <= data.low) & (gradient > 0)) | ((theta >= data.high) & (gradient < 0))
         gradient = jnp.where(stuck, 0.0, gradient)
@@ -172,7 +181,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
 
         def body(state):
             theta, offset, here, damping, count, _ = state
-            move, run_move, _ = step(theta, here, damping, data)
+            move, run_move, _ = step(theta, here, damping, size, data)
             new_theta = jnp.clip(theta + move, data.low, data.high)
             new_offset = offset + run_move
             there = local(new_theta, new_offset, lane, data)
@@ -188,10 +197,10 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         return Solution(theta, offset, here.objective, gain, count, *reduced(here))
 
     def gain_share(theta, here, data, size):
-        gain = step(theta, here, 1e-10 * size, data)[2]
+        gain = step(theta, here, 1e-10 * size, size, data)[2]
         return jnp.where(jnp.isfinite(gain), gain, jnp.inf) / (here.objective + 1e-12)
 
-    return jax.jit(jax.vmap(solve, (Lane(0, 0, 0), None)))
+    return jax.jit(jax.vmap(solve, (Lane(0, 0, 0, 0), None)))
 
 
 def run_lanes(

@@ -82,6 +82,7 @@ class Law:
       convention: what its constants assume (warm-up, N, units).
       presets: published constants by variant.
       prior: name → (centre, sd) of ln of a weakly identified constant, used by noise models that shrink.
+      noise: name of the noise model that it is fitted with where none is asked for.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Law:
     convention: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, Preset] = field(default_factory=dict)
     prior: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    noise: str = "huber"
 
     @property
     def names(self) -> tuple[str, ...]:

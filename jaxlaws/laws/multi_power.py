@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -104,6 +106,8 @@ LAW = Law(
     natural=_natural,
     centred=_centred,
     convention=_CONVENTION,
+    prior={"C": (0.0, 0.25), "beta": (math.log(0.5), 0.25), "gamma": (math.log(0.5), 0.25)},
+    noise="correlated",
     presets={
         "25M": _preset("25M", 3.04045406, 0.52468604, 0.50786857, 363.78751622, 2.06560812, 0.58279013, 0.64142257),
         "100M": _preset("100M", 2.6514477, 0.60115152, 0.45295811, 437.9464276, 2.13245612, 0.59785199, 0.65523644),

@@ -1,0 +1,189 @@
+"""Fits against their scipy equivalents, on simulated data of the published shapes, so that nothing has to be downloaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.bench import Row, median_seconds
+from jaxlaws.errors import BadInput
+from jaxlaws.fitting import noise as noises
+from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.predict import predict
+from jaxlaws.fitting.problem import Problem
+from jaxlaws.fitting.resample import clustered
+from jaxlaws.laws.table import get
+from jaxlaws.records.table import Curve, Runs
+
+_STARTS, _BASELINE_STARTS = 512, 40
+_RESAMPLES, _BASELINE_RESAMPLES = 4000, 20
+_AGREE = 1e-6
+
+
+def rows(repeats: int = 5) -> list[Row]:
+    """Seconds a start that reaches the optimum, seconds of a bootstrap, and a cold command."""
+    try:
+        import scipy  # noqa: F401
+    except ImportError:
+        raise BadInput("jaxlaws bench fit compares with scipy: pip install 'jaxlaws[test]'.") from None
+    table, curves = chinchilla_runs(), multi_power_runs()
+    return [*_chinchilla(table, repeats), *_multi_power(curves, repeats), _cold(curves, repeats)]
+
+
+def chinchilla_runs() -> Runs:
+    """240 runs about the published law, N 50M to 16B, D 1 to 300B, 1% noise."""
+    rng = np.random.default_rng(0)
+    n, d = np.exp(rng.uniform(np.log(5e7), np.log(1.6e10), 240)), np.exp(rng.uniform(np.log(1e9), np.log(3e11), 240))
+    loss = 1.8172 + 482.01 / n**0.3478 + 2085.43 / d**0.3658
+    frame = pd.DataFrame({"params_total": n, "tokens": d, "loss_nats": loss * np.exp(0.01 * rng.standard_normal(240))})
+    return Runs(frame, source="simulated Chinchilla table")
+
+
+def multi_power_runs() -> Runs:
+    """Three curves of 437 points about the published 25M constants: cosine, constant and a single drop, 0.1% noise."""
+    rng, peak, warmup = np.random.default_rng(0), 3e-4, 2160
+    warm = np.linspace(0, peak, warmup)
+    tail = np.arange(24000 - warmup) / (24000 - warmup)
+    schedules = {
+        "cosine": (np.concatenate([warm, peak * (0.55 + 0.45 * np.cos(np.pi * tail))]), 24000),
+        "constant": (np.concatenate([warm, np.full(24000 - warmup, peak)]), 24000),
+        "drop": (np.concatenate([warm, np.where(np.arange(warmup, 16000) < 8000, peak, 0.3 * peak)]), 14144),
+    }
+    curves = {}
+    for name, (lr, end) in schedules.items():
+        at = np.arange(2176, end, 128)
+        loss = predict("multi_power:25M", lr=lr, at=at, warmup_steps=warmup).value
+        curves[name] = Curve(lr, at, loss * np.exp(1e-3 * rng.standard_normal(len(at))), warmup)
+    frame = pd.DataFrame({"loss_nats": [curve.loss[-1] for curve in curves.values()]}, index=pd.Index(list(curves)))
+    return Runs(frame, curves, source="simulated curves")
+
+
+def _huber(residual: np.ndarray) -> float:
+    size, delta = np.abs(residual), noises.DELTA
+    return float(np.sum(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))))
+
+
+def _agreeing(objectives, best: float) -> float:
+    return float(np.mean(np.asarray(objectives) <= best * (1 + _AGREE)))
+
+
+def _chinchilla(runs: Runs, repeats: int) -> list[Row]:
+    from scipy.optimize import minimize
+
+    law = get("chinchilla")
+    problem = Problem(law, noises.get("huber", law), points(law, runs), 64)
+    problem.from_starts(64, 0)
+    seconds, solved = median_seconds(lambda: problem.from_starts(_STARTS, 1), repeats)
+    best = float(solved.objective.min()) * noises.DELTA**2
+    ours = _agreeing(solved.objective * noises.DELTA**2, best)
+    log_n, log_d, log_l = (np.log(runs.table[name].to_numpy()) for name in ("params_total", "tokens", "loss_nats"))
+
+    def objective(x, weight=1.0):
+        terms = np.stack([np.full_like(log_n, x[0]), x[1] - x[3] * log_n, x[2] - x[4] * log_d])
+        residual = log_l - np.logaddexp.reduce(terms, 0)
+        size = np.abs(residual)
+        return float(np.sum(weight * np.where(size <= 1e-3, 0.5 * size**2, 1e-3 * (size - 5e-4))))
+
+    rng = np.random.default_rng(0)
+    grid = [
+        [e, a, b, alpha, beta]
+        for e, a, b, alpha, beta in zip(
+            rng.choice([-1, -0.5, 0, 0.5, 1], _BASELINE_STARTS),
+            rng.choice(np.arange(0, 26, 5), _BASELINE_STARTS),
+            rng.choice(np.arange(0, 26, 5), _BASELINE_STARTS),
+            rng.choice([0, 0.5, 1, 1.5, 2], _BASELINE_STARTS),
+            rng.choice([0, 0.5, 1, 1.5, 2], _BASELINE_STARTS),
+            strict=True,
+        )
+    ]
+    base, theirs = median_seconds(lambda: [minimize(objective, x, method="L-BFGS-B").fun for x in grid], 1)
+    share = _agreeing(theirs, best)
+    starts = Row(
+        "chinchilla, 240 points: one start that reaches the optimum",
+        seconds / _STARTS / ours,
+        base / _BASELINE_STARTS / max(share, 1 / (2 * _BASELINE_STARTS)),
+        "scipy L-BFGS-B, numeric gradient, the starts of the papers",
+        f"share of starts within 1e-6 of the best: ours {ours:.1%}, baseline {share:.1%} of {_BASELINE_STARTS}",
+    )
+
+    theta = solved.theta[int(np.argmin(solved.objective))]
+    weight = clustered(problem.points, _RESAMPLES, rng)
+    seconds, drawn = median_seconds(lambda: problem.from_best(theta, "bootstrap", weight=weight), repeats)
+    p = dict(zip(law.names, problem.constants(theta), strict=True))
+    x0 = np.array([np.log(p["E"]), np.log(p["A"]), np.log(p["B"]), p["alpha"], p["beta"]])
+
+    def baseline():
+        return [
+            minimize(lambda x, w=w: objective(x, w) * 1e6, x0, method="BFGS").success
+            for w in weight[:_BASELINE_RESAMPLES]
+        ]
+
+    base, success = median_seconds(baseline, 1)
+    bootstrap = Row(
+        f"chinchilla, 240 points: {_RESAMPLES} bootstrap resamples",
+        seconds,
+        base * _RESAMPLES / _BASELINE_RESAMPLES,
+        f"scipy BFGS on {_BASELINE_RESAMPLES} of them, scaled",
+        f"stopped short: ours {np.mean(drawn.gain > 1e-3):.1%}, baseline {1 - np.mean(success):.0%}",
+    )
+    return [starts, bootstrap]
+
+
+def _multi_power(runs: Runs, repeats: int) -> list[Row]:
+    from scipy.optimize import least_squares
+
+    law = get("multi_power")
+    held: Points = points(law, runs)
+    problem = Problem(law, noises.get("huber", law), held, 16)
+    problem.from_starts(16, 0)
+    seconds, solved = median_seconds(lambda: problem.from_starts(16, 1), repeats)
+    best = float(solved.objective.min()) * noises.DELTA**2
+    x = held.inputs
+
+    def residual(q):
+        L0, A, alpha, B, C, beta, gamma = np.exp(q)
+        rate = C * np.exp(-gamma * x["log_lr"]) * x["lr_sum"]
+        loss = L0 + A * x["S"] ** -alpha - B * np.sum(x["drop"] * -np.expm1(-beta * np.log1p(rate)), 1)
+        return np.log(held.loss) - np.log(np.maximum(loss, 1e-3))
+
+    rng = np.random.default_rng(0)
+    start = np.log([3.0, 0.5, 0.5, 300.0, 2.0, 0.5, 0.5])
+
+    def baseline():
+        begun = start + rng.uniform(-0.5, 0.5, 7)
+        return _huber(least_squares(residual, begun, loss="huber", f_scale=noises.DELTA, max_nfev=200).fun)
+
+    base, _ = median_seconds(baseline, 1)
+    theirs = [baseline() for _ in range(4)]
+    ours, share = _agreeing(solved.objective * noises.DELTA**2, best), _agreeing(theirs, best)
+    return [
+        Row(
+            "multi_power, 3 curves, 437 points: 16 starts",
+            seconds,
+            16 * base,
+            "scipy least_squares, Huber, numeric Jacobian, starts near the truth, the same events",
+            f"share of starts within 1e-6 of the best: ours {ours:.0%}, baseline {share:.0%} of 4",
+        )
+    ]
+
+
+def _cold(runs: Runs, repeats: int) -> Row:
+    frames = [
+        pd.DataFrame({"run_id": name, "step": np.arange(len(curve.lr)), "lr": curve.lr}).assign(
+            loss=pd.Series(curve.loss, index=curve.at)
+        )
+        for name, curve in runs.curves.items()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "curves.csv"
+        pd.concat(frames).to_csv(path, index=False)
+        command = [sys.executable, "-m", "jaxlaws", "fit", "multi_power", str(path), "--json", "--force"]
+        seconds, done = median_seconds(lambda: subprocess.run(command, capture_output=True, text=True), min(repeats, 3))
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+    return Row("jaxlaws fit multi_power, the whole command on a cold process", seconds, note="with its intervals")

@@ -1,0 +1,39 @@
+"""`jaxlaws bench NAME`: the benchmarks, both sides in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib import import_module
+
+from jaxlaws.errors import BadInput, unknown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="fit, …")
+    parser.add_argument("--repeats", type=int, default=5, help="of which the median is taken")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.bench import BENCHES
+
+    if args.name not in BENCHES:
+        raise unknown("benchmark", args.name, BENCHES)
+    if args.repeats < 1:
+        raise BadInput(f"--repeats is {args.repeats}, expected at least 1.")
+    rows = [row.to_json() for row in import_module(BENCHES[args.name]).rows(args.repeats)]
+    if args.json:
+        print(json.dumps({"bench": args.name, "rows": rows}))
+        return 0
+    for row in rows:
+        print(row["name"])
+        print(f"    ours {_seconds(row['ours_s'])}", end="")
+        if row["baseline_s"] is not None:
+            print(f", baseline {_seconds(row['baseline_s'])}: {row['speedup']:.0f}×   ({row['baseline']})", end="")
+        print(f"\n    {row['note']}")
+    return 0
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.2f} ms"
