@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="1 envelope, 2 isoFLOP parabolas, 3 a fitted law (default)",
     )
+    parser.add_argument("--params-column", help="what N is in a SOURCE: params_nonembedding or params_total")
     parser.add_argument("--force", action="store_true", help="answer from a fit that cannot be trusted")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -65,8 +66,10 @@ def _of_a_fit(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimu
     from jaxlaws.fitting.optimum import optimum
     from jaxlaws.fitting.predict import open_fit
 
-    if args.format or args.where or args.map:
-        raise BadInput("--format, --where and --map read runs, for --approach 1 or 2; approach 3 reads a fit.")
+    if args.format or args.where or args.map or args.params_column:
+        raise BadInput(
+            "--format, --where, --map and --params-column read runs, for --approach 1 or 2; approach 3 reads a fit."
+        )
     fit = open_fit(args.source)
     if not fit.trusted and not args.force:
         reason = "; ".join(fit.warnings) or "no reason stored"
@@ -77,13 +80,15 @@ def _of_a_fit(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimu
 
 
 def _of_runs(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimum]:
-    from jaxlaws.fitting.isoflop import envelope, parabolas, params_column
+    from jaxlaws.fitting.isoflop import envelope, parabolas, params_of
     from jaxlaws.fitting.optimum import frontier_optimum
 
     runs = open_source(args)
-    column = params_column(runs)
-    frontier = envelope(runs) if args.approach == 1 else parabolas(runs, law=_fitted_law(runs, column))
-    return {1: "envelope", 2: "parabolas"}[args.approach], {"params": column}, frontier_optimum(frontier, flops)
+    column = params_of(runs, args.params_column)
+    if args.approach == 1:
+        return "envelope", {"params": column}, frontier_optimum(envelope(runs, column), flops)
+    frontier = parabolas(runs, law=_fitted_law(runs, column), column=column)
+    return "parabolas", {"params": column}, frontier_optimum(frontier, flops)
 
 
 def _fitted_law(runs, column: str):

@@ -61,14 +61,14 @@ class Frontier:
         return np.exp(self.draws @ np.array([1.0, np.log(flops)]))
 
 
-def profiles(runs: Runs) -> list[Profile]:
+def profiles(runs: Runs, column: str | None = None) -> list[Profile]:
     """The isoFLOP profiles of a table: by `flops_budget` where stated, else by gaps in 6ND.
 
     Raises:
       BadInput: no N, D or loss; 6ND forms no groups; fewer than two budgets with three model sizes.
     """
     table = runs.finished().need("tokens")
-    params = table[params_column(runs)].to_numpy(float)
+    params = table[params_of(runs, column)].to_numpy(float)
     tokens, loss = table["tokens"].to_numpy(float), table[runs.loss_column].to_numpy(float)
     if "flops_budget" in table:
         budget = table["flops_budget"].to_numpy(float)
@@ -96,15 +96,17 @@ def profiles(runs: Runs) -> list[Profile]:
     return found
 
 
-def params_column(runs: Runs) -> str:
-    """The column of N: `params_total` as in Chinchilla where there is one, else `params_nonembedding`."""
-    if "params_total" in runs.table:
-        return "params_total"
-    runs.need("params_nonembedding")
-    return "params_nonembedding"
+def params_of(runs: Runs, column: str | None = None) -> str:
+    """The column of N: the one asked for, else `params_nonembedding` where there is one, else `params_total`."""
+    if column is None:
+        column = "params_total" if "params_nonembedding" not in runs.table else "params_nonembedding"
+    if column not in ("params_nonembedding", "params_total"):
+        raise BadInput(f"the params column is '{column}', expected params_nonembedding or params_total.")
+    runs.need(column)
+    return column
 
 
-def envelope(runs: Runs) -> Frontier:
+def envelope(runs: Runs, column: str | None = None) -> Frontier:
     """Approach 1: the model of the lowest loss at every budget, then a power law through them.
 
     With curves, L of every run against C = 6·N·(step+1)·batch_tokens is interpolated on a grid of budgets, and those
@@ -116,12 +118,12 @@ def envelope(runs: Runs) -> Frontier:
     """
     warnings = ["approach 1 picks from the model sizes that were trained: its N* is no finer than their grid"]
     if runs.curves:
-        flops, best = _curve_envelope(runs)
+        flops, best = _curve_envelope(runs, params_of(runs, column))
         warnings.append(
             "losses along a curve are above those of a schedule that ends there: approach 1 favours large models"
         )
     else:
-        found = profiles(runs)
+        found = profiles(runs, column)
         flops = np.array([profile.flops for profile in found])
         best = np.array([profile.params[profile.loss.argmin()] for profile in found])
     log_coefficient, exponent = _power_law(flops, best)
@@ -133,6 +135,7 @@ def parabolas(
     resamples: int = 1000,
     seed: int = 0,
     law: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    column: str | None = None,
 ) -> Frontier:
     """Approach 2: L = a(ln N)² + b ln N + c in each profile, N* = exp(−b/2a), then a power law through the N*.
 
@@ -145,11 +148,12 @@ def parabolas(
       resamples: bootstrap resamples of the points within each profile.
       seed: of the bootstrap.
       law: (N, D) → L, such as a fitted Chinchilla law, to measure the bias with.
+      column: what N is, `params_nonembedding` or `params_total`.
 
     Raises:
       BadInput: no profiles, or fewer than two of them are convex.
     """
-    found = profiles(runs)
+    found = profiles(runs, column)
     vertex = np.array([_vertex(np.log(p.params), p.loss) for p in found])
     convex = np.isfinite(vertex)
     if convex.sum() < 2:
@@ -168,8 +172,7 @@ def parabolas(
             f"{count} of {len(kept)} profiles have their minimum far from the middle of their grid: N* is biased there"
         )
     log_coefficient, exponent = _power_law(flops, best)
-    if law is not None:
-        warnings += _bias(kept, law)
+    warnings += ["the bias of approach 2 was not measured: the runs give no law"] if law is None else _bias(kept, law)
     draws = _bootstrap(kept, resamples, np.random.default_rng(seed))
     return Frontier(2, exponent, log_coefficient, flops, best, draws, tuple(warnings))
 
@@ -240,10 +243,9 @@ def _bootstrap(kept: list[Profile], resamples: int, rng: np.random.Generator) ->
     return np.array(draws).reshape(-1, 2)
 
 
-def _curve_envelope(runs: Runs, budgets: int = 200) -> tuple[np.ndarray, np.ndarray]:
+def _curve_envelope(runs: Runs, column: str, budgets: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """Budgets and the N of the lowest loss at each, over the curves of runs with N and batch."""
     table = runs.finished().need("batch_tokens")
-    column = params_column(runs)
     lines = []
     for name in table.index:
         if name in runs.curves:

@@ -59,9 +59,9 @@ def open_runs(
 
 
 def _sweep(path: Path) -> Runs:
-    if not (path / "sweep.yaml").exists():
+    if not (path / "sweep.yaml").exists() and not any(path.glob("*/config.yaml")):
         raise BadInput(
-            f"{path} has no sweep.yaml, expected a sweep directory: for a published folder add "
+            f"{path} has no sweep.yaml and no run in it, expected a sweep directory: for a published folder add "
             f"--format {'|'.join(published.FORMATS)}."
         )
     from jaxlaws.records.run import collect
