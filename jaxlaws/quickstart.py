@@ -8,7 +8,7 @@ and one schedule are left out, recommended for and predicted, and then trained.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -150,7 +150,7 @@ def sweep(runs: Sequence[RunConfig], out: Path, watch: Watch) -> list[Planned]:
     return planned
 
 
-def _cells_table(runs: Runs, cells: Sequence[dict[str, Any]]) -> Runs:
+def _cells_table(runs: Runs, cells: Sequence[Mapping[str, Any]]) -> Runs:
     """One row a cell, its loss at the fitted optimum of its grid, for a law of N and D."""
     import pandas as pd
 
@@ -196,7 +196,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     schedule_law.save(out / "multi_power.json")
 
     advice = recommend(params=params, tokens=tokens, law=step_law, seq_len=SEQ_LEN)
-    lr, batch = advice.peak_lr.value, max(1, round(advice.batch_sequences.value))
+    lr, batch = advice.peak_lr.value, max(1, round(advice.batch_tokens.value / SEQ_LEN))
     cell = predict(chinchilla, params=params, tokens=tokens)
 
     say("4/5  training what was predicted: the unseen schedule, the unseen cell and its neighbours, two seeds each")
@@ -216,13 +216,16 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     answer = {
         "schedule": {
             "law": schedule_law.law,
+            "level": schedule_law.level,
             "fitted_to": list(TRAINED),
+            "name": UNSEEN_NAME,
             "unseen": spec_string(UNSEEN),
             "predicted": _interval(along),
             "measured": float(unseen.loss[-1]),
         },
         "cell": {
             "law": chinchilla.law,
+            "level": chinchilla.level,
             "params_nonembedding": params,
             "tokens": tokens,
             "predicted": _interval(cell),
@@ -231,6 +234,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
         },
         "recommended": {
             "law": step_law.law,
+            "level": step_law.level,
             "peak_lr": _interval(advice.peak_lr),
             "batch_tokens": _interval(advice.batch_tokens),
             "batch_sequences": batch,
@@ -246,7 +250,10 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
                 for label, (eta, b) in points.items()
             },
         },
-        "warnings": [*step_law.warnings, *chinchilla.warnings, *schedule_law.warnings],
+        "warnings": [
+            *[f"{fit.law}: {text}" for fit in (chinchilla, schedule_law) for text in fit.warnings],
+            *[text for text in step_law.warnings if text not in advice.warnings],
+        ],
     }
     write_atomic(out / "quickstart.json", json.dumps(answer, indent=1) + "\n")
     _write_runs(out, cells, curves, measured)
@@ -258,7 +265,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
         [(label, means[label], float(np.ptp(by_point[label]) / 2)) for label in points],
         {**{names[name]: curve for name, curve in curves.curves.items()}, UNSEEN_NAME: unseen},
         UNSEEN_NAME,
-        (along.value, along.low, along.high),
+        (np.asarray(along.value), np.asarray(along.low), np.asarray(along.high)),
     )
     return answer
 
@@ -275,11 +282,12 @@ def _interval(answer: Any) -> dict[str, float]:
     return {name: float(np.ravel(getattr(answer, name))[-1]) for name in ("value", "low", "high")}
 
 
-def _basins(runs: Runs, cells: Sequence[dict[str, Any]], name: Callable[[float, float], str]) -> tuple[dict, dict]:
+def _basins(runs: Runs, cells: Sequence[Mapping[str, Any]], name: Callable[[float, float], str]) -> tuple[dict, dict]:
     """Losses and fitted optima by the name of their cell, for the figure."""
     losses: dict[str, list[tuple[float, float, float]]] = {}
     columns = ["params_nonembedding", "tokens", "peak_lr", "batch_tokens", "val_loss_nats"]
-    for params, tokens, *point in runs.finished().table[columns].to_numpy(float):
+    table = runs.finished().table[columns].sort_values(columns)
+    for params, tokens, *point in table.to_numpy(float):
         losses.setdefault(name(params, tokens), []).append((point[0], point[1], point[2]))
     best = {name(cell["params"], cell["tokens"]): (cell["peak_lr"], cell["batch_tokens"]) for cell in cells}
     return losses, best

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+#: Warnings on the screen; quickstart.json has all of them.
+_WARNINGS = 6
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", default="quickstart", help="directory of the results (quickstart)")
@@ -47,9 +50,15 @@ def show(answer: Mapping[str, Any]) -> None:
     schedule, cell, advice, regret = (answer[name] for name in ("schedule", "cell", "recommended", "regret"))
     name = cell_name(cell["params_nonembedding"], cell["tokens"])
     table = Table(
-        "not trained before", "law", "predicted loss", "90% interval", "measured", "error", title="Predictions"
+        "not trained before",
+        "law",
+        "predicted loss",
+        f"{cell['level']:.0%} interval",
+        "measured",
+        "error",
+        title="Predictions",
     )
-    for what, part in ((schedule["unseen"].split(", warmup")[0] + ")", schedule), (name, cell)):
+    for what, part in ((schedule["name"], schedule), (name, cell)):
         p = part["predicted"]
         error = p["value"] / part["measured"] - 1
         inside = "inside" if p["low"] <= part["measured"] <= p["high"] else "outside"
@@ -59,7 +68,9 @@ def show(answer: Mapping[str, Any]) -> None:
         )
     console.print(table)
 
-    table = Table("for " + name, "recommended", "interval", title=f"Advice of the fitted {advice['law']}")
+    table = Table(
+        "for " + name, "recommended", f"{advice['level']:.0%} interval", title=f"Advice of the fitted {advice['law']}"
+    )
     for label, key in (("peak LR", "peak_lr"), ("batch, tokens", "batch_tokens")):
         value = advice[key]
         table.add_row(label, f"{value['value']:.3g}", f"{value['low']:.3g} … {value['high']:.3g}")
@@ -73,9 +84,12 @@ def show(answer: Mapping[str, Any]) -> None:
         table.add_row(label, lr, batch, f"{mean:.4f}", f"{mean / least - 1:.2%}")
     console.print(table)
     console.print(
-        f"Regret of the advice: {regret['value']:.2%} above the best of the five ({regret['of_best']}); "
-        f"half the spread of two seeds is {regret['seed_noise']:.2%}.",
+        f"Regret of the advice: {regret['value']:.2%} above the best of these {len(regret['losses'])} points, "
+        f"'{regret['of_best']}'; half the spread of two seeds is {regret['seed_noise']:.2%}.",
         highlight=False,
     )
-    for warning in [*advice["warnings"], *answer["warnings"]]:
+    warnings = [*advice["warnings"], *answer["warnings"]]
+    for warning in warnings[:_WARNINGS]:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
+    if len(warnings) > _WARNINGS:
+        console.print(f"… and {len(warnings) - _WARNINGS} more warnings in quickstart.json", style="yellow")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxlaws.records.table import Curve
 from jaxlaws.records.units import short
@@ -39,7 +40,8 @@ def basins(
             axes.plot(*best[cell], "x", color=_STYLE["predicted"], markersize=9, markeredgewidth=2)
         axes.set(xscale="log", yscale="log", title=cell)
         axes.title.set_fontsize(9)
-        _plain_ticks(axes)
+        _few_ticks(axes.xaxis, lr)
+        _few_ticks(axes.yaxis, batch)
     for axes in figure.axes[len(losses) :]:
         axes.set_visible(False)
     figure.supxlabel("peak learning rate", fontsize=9)
@@ -87,9 +89,11 @@ def prediction(
     right.axhline(cell["value"], color=_STYLE["predicted"], label="predicted at the optimum")
     labels, means, spreads = zip(*neighbours, strict=True)
     right.errorbar(place, means, yerr=spreads, fmt="o", color=_STYLE["measured"], label="measured, two seeds")
-    right.set_xticks(place, labels, fontsize=8)
-    right.set(title="A cell that the fits have not seen")
-    right.legend(frameon=False, fontsize=8)
+    right.set_xticks(place, [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
+    right.set(title="A cell that the fits have not seen", xlim=(-0.5, len(labels) - 0.5))
+    top = max(cell["high"], *means)
+    right.set_ylim(top=top + 0.35 * (top - min(cell["low"], *means)))
+    right.legend(frameon=False, fontsize=8, loc="upper center")
     return _save(figure, path)
 
 
@@ -98,9 +102,14 @@ def cell_name(params: float, tokens: float) -> str:
     return f"N {short(params)}, D {short(tokens)}"
 
 
-def _plain_ticks(axes: Axes) -> None:
-    axes.tick_params(labelsize=7, which="both")
-    axes.minorticks_off()
+def _few_ticks(axis: Axis, values: np.ndarray) -> None:
+    """Ticks of a log axis at the lowest, the middle and the highest value of a grid."""
+    grid = np.unique(values)
+    ticks = grid[[0, len(grid) // 2, -1]]
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}" if value < 1 else short(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_tick_params(labelsize=7)
 
 
 def _save(figure: Figure, path: Path) -> Path:
