@@ -15,6 +15,7 @@ from jaxlaws.recommender.hyperfit import PARAMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import FORMS, Power, identified, power_laws
+from jaxlaws.recommender.surface import Surface
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -69,9 +70,10 @@ def estimate(
     if method == "one_stage":
         single, left_out = _one_stage(cells, z, local, power, bootstrap, seed)
         coefficients, draws, converged = single.coefficients, single.draws, single.converged
-        penalty, scatter = single.penalty, _scatter(z, single, local, power)
+        penalty = single.penalty
     else:
-        penalty, scatter, left_out = fit_penalty(cells, local.optimum), power.scatter, power.left_out
+        penalty, left_out = fit_penalty(cells, local.optimum), power.left_out
+    scatter = _scatter(cells, z, local, left_out, draws, power)
     found = [edges(cell, local.optimum[i]) for i, cell in enumerate(cells)]
     regret = _regret(left_out, local)
     warnings = [*notes, *_edge_warnings(cells, found), *_form_warnings(z, power)]
@@ -135,8 +137,32 @@ def _one_stage(
     return single, left_out
 
 
-def _scatter(z: np.ndarray, single: OneStage, local: Local, power: Power) -> np.ndarray:
-    return np.sqrt(((local.optimum - z @ single.coefficients.T) ** 2).sum(0) / power.dof)
+def _scatter(
+    cells: Sequence[Cell], z: np.ndarray, local: Local, left_out: np.ndarray, draws: np.ndarray, power: Power
+) -> np.ndarray:
+    """[2] sd in logs of a new cell's measured optimum about the law, beyond what the coefficients leave open.
+
+    From the gaps between left-out predictions and optima measured in two ways, the local surface's and the regret
+    surface's: where a flat basin lets them disagree, the interval has to know. At least the scatter of the regression.
+    """
+    gaps = [left_out - local.optimum]
+    found = [_surface_minimum(cell) for cell in cells]
+    gaps.append(np.array([gap if x is None else left - x for x, left, gap in zip(found, left_out, gaps[0], strict=True)]))
+    square = np.mean(np.maximum(gaps[0] ** 2, gaps[1] ** 2), axis=0)
+    if len(draws) > 1:
+        square -= np.einsum("bki,ci->bkc", draws, z).var(0).mean(1)
+    return np.sqrt(np.maximum(square, power.scatter**2))
+
+
+def _surface_minimum(cell: Cell) -> np.ndarray | None:
+    """Where the regret surface is lowest; None where it is too sparse or lowest at its edge."""
+    try:
+        surface = Surface(cell)
+    except BadInput:
+        return None
+    margin = 0.02 * (surface.high - surface.low)
+    inside = np.all((surface.minimum > surface.low + margin) & (surface.minimum < surface.high - margin))
+    return surface.minimum if inside else None
 
 
 def _regret(predicted: np.ndarray, local: Local) -> np.ndarray:

@@ -14,8 +14,10 @@ from jaxlaws.recommender.power import FORMS
 _START = (np.log(0.02), np.log(0.015), 0.0, 1.0, 0.3)
 #: Prior sd of the same, which decides only where runs are too few to say.
 _WIDTH = (2.0, 2.0, 0.7, 1.0, 1.0)
-#: Excess loss at which a run counts half when the cost of missing by ×2 is wanted.
-_MISS = 0.01
+#: Prior sd of (intercept at the middle of the data, slopes) about stage two's, which decides only in tiny sweeps.
+_LAW_WIDTH = (0.5, 0.3, 0.3)
+#: Runs weigh exp(−d²/2·reach²) at distance d (in logs) from a known optimum: the cost of missing by ×2 is wanted.
+_REACH = 0.6
 #: A diverged run says that its excess is at least this.
 _DIVERGED = 0.05
 _FAR = 5.0
@@ -58,7 +60,9 @@ class OneStage(NamedTuple):
 
 def fit_penalty(cells: Sequence[Cell], optimum: np.ndarray) -> Penalty:
     """The penalty about known optima, fitted to the runs that miss by up to a few factors of two."""
-    problem = _Problem(cells, np.full(len(cells), _MISS), lambda theta: optimum, np.zeros(0))
+    problem = _Problem(cells, lambda theta: optimum, np.zeros(0))
+    distance = problem.x - optimum[problem.cell]
+    problem.weigh(np.exp(-(distance**2).sum(1) / (2 * _REACH**2)))
     theta, _ = problem.solve(problem.start)
     return _unpack(theta)
 
@@ -100,7 +104,9 @@ def one_stage(
     centred = start.copy()
     centred[:, 0] += start @ centre
     law = np.r_[centred[0, columns[0]], centred[1, columns[1]]]
-    problem = _Problem(cells, softness, lambda theta: design @ coefficients(theta).T, law)
+    width = np.r_[tuple(np.array(_LAW_WIDTH)[part] for part in columns)]
+    problem = _Problem(cells, lambda theta: design @ coefficients(theta).T, law, 1 / width)
+    problem.weigh(1 / (1 + (problem.excess / softness[problem.cell]) ** 2))
     theta, converged = problem.solve(problem.start)
     stack = theta[None] if times is None else np.r_[theta[None], problem.resampled(theta, times)]
     answer = coefficients(stack)
@@ -126,9 +132,9 @@ class _Problem:
     def __init__(
         self,
         cells: Sequence[Cell],
-        softness: np.ndarray,
         optimum: Callable[[np.ndarray], np.ndarray],
         law: np.ndarray,
+        law_prior: np.ndarray | None = None,
     ) -> None:
         self.count = len(cells)
         self.optimum = optimum
@@ -138,9 +144,15 @@ class _Problem:
         self.y = np.concatenate([np.r_[c.y, np.full(len(c.diverged), c.y.min() + _DIVERGED)] for c in cells])
         self.lost = np.concatenate([np.r_[np.zeros(len(c.y), bool), np.ones(len(c.diverged), bool)] for c in cells])
         self.cell = np.repeat(np.arange(self.count), [len(c.y) + len(c.diverged) for c in cells])
-        self.soft = 1 / (1 + ((self.y - best) / softness[self.cell]) ** 2)
-        self.prior = np.r_[np.zeros(len(law)), 1 / np.array(_WIDTH)]
-        self.weight = self.soft * ~self.lost
+        self.excess = self.y - best
+        self.prior = np.r_[np.zeros(len(law)) if law_prior is None else law_prior, 1 / np.array(_WIDTH)]
+        self.weigh(np.ones(len(self.y)))
+
+    def weigh(self, soft: np.ndarray) -> None:
+        """Weights of the rows before robust ones: how well the penalty is expected to hold there."""
+        self.soft = soft
+        self.weight = soft * ~self.lost
+        self.variance = 1e-6
 
     def model(self, theta: np.ndarray) -> np.ndarray:
         shape = _unpack(theta)

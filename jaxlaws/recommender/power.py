@@ -107,7 +107,7 @@ def power_laws(
 
 
 def identified(z: np.ndarray) -> list[str]:
-    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with a degree of freedom to spare."""
+    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with two degrees of freedom to spare."""
     return [name for name in FORMS if _identified(z, FORMS[name])]
 
 
@@ -141,7 +141,7 @@ def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis
 
 
 def _identified(z: np.ndarray, columns: tuple[int, ...]) -> bool:
-    if len(z) <= len(columns):
+    if len(z) < len(columns) + 2:
         return False
     free = z[:, list(columns[1:])]
     leave_out = [np.delete(free, i, 0) for i in range(len(z))]

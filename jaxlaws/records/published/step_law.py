@@ -40,6 +40,7 @@ def load(path: Path) -> Runs:
             "peak_lr": peak,
             "final_lr": np.where(steps < WARMUP_STEPS, peak * steps / WARMUP_STEPS, FINAL_LR),
             "warmup_steps": WARMUP_STEPS,
+            "schedule": f"cosine(floor_lr={FINAL_LR}, warmup_steps={WARMUP_STEPS})",
             "optimizer": "adamw",
             "weight_decay": 0.1,
             "beta1": 0.9,

@@ -1,0 +1,1 @@
+"""What to run next: schedules from fitted laws, and the convex bound."""

@@ -1,0 +1,102 @@
+"""A recommended peak LR for another schedule than the one that its law was measured with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from jaxlaws.design.bound import transfer
+from jaxlaws.errors import BadInput
+from jaxlaws.recommender.override import override
+from jaxlaws.recommender.question import Question
+from jaxlaws.schedules.spec import FAMILIES, ScheduleConfig, schedule_array, spec_string
+
+if TYPE_CHECKING:
+    from jaxlaws.recommender.answer import Recommendation
+
+#: Steps of the arrays that the bound is computed on: the ratio depends on shapes, hardly on the length.
+_STEPS = 4000
+
+
+def convert(answer: Recommendation, schedule: str) -> Recommendation:
+    """The answer with its LR, interval and safe band multiplied by γ*(schedule)/γ*(its own).
+
+    Args:
+      answer: with a schedule that the bound can be computed for.
+      schedule: `wsd(cooldown=0.2)`, `linear`, …; a warm-up that it does not name is kept from the law's.
+
+    Raises:
+      BadInput: a schedule cannot be parsed, or the law does not say which one it was measured with.
+    """
+    if answer.schedule is None or answer.peak_lr is None or answer.steps is None:
+        raise BadInput(f"{answer.law} does not say a peak LR and its schedule, which a conversion needs.")
+    source, target = parse(answer.schedule), parse(schedule)
+    if not {"warmup_steps", "warmup_fraction"} & set(_given(schedule)):
+        target = replace(target, warmup_steps=source.warmup_steps, warmup_fraction=source.warmup_fraction)
+    peak = answer.peak_lr.value
+    factor = transfer(_shape(source, answer.steps, peak), _shape(target, answer.steps, peak))
+    lr = replace(
+        answer.peak_lr,
+        value=peak * factor,
+        low=None if answer.peak_lr.low is None else answer.peak_lr.low * factor,
+        high=None if answer.peak_lr.high is None else answer.peak_lr.high * factor,
+    )
+    band = answer.safe_band["peak_lr"]
+    name = spec_string(target)
+    q = Question(**answer.question)
+    batch = answer.batch_tokens.value if answer.batch_tokens else None
+    final = float(schedule_array(target, answer.steps, lr.value)[-1])
+    return replace(
+        answer,
+        peak_lr=lr,
+        safe_band={**answer.safe_band, "peak_lr": None if band is None else [value * factor for value in band]},
+        schedule=name,
+        final_lr=final,
+        lr_factor=factor,
+        override=override(q, lr.value, batch, {**answer.convention, "schedule": name}),
+        warnings=[
+            *answer.warnings,
+            f"the LR was measured with {answer.schedule} and is converted to {name} by ×{factor:.3f}, the ratio of the "
+            "base LRs that minimise the convex bound (arXiv 2501.18965), which the interval does not cover.",
+        ],
+    )
+
+
+def parse(spec: str) -> ScheduleConfig:
+    """A `ScheduleConfig` from `name` or `name(key=value, …)`, as `spec_string` writes it."""
+    given = _given(spec)
+    types = {item.name: item.type for item in fields(ScheduleConfig)}
+    for key in given:
+        if key not in types or key == "name":
+            raise BadInput(f"schedule '{spec}' has no setting '{key}', expected {', '.join(types)}.")
+    values = {key: _value(value, str(types[key]), spec) for key, value in given.items()}
+    name = re.split(r"\(", spec)[0].strip()
+    if name not in FAMILIES or name == "table":
+        raise BadInput(
+            f"schedule '{spec}' has no shape that the bound knows: expected one of "
+            f"{', '.join(sorted(set(FAMILIES) - {'table'}))}, such as wsd(cooldown=0.2)."
+        )
+    return ScheduleConfig(name=name, **values)
+
+
+def _given(spec: str) -> dict[str, str]:
+    match = re.fullmatch(r"\s*[\w-]+\s*(?:\((.*)\))?\s*", spec)
+    if match is None:
+        raise BadInput(f"schedule is '{spec}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
+    parts = [part.partition("=") for part in (match[1] or "").split(",") if part.strip()]
+    return {key.strip(): value.strip() for key, _, value in parts}
+
+
+def _value(text: str, kind: str, spec: str):
+    try:
+        return int(text) if "int" in kind else float(text) if "float" in kind else text
+    except ValueError:
+        raise BadInput(f"schedule '{spec}' has '{text}' where a number is expected.") from None
+
+
+def _shape(config: ScheduleConfig, steps: int, peak: float):
+    """The schedule at `_STEPS` steps, its warm-up and cooldown the same shares of the run."""
+    if config.warmup_steps is not None:
+        config = replace(config, warmup_steps=None, warmup_fraction=min(config.warmup_steps / steps, 1.0))
+    return schedule_array(config, min(steps, _STEPS), peak)
