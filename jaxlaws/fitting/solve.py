@@ -98,6 +98,9 @@ class _Local(NamedTuple):
 def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, Data], Solution]:
     """The jitted solver of a law: lanes stacked on the first axis → their solutions.
 
+    One program solves all lanes: vectorised on an accelerator, in turn on a CPU, where a lane that stops early then
+    costs nothing and the working set stays in cache (twice as fast: experiments/log_parts/laws.md).
+
     Args:
       law: predicts the loss.
       log: targets are ln L.
@@ -200,7 +203,10 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         gain = step(theta, here, 1e-10 * size, size, data)[2]
         return jnp.where(jnp.isfinite(gain), gain, jnp.inf) / (here.objective + 1e-12)
 
-    return jax.jit(jax.vmap(solve, (Lane(0, 0, 0, 0), None)))
+    def one_by_one(lanes: Lane, data: Data) -> Solution:
+        return jax.lax.map(lambda lane: solve(lane, data), lanes)
+
+    return jax.jit(one_by_one if jax.default_backend() == "cpu" else jax.vmap(solve, (0, None)))
 
 
 def run_lanes(

@@ -26,7 +26,7 @@ def _natural(p, scale):
     exponent = jnp.exp(p["b1"])
     value = {"b1": p["b1"], "b2": p["b2"] + exponent * log_d, "b3": p["b3"]}
     slope = {"a1": p["a1"], "a2": p["a2"] + exponent * p["a1"] * log_d, "a3": p["a3"]}
-    out = {}
+    out: dict = {}
     for a, b, g in _TERMS:
         power = jnp.where(jnp.abs(p[g]) < 1e-6, 1e-6, p[g])
         out |= {a: slope[a] / power * jnp.exp(-power * log_n), b: value[b] - slope[a] / power, g: power}
