@@ -71,8 +71,8 @@ def _loaded(code: str) -> set[str]:
     "code",
     [
         "import jaxlaws",
-        "import pathlib, importlib, jaxlaws.cli as cli\n"
-        "for path in pathlib.Path(cli.__file__).parent.glob('*.py'): importlib.import_module('jaxlaws.cli.' + path.stem)",
+        "import pathlib, importlib as lib, jaxlaws.cli as cli\n"
+        "for path in pathlib.Path(cli.__file__).parent.glob('*.py'): lib.import_module('jaxlaws.cli.' + path.stem)",
         "from jaxlaws.cli import main; main(['recommend', '--params', '7e9', '--tokens', '1.4T'])",
         "import jaxlaws; jaxlaws.recommend(params=7e9, tokens=1.4e12)",
         "import jaxlaws.schedules.spec, jaxlaws.records.run, jaxlaws.sweep.plan, jaxlaws.config",
