@@ -108,7 +108,7 @@ def _gather(
     converged = gain <= 1e-6 or objective < 1e-6
     status = "unidentified" if unidentified else "converged" if converged else "not_converged"
     predicted = problem.predict(theta, everything)
-    curves = {} if state.single else score.by_curve(everything, predicted, train)
+    curves = score.by_curve(everything, predicted, train) if law.kind == "curve" else {}
     held_out = state.leave_out()
     if train is not None:
         held = ~np.isin(everything.run, [everything.names.index(name) for name in train])
