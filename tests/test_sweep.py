@@ -201,6 +201,23 @@ def test_the_claim_of_a_process_that_is_gone_is_void(tmp_path):
     assert run.state() == "pending"
 
 
+def test_a_claim_is_renewed_while_its_run_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(lanes, "_BEAT_EVERY", 0.01)
+    run = RunDir(tmp_path / "run")
+    run.ask({}, np.ones(3))
+    assert run.claim()
+    claim = run.path / "claim.json"
+    os.utime(claim, (1000, 1000))
+    assert run.state() == "pending"
+    with lanes._heartbeat([run]):
+        while claim.stat().st_mtime == 1000:
+            time.sleep(0.01)
+        assert run.state() == "running"
+        run.release()
+        time.sleep(0.05)
+    assert not claim.exists()
+
+
 def test_of_several_processes_one_gets_the_claim(tmp_path):
     run = RunDir(tmp_path / "run")
     run.ask({}, np.ones(3))

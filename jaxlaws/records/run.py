@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ class RunDir:
             return True
 
     def beat(self) -> None:
-        """Renew the claim."""
-        os.utime(self.path / "claim.json")
+        """Renew the claim, while there is one."""
+        with suppress(FileNotFoundError):
+            os.utime(self.path / "claim.json")
 
     def release(self) -> None:
         """Give the claim back."""

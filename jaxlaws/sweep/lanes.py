@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import platform
-import time
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from jaxlaws.config import identity
 from jaxlaws.model.shape import count_params, flops_per_token
+from jaxlaws.records.run import RunDir
 from jaxlaws.sweep.plan import Planned, groups
 
 #: Parameters above which runs are trained one at a time.
@@ -96,29 +98,20 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
     lanes = [Lane(item.run) for item in pack]
     step_flops = flops_per_token(pack[0].run.model, pack[0].run.data.seq_len)[1] * lanes[0].batch_tokens
     checkpoints = Checkpoints(pack[0].directory.path / "checkpoints", CHECKPOINT_SECONDS) if size == 1 else None
-    beaten = time.monotonic()
-
-    def on_steps(count: int) -> None:
-        nonlocal beaten
-        tell(step_flops * count, ())
-        if time.monotonic() - beaten > _BEAT_EVERY:
-            beaten = time.monotonic()
-            for item in pack:
-                item.directory.beat()
-
     try:
         data = open_data(pack[0].run.data)
         for item in pack:
             item.directory.start_curve(checkpoints.latest() if checkpoints else 0)
-        records = train_lanes(
-            program(pack[0].run.model, data.read, how),
-            data,
-            lanes,
-            size,
-            lambda lane, point: pack[lane].directory.add_point(point),
-            on_steps,
-            checkpoints,
-        )
+        with _heartbeat([item.directory for item in pack]):
+            records = train_lanes(
+                program(pack[0].run.model, data.read, how),
+                data,
+                lanes,
+                size,
+                lambda lane, point: pack[lane].directory.add_point(point),
+                lambda count: tell(step_flops * count, ()),
+                checkpoints,
+            )
         for item, record in zip(pack, records, strict=True):
             about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
             item.directory.finish({**record, **about, "strategy": how, "lanes": len(pack)})
@@ -140,6 +133,25 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
         for item in pack:
             item.directory.release()
     tell(0.0, [item.directory.name for item in pack])
+
+
+@contextmanager
+def _heartbeat(directories: Sequence[RunDir]) -> Iterator[None]:
+    """Renews the claims from a thread of its own: a long compile is no sign of death."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT_EVERY):
+            for directory in directories:
+                directory.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def packing(item: Planned, runs: int, strategy: str) -> tuple[str, int]:
