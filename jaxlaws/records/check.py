@@ -55,6 +55,12 @@ def check(runs: Runs) -> Runs:
         if name in table:
             _positive(runs, name, table.loc[ended, name])
     _units(runs)
+    corpora = sorted(table["corpus"].dropna().unique()) if "corpus" in table else []
+    if len(corpora) > 1:
+        raise BadInput(
+            f"{runs.source} mixes runs on the corpora {', '.join(corpora)}, whose losses cannot be compared: "
+            f"select one with --where 'corpus=={corpora[0]}'."
+        )
     for name, curve in runs.curves.items():
         curve.check(name)
     return runs
