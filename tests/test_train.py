@@ -88,6 +88,17 @@ def test_the_loop_equals_plain_optax_adamw(alone):
     assert curve[0]["train_loss"] == pytest.approx(np.mean(losses[:13]), rel=2e-5)
 
 
+def test_little_validation_data_is_used_and_said(tmp_path):
+    (tmp_path / "some.txt").write_bytes(bytes(range(16)) * 1000)
+    run = replace(RUN, data=DataConfig(source="text", path=str(tmp_path), vocab=16, seq_len=16), steps=2)
+    data = open_data(run.data)
+    program = programs.program(run.model, data.read, "map")
+    many = replace(run, eval=EvalConfig(points=1, sequences=500))
+    with pytest.warns(UserWarning, match="the validation data holds"):
+        records = train_lanes(program, data, [Lane(many)], 1, lambda *_: None, lambda *_: None)
+    assert records[0]["status"] == "ok"
+
+
 def test_training_lowers_the_loss_towards_but_not_below_the_entropy():
     (record,), _ = train(with_lr(RUN, 1e-2, steps=300))
     entropy = open_data(RUN.data).entropy

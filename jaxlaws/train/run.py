@@ -81,7 +81,8 @@ def train_lanes(
     store = _on_device(data)
     state = program.init(np.array([lane.run.seed for lane in padded], np.uint32))
     hypers = stacked([hyper(lane.run.optimizer) for lane in padded])
-    val_picks = data.val_picks(eval_count(lanes[0].run.eval.sequences))
+    available = len(data.val_picks(lanes[0].run.eval.sequences))
+    val_picks = data.val_picks(eval_count(available))
     losses = [np.full(lane.steps, np.nan) for lane in lanes]
     last = [0] * len(lanes)
     done, diverged = 0, np.full(size, -1)
