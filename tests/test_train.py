@@ -90,7 +90,7 @@ def test_the_loop_equals_plain_optax_adamw(alone):
 
 def test_little_validation_data_is_used_and_said(tmp_path):
     (tmp_path / "some.txt").write_bytes(bytes(range(16)) * 1000)
-    run = replace(RUN, data=DataConfig(source="text", path=str(tmp_path), vocab=16, seq_len=16), steps=2)
+    run = replace(RUN, data=DataConfig(source="text", path=str(tmp_path), vocab=16, seq_len=16), steps=5)
     data = open_data(run.data)
     program = programs.program(run.model, data.read, "map")
     many = replace(run, eval=EvalConfig(points=1, sequences=500))
