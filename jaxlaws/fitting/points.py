@@ -61,7 +61,7 @@ class Points:
 
     def scale(self) -> dict[str, float]:
         """Typical value of every input, by which coordinates are centred."""
-        names = {"S": "S", "peak": "lr", "N": "N", "D": "D", "B": "B", "steps": "steps"}
+        names = {"S": "S", "V": "V", "peak": "lr", "N": "N", "D": "D", "B": "B", "steps": "steps"}
         return {
             names[key]: float(np.exp(np.mean(np.log(value))))
             for key, value in self.inputs.items()

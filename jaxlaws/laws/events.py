@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.laws.bound import lr_noise
 
 #: Largest error that one block may add, as a share of (total drop) · (kernel between 0 and 1).
 TOLERANCE = 2e-6
@@ -29,8 +30,9 @@ def inputs(
       tolerance: of a block of drops; 0 keeps every drop.
 
     Returns:
-      `S` LR sum with warm-up, `S_after` without it, `lr`, `peak` [points]; and for every event `drop` η_{k−1} − η_k,
-      `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with drops of zero.
+      `S` LR sum with warm-up, `S_after` without it, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
+      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with
+      drops of zero.
     """
     if warmup_ld not in _WARMUP:
         raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(_WARMUP)}.")
@@ -50,6 +52,7 @@ def inputs(
     out = {
         "S": total[at + 1],
         "S_after": total[at + 1] - total[np.minimum(warmup_steps, at + 1)],
+        "V": lr_noise(lr, at),
         "lr": lr[at],
         "peak": np.full(len(at), peak),
         "drop": np.zeros(shape),

@@ -8,6 +8,7 @@ LAW_NAMES = (
     "annealing_size",
     "opl",
     "lldl",
+    "bound",
     "chinchilla",
     "kaplan",
     "critical_batch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxlaws.errors import unknown
-from jaxlaws.laws import annealing, baselines, chinchilla, critical_batch, farseer, kaplan, multi_power
+from jaxlaws.laws import annealing, baselines, bound, chinchilla, critical_batch, farseer, kaplan, multi_power
 from jaxlaws.laws.base import Law
 
 LAWS: dict[str, Law] = {
@@ -14,6 +14,7 @@ LAWS: dict[str, Law] = {
         annealing.SIZED,
         baselines.OPL,
         baselines.LLDL,
+        bound.LAW,
         chinchilla.LAW,
         kaplan.LAW,
         critical_batch.LAW,
