@@ -30,7 +30,7 @@ GRID = np.array([(n, d, b) for n in np.geomspace(2e8, 6e9, 6) for d in np.geomsp
 
 
 def inputs_of(law, rng):
-    sizes = {"S": (0.3, 7), "S_after": (0.3, 7), "lr": (3e-5, 3e-4), "peak": (3e-4, 3.1e-4), "N": (1e8, 1e10)}
+    sizes = {"S": (0.3, 7), "V": (1e-5, 1e-3), "lr": (3e-5, 3e-4), "peak": (3e-4, 3.1e-4), "N": (1e8, 1e10)}
     sizes |= {"D": (1e9, 1e11), "B": (1e5, 1e6), "steps": (1e3, 1e5), "lr_sum": (1e-3, 3)}
     out = {}
     for key in LAWS[law].inputs:
@@ -47,7 +47,7 @@ def inputs_of(law, rng):
 
 
 def scale_of(x):
-    out = {key: float(np.exp(np.mean(np.log(x[key])))) for key in ("S", "N", "D", "B", "steps") if key in x}
+    out = {key: float(np.exp(np.mean(np.log(x[key])))) for key in ("S", "V", "N", "D", "B", "steps") if key in x}
     return out | {"lr": 3e-4}
 
 
