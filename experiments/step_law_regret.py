@@ -71,9 +71,7 @@ def fits() -> dict[str, Callable[[Runs], HyperFit]]:
 
 def recipe_left_out(runs: Runs, surface: dict[str, float]) -> Scores:
     cells, _ = cells_of(runs)
-    advice = np.array(
-        [law(near_best_recipe(without(runs, [cell]), 0))(cell.params, cell.tokens) for cell in cells]
-    )
+    advice = np.array([law(near_best_recipe(without(runs, [cell]), 0))(cell.params, cell.tokens) for cell in cells])
     return score(cells, [Surface(cell, **surface) for cell in cells], advice)
 
 
@@ -172,7 +170,9 @@ def extrapolation(runs: Runs) -> None:
     for name, fit in fits().items():
         s = held_out(runs, fit, small)
         rows[name] = s.regret
-        print(f"  {name:<30} intervals hold the minimum: LR {s.covered()[:, 0].sum()}/5, batch {s.covered()[:, 1].sum()}/5")
+        print(
+            f"  {name:<30} intervals hold the minimum: LR {s.covered()[:, 0].sum()}/5, batch {s.covered()[:, 1].sum()}/5"
+        )
     print(f"  {'':<30}" + "".join(f"{cell.params:9.2g}" for cell in chosen))
     for name, regret in rows.items():
         print(f"  {name:<30}" + "".join(f"{r:9.3%}" for r in regret) + f"   mean {regret.mean():.3%}")

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", help="N, non-embedding, such as 7e9 or 7B")
     parser.add_argument("--params-total", help="N with embeddings instead; needs --vocab and --width")
     parser.add_argument("--tokens", required=True, help="D, such as 1.4T")
-    parser.add_argument("--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law -o`")
+    parser.add_argument(
+        "--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law -o`"
+    )
     parser.add_argument("--seq-len", default=2048, help="tokens in a sequence (2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
     parser.add_argument("--schedule", help="convert the LR to this schedule, such as 'wsd(cooldown=0.2)'")
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.recommender.answer import compare, recommend
 
-    names = "params params_total tokens law seq_len batch_tokens schedule vocab width layers untied loss force".split()
+    names = ["params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "schedule", "vocab", "width", "layers", "untied", "loss", "force"]
     asked = {name: getattr(args, name) for name in names}
     answer = recommend(**asked)
     others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
@@ -59,7 +61,9 @@ def _show(a: Recommendation) -> None:
         print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}")
     print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
     if a.level is not None:
-        print(f"  brackets: {a.level:.0%} interval of where the optimum lies; safe: expected loss within 0.25% of the best")
+        print(
+            f"  brackets: {a.level:.0%} interval of where the optimum lies; safe: expected loss within 0.25% of the best"
+        )
     setting = {
         "steps": None if a.steps is None else f"{a.steps:,}",
         "warm-up steps": a.warmup_steps,

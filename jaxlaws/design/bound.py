@@ -59,9 +59,7 @@ def bound(lr: np.ndarray, gradient_norm: np.ndarray | float = 1.0, distance: flo
     after = np.cumsum(eta[::-1])[::-1]
     energy = np.cumsum((eta**2 * norm**2)[::-1])[::-1]
     tail = eta[:-1] / after[1:] * (energy[:-1] / after[:-1])
-    return Bound(
-        float(distance**2 / (2 * after[0])), float(energy[0] / (2 * after[0])), float(tail.sum() / 2)
-    )
+    return Bound(float(distance**2 / (2 * after[0])), float(energy[0] / (2 * after[0])), float(tail.sum() / 2))
 
 
 def transfer(source: np.ndarray, target: np.ndarray) -> float:

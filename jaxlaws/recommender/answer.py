@@ -109,7 +109,9 @@ def recommend(
         answer = _from_formula(asked, source, name)
     else:
         if source.status != "converged" and not force:
-            raise Untrusted(f"the law {name} is {source.status}: {'; '.join(source.warnings[:1])} Add runs, or --force.")
+            raise Untrusted(
+                f"the law {name} is {source.status}: {'; '.join(source.warnings[:1])} Add runs, or --force."
+            )
         answer = _from_fit(asked, source, name)
     if schedule is not None:
         from jaxlaws.recommender.transfer import convert
@@ -176,6 +178,8 @@ def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
     sequences = _scaled(batch_quantity, 1 / q.seq_len)
     extrapolation = _extrapolation(q, fit.ranges)
     warnings += _outside(extrapolation)
+    if extrapolation["outside"] and fit.method == "published":
+        warnings.append(_other_form(q, name))
     final_lr = fit.convention.get("final_lr")
     steps = max(1, round(q.tokens / (max(1, round(batch / q.seq_len)) * q.seq_len)))
     warmup = fit.convention.get("warmup_steps")
@@ -239,6 +243,18 @@ def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendat
         convention={**law.convention, "formula": law.formula, "setting": law.setting},
         reference=law.reference,
         question=_asked(q),
+    )
+
+
+def _other_form(q: Question, name: str) -> str:
+    """What another law of the same runs says: the interval holds the law's form fixed."""
+    other = "step_law:refit" if name != "step_law:refit" else presets.DEFAULT
+    fit = presets.PRESETS[other]
+    assert isinstance(fit, HyperFit)
+    lr, batch = fit.optimum(q.params, q.tokens)
+    return (
+        f"the interval holds the law's form fixed: {other}, from the same runs, says LR {math.exp(lr):.3g} and "
+        f"{short(math.exp(batch))} tokens a batch here."
     )
 
 

@@ -81,11 +81,11 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     cells = []
     for index in groups:
         ended, lost = index[~diverged[index]], index[diverged[index]]
-        n, d = columns["params_nonembedding"][index].mean(), float(np.exp(np.log(columns["tokens"][index]).mean()))
+        n, d = float(columns["params_nonembedding"][index[0]]), float(columns["tokens"][index].mean())
         if len(ended) < 4:
             notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} finished runs, fewer than 4: left out.")
             continue
-        cells.append(Cell(float(n), d, x[ended], np.log(loss[ended]), x[lost]))
+        cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost]))
     if len(cells) < 2:
         raise BadInput(
             f"{runs.source} has {len(cells)} (N, D) cells with at least 4 finished runs, expected 2 or more: "

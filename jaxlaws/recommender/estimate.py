@@ -73,9 +73,10 @@ def estimate(
         penalty = single.penalty
     else:
         penalty, left_out = fit_penalty(cells, local.optimum), power.left_out
-    scatter = _scatter(cells, z, local, left_out, draws, power)
+    surfaces = [_surface(cell) for cell in cells]
+    scatter = _scatter(surfaces, z, local, left_out, draws, power)
     found = [edges(cell, local.optimum[i]) for i, cell in enumerate(cells)]
-    regret = _regret(left_out, local)
+    regret = _regret(surfaces, left_out, local)
     warnings = [*notes, *_edge_warnings(cells, found), *_form_warnings(z, power)]
     if not local.convex:
         warnings.insert(0, "the loss has no minimum in LR and batch over these grids: the optimum is not identified.")
@@ -102,8 +103,10 @@ def estimate(
         held_out={
             "mean_regret": float(regret.mean()),
             "max_regret": float(regret.max()),
+            "standard_error": _standard_error(surfaces, left_out),
+            "cells_on_surfaces": sum(surface is not None for surface in surfaces),
             "forms": power.regrets,
-            "cells": left_out.tolist(),
+            "advice": np.exp(left_out).tolist(),
         },
         warnings=warnings,
         data={
@@ -137,37 +140,55 @@ def _one_stage(
     return single, left_out
 
 
+def _surface(cell: Cell) -> Surface | None:
+    """The cell's regret surface; None where its runs are too few for one."""
+    try:
+        return Surface(cell)
+    except BadInput:
+        return None
+
+
 def _scatter(
-    cells: Sequence[Cell], z: np.ndarray, local: Local, left_out: np.ndarray, draws: np.ndarray, power: Power
+    surfaces: Sequence[Surface | None],
+    z: np.ndarray,
+    local: Local,
+    left_out: np.ndarray,
+    draws: np.ndarray,
+    power: Power,
 ) -> np.ndarray:
     """[2] sd in logs of a new cell's measured optimum about the law, beyond what the coefficients leave open.
 
     From the gaps between left-out predictions and optima measured in two ways, the local surface's and the regret
-    surface's: where a flat basin lets them disagree, the interval has to know. At least the scatter of the regression.
+    surface's: where a flat basin lets them disagree beyond noise, the interval has to know. At least the scatter of the
+    regression.
     """
-    gaps = [left_out - local.optimum]
-    found = [_surface_minimum(cell) for cell in cells]
-    gaps.append(np.array([gap if x is None else left - x for x, left, gap in zip(found, left_out, gaps[0], strict=True)]))
-    square = np.mean(np.maximum(gaps[0] ** 2, gaps[1] ** 2), axis=0)
+    square = (left_out - local.optimum) ** 2
+    for i, surface in enumerate(surfaces):
+        if surface is not None and surface.interior:
+            noise = surface.minimum_variance(local.hessian[i])
+            square[i] = np.maximum(square[i], (left_out[i] - surface.minimum) ** 2 - noise)
+    square = square.mean(0)
     if len(draws) > 1:
         square -= np.einsum("bki,ci->bkc", draws, z).var(0).mean(1)
     return np.sqrt(np.maximum(square, power.scatter**2))
 
 
-def _surface_minimum(cell: Cell) -> np.ndarray | None:
-    """Where the regret surface is lowest; None where it is too sparse or lowest at its edge."""
-    try:
-        surface = Surface(cell)
-    except BadInput:
-        return None
-    margin = 0.02 * (surface.high - surface.low)
-    inside = np.all((surface.minimum > surface.low + margin) & (surface.minimum < surface.high - margin))
-    return surface.minimum if inside else None
-
-
-def _regret(predicted: np.ndarray, local: Local) -> np.ndarray:
+def _regret(surfaces: Sequence[Surface | None], predicted: np.ndarray, local: Local) -> np.ndarray:
+    """[cells] on the regret surface, or on the local one where there is none."""
     gap = predicted - local.optimum
-    return np.einsum("ci,cij,cj->c", gap, local.hessian, gap) / 2
+    regret = np.einsum("ci,cij,cj->c", gap, local.hessian, gap) / 2
+    return np.array(
+        [
+            value if surface is None or not surface.inside(x[None])[0] else surface.regret(x[None])[0]
+            for value, surface, x in zip(regret, surfaces, predicted, strict=True)
+        ]
+    )
+
+
+def _standard_error(surfaces: Sequence[Surface | None], predicted: np.ndarray) -> float | None:
+    """Of the mean regret, from the noise of runs."""
+    found = [s.standard_error(x[None])[0] for s, x in zip(surfaces, predicted, strict=True) if s is not None]
+    return float(np.sqrt(np.sum(np.square(found))) / len(found)) if found else None
 
 
 def _covariance(draws: np.ndarray) -> list[list[float]]:

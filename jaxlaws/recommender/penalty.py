@@ -161,9 +161,7 @@ class _Problem:
 
     def residual(self, theta: np.ndarray) -> np.ndarray:
         gap = self.y - self.model(theta)
-        level = np.bincount(self.cell, self.weight * gap, self.count) / np.bincount(
-            self.cell, self.weight, self.count
-        )
+        level = np.bincount(self.cell, self.weight * gap, self.count) / np.bincount(self.cell, self.weight, self.count)
         return gap - level[self.cell]
 
     def objective(self, theta: np.ndarray) -> float:

@@ -71,7 +71,9 @@ def question(
     else:
         assert params_total is not None
         if not {"vocab", "width"} <= set(whole):
-            raise BadInput("--params-total needs --vocab and --width, to take the embeddings off: give them or --params.")
+            raise BadInput(
+                "--params-total needs --vocab and --width, to take the embeddings off: give them or --params."
+            )
         total = _size(params_total, "params-total")
         n = total - whole["vocab"] * whole["width"] * (2 if untied else 1)
         if n < _SMALLEST:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlaws.recommender.cells import Cell, cells_of
-from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.surface import Surface
 

@@ -56,9 +56,23 @@ class Surface:
         """[points] loss over the surface's minimum, minus 1."""
         return np.expm1(self(x) - self.value)
 
+    @property
+    def interior(self) -> bool:
+        """Whether the minimum lies inside the box, not on its edge."""
+        margin = 0.02 * (self.high - self.low)
+        return bool(np.all((self.minimum > self.low + margin) & (self.minimum < self.high - margin)))
+
     def standard_error(self, x: np.ndarray) -> np.ndarray:
         """[points] standard error of `regret` from the scatter of runs, the place of the minimum held."""
         return self.sigma * np.linalg.norm((self._basis(x) - self._basis(self.minimum[None])) @ self._solution, axis=1)
+
+    def minimum_variance(self, hessian: np.ndarray, step: float = 0.05) -> np.ndarray:
+        """[2] variance of `minimum` from the scatter of runs: H⁻¹ Var(gradient) H⁻¹ with [2, 2] H given."""
+        ends = self.minimum + step * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        influence = self._basis(ends) @ self._solution
+        gradient = (influence[::2] - influence[1::2]) / (2 * step)
+        spread = np.linalg.solve(hessian, gradient)
+        return self.sigma**2 * (spread**2).sum(1)
 
     def inside(self, x: np.ndarray) -> np.ndarray:
         """[points] whether a point lies in the box of the runs."""

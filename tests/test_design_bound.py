@@ -1,0 +1,54 @@
+"""The convex bound against its published check values and against the sum as it is written."""
+
+import numpy as np
+import pytest
+
+from jaxlaws.design.bound import bound, transfer
+from jaxlaws.errors import BadInput
+
+T = 4000
+t = np.arange(T)
+U = np.clip((t - 0.8 * T) / (0.2 * T), 0, 1)
+SCHEDULES = {
+    "linear": ((T - t) / T, 0.999, 2.002),
+    "cosine": (0.5 * (1 + np.cos(np.pi * t / T)), 0.970, 2.061),
+    "wsd 20% linear": (1 - U, 0.513, 2.164),
+    "wsd 20% 1-sqrt": (1 - np.sqrt(U), 0.542, 2.129),
+    "constant": (np.ones(T), 0.318, 3.142),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_check_values(name):
+    lr, best, value = SCHEDULES[name]
+    found = bound(lr)
+    assert np.sqrt(T) * found.best_lr == pytest.approx(best, abs=6e-4)
+    assert np.sqrt(T) * found.value == pytest.approx(value, abs=6e-4)
+    assert found.at(found.best_lr) == pytest.approx(found.value, rel=1e-12)
+    assert found.at(1.1 * found.best_lr) > found.value
+
+
+def test_against_the_double_sum():
+    rng = np.random.default_rng(0)
+    lr, norm = rng.uniform(0.1, 1, 30), rng.uniform(0.5, 2, 30)
+    found = bound(lr, norm, distance=1.5)
+    last = sum(lr[k] / lr[k + 1 :].sum() * (lr[k:] ** 2 * norm[k:] ** 2).sum() / lr[k:].sum() for k in range(29)) / 2
+    assert found.last == pytest.approx(last, rel=1e-12)
+    assert found.distance == pytest.approx(1.5**2 / (2 * lr.sum()), rel=1e-12)
+    assert found.gradients == pytest.approx((lr**2 * norm**2).sum() / (2 * lr.sum()), rel=1e-12)
+
+
+def test_trailing_zeros_are_dropped():
+    lr = SCHEDULES["linear"][0]
+    assert bound(np.r_[lr, 0, 0]).value == bound(lr).value
+
+
+def test_transfer_from_linear_to_wsd():
+    assert 1 / transfer(SCHEDULES["linear"][0], SCHEDULES["wsd 20% linear"][0]) == pytest.approx(1.94, abs=0.01)
+    assert transfer(SCHEDULES["linear"][0], 3 * SCHEDULES["linear"][0]) == pytest.approx(1 / 3, rel=1e-9)
+
+
+@pytest.mark.parametrize("lr", [[], [0.0, 0.0], [1.0, -1.0], [1.0, np.nan]])
+def test_impossible_schedules(lr):
+    with pytest.raises(BadInput):
+        bound(np.array(lr))
