@@ -31,8 +31,8 @@ def inputs(
 
     Returns:
       `S` LR sum with warm-up, `S_after` without it, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
-      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with
-      drops of zero.
+      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded
+      with drops of zero.
     """
     if warmup_ld not in _WARMUP:
         raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(_WARMUP)}.")
