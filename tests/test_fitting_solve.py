@@ -17,6 +17,7 @@ from jaxlaws.fitting.evidence import noise_scale
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.problem import Problem
+from jaxlaws.fitting.solve import solver
 from jaxlaws.fitting.start import projector
 from jaxlaws.laws.table import get
 from jaxlaws.records.table import Runs
@@ -95,6 +96,16 @@ def test_the_correlated_model_is_at_its_minimum_with_offsets_and_prior():
     theirs = minimize(objective, x, method="BFGS", options={"maxiter": 30})
     assert theirs.fun >= solved.objective[i] * (1 - 1e-6)
     assert law.noise == "correlated"
+
+
+def test_lanes_in_turn_and_vectorised_agree(monkeypatch):
+    problem = problem_of("chinchilla", chinchilla_runs(), "huber")
+    in_turn = problem.from_starts(16, 3)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    solver.cache_clear()
+    vectorised = problem.from_starts(16, 3)
+    solver.cache_clear()
+    np.testing.assert_allclose(vectorised.objective, in_turn.objective, rtol=1e-7)
 
 
 def test_a_run_of_weight_zero_is_a_run_left_out():

@@ -10,6 +10,9 @@ from jaxlaws.fitting import resample, score
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.solve import Solution
 
+#: sd of ln L of a whole run that is assumed where fewer runs than `resample.CLUSTERS` were fitted: by so much do the two
+#: public 25M runs differ that share schedule and model for 8,000 steps.
+RUN_SD = 1.7e-3
 #: Up to how many runs each is left out in turn.
 _LEAVE_OUT = 256
 #: From how many runs on the largest fifth is predicted from the others.
@@ -52,8 +55,9 @@ class Evidence:
         self.inner = inner * np.sqrt(len(inner) / free)
         self.sigma = float(np.sqrt(np.sum(inner**2) / free))
         spread = 0.0 if self.single else float(np.sqrt(np.mean(means**2)))
-        self.offset = max(problem.noise.offset, spread)
         self.cells = int(chosen.cell.max()) + 1
+        few = problem.law.kind == "curve" and self.cells < resample.CLUSTERS
+        self.offset = max(problem.noise.offset, spread, RUN_SD if few else 0.0)
 
     @property
     def dispersion(self) -> float:
