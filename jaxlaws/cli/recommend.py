@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.recommender.answer import compare, recommend
 
-    names = ["params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "schedule", "vocab", "width", "layers", "untied", "loss", "force"]
+    names = [
+        *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "schedule"),
+        *("vocab", "width", "layers", "untied", "loss", "force"),
+    ]
     asked = {name: getattr(args, name) for name in names}
     answer = recommend(**asked)
     others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
@@ -61,9 +64,7 @@ def _show(a: Recommendation) -> None:
         print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}")
     print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
     if a.level is not None:
-        print(
-            f"  brackets: {a.level:.0%} interval of where the optimum lies; safe: expected loss within 0.25% of the best"
-        )
+        print(f"  brackets: {a.level:.0%} interval of the optimum; safe: expected loss within 0.25% of the best")
     setting = {
         "steps": None if a.steps is None else f"{a.steps:,}",
         "warm-up steps": a.warmup_steps,

@@ -11,14 +11,12 @@ from typing import Any
 
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.recommender import presets
+from jaxlaws.recommender.extrapolation import extrapolation_of, sentences
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import band
 from jaxlaws.recommender.override import override
 from jaxlaws.recommender.question import Question, question
+from jaxlaws.recommender.safety import cost_of_missing, expected_regret, safe_band
 from jaxlaws.records.units import short
-
-#: The safe band holds values whose expected loss is within this of the best.
-SAFE = 0.0025
 
 
 @dataclass(frozen=True)
@@ -169,15 +167,16 @@ def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
     elif not smallest <= batch <= largest:
         batch = min(max(batch, smallest), largest)
         warnings.append(
-            f"the law's batch {short(best_batch)} tokens is outside one sequence to the whole budget: {short(batch)} is used."
+            f"the law's batch of {short(best_batch)} tokens is less than a sequence or more than the budget: "
+            f"{short(batch)} is used."
         )
     half = {axis: fit.half_width(axis, q.params, q.tokens) for axis in ("lr", "batch")}
     fixed = q.batch_tokens is not None
     peak_lr = _quantity(math.exp(log_lr), half["lr"])
     batch_quantity = Quantity(batch) if fixed else _quantity(batch, half["batch"])
     sequences = _scaled(batch_quantity, 1 / q.seq_len)
-    extrapolation = _extrapolation(q, fit.ranges)
-    warnings += _outside(extrapolation)
+    extrapolation = extrapolation_of(q, fit.ranges)
+    warnings += sentences(extrapolation)
     if extrapolation["outside"] and fit.method == "published":
         warnings.append(_other_form(q, name))
     final_lr = fit.convention.get("final_lr")
@@ -191,9 +190,9 @@ def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
         batch_tokens=batch_quantity,
         batch_sequences=sequences,
         level=fit.level,
-        safe_band=_safe_band(fit, q, math.exp(log_lr), batch),
-        cost_of_missing=_cost(fit),
-        expected_regret=_expected_regret(fit, q),
+        safe_band=safe_band(fit, q, math.exp(log_lr), batch),
+        cost_of_missing=cost_of_missing(fit),
+        expected_regret=expected_regret(fit, q),
         steps=steps,
         warmup_steps=None if warmup is None else int(warmup),
         final_lr=final_lr,
@@ -219,8 +218,8 @@ def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendat
     if advice.decay_times_lr is not None:
         warnings.append(f"weight decay × peak LR = {advice.decay_times_lr:.3g}: divide by your peak LR.")
     batch = advice.batch_tokens
-    extrapolation = _extrapolation(q, law.ranges)
-    warnings += _outside(extrapolation)
+    extrapolation = extrapolation_of(q, law.ranges)
+    warnings += sentences(extrapolation)
     final_lr, warmup = law.convention.get("final_lr"), law.convention.get("warmup_steps")
     return Recommendation(
         law=name,
@@ -270,81 +269,3 @@ def _scaled(q: Quantity, factor: float) -> Quantity:
 
 def _asked(q: Question) -> dict[str, Any]:
     return {key: value for key, value in asdict(q).items() if value is not None}
-
-
-def _safe_band(fit: HyperFit, q: Question, lr: float, batch: float) -> dict[str, list[float] | None]:
-    """The values within `SAFE` of the best expected loss: the band of a known optimum, moved toward the cheap side.
-
-    For an optimum known to Normal(0, s²) in logs, E ℓ(u − e; k) is the same ℓ about −k s²/2, scaled.
-    """
-    miss = fit.miss
-    if miss is None:
-        return {"peak_lr": None, "batch_tokens": None}
-    bands: dict[str, list[float] | None] = {}
-    for name, axis, cost, skew, centre in (
-        ("peak_lr", "lr", miss.lr_cost, miss.k_lr, lr),
-        ("batch_tokens", "batch", miss.batch_cost, miss.k_batch, batch),
-    ):
-        if name == "batch_tokens" and q.batch_tokens is not None:
-            bands[name] = None
-            continue
-        if name == "peak_lr" and q.batch_tokens is not None:
-            cost = _at_fixed_batch(fit, q, lr)
-        low, high = band(cost, math.log1p(SAFE))
-        shift = -skew * fit.spread(axis, q.params, q.tokens) ** 2 / 2
-        bands[name] = [centre * math.exp(low + shift), centre * math.exp(high + shift)]
-    return bands
-
-
-def _at_fixed_batch(fit: HyperFit, q: Question, lr: float):
-    miss = fit.miss
-    assert miss is not None and q.batch_tokens is not None
-    log_lr, log_batch = fit.optimum(q.params, q.tokens)
-    u, v = math.log(lr) - log_lr, math.log(q.batch_tokens) - log_batch
-    return lambda offset: miss.excess(u + offset, v) - miss.excess(u, v)
-
-
-def _cost(fit: HyperFit) -> dict[str, dict[str, float]]:
-    miss = fit.miss
-    if miss is None:
-        return {}
-    factors = {"x0.5": math.log(0.5), "x2": math.log(2.0)}
-    return {
-        "peak_lr": {name: math.expm1(miss.lr_cost(u)) for name, u in factors.items()},
-        "batch_tokens": {name: math.expm1(miss.batch_cost(u)) for name, u in factors.items()},
-    }
-
-
-def _expected_regret(fit: HyperFit, q: Question) -> float | None:
-    """Mean excess loss of the recommendation under its own uncertainty, to second order."""
-    miss = fit.miss
-    if miss is None:
-        return None
-    s_lr, s_batch = (fit.spread(axis, q.params, q.tokens) for axis in ("lr", "batch"))
-    return (miss.a * s_lr**2 + (miss.b * s_batch**2 if q.batch_tokens is None else 0.0)) / 2
-
-
-def _extrapolation(q: Question, ranges: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Per input the factor by which it lies outside the data: 1 inside, 6.5 above it, 0.5 below it by 2."""
-    values = {"params": q.params, "tokens": q.tokens, "tokens_per_param": q.tokens / q.params}
-    if q.flops_per_token is not None:
-        values["flops"] = q.flops_per_token * q.tokens
-    answer: dict[str, Any] = {}
-    for name, (low, high) in ranges.items():
-        if name in values:
-            value = values[name]
-            factor = value / high if value > high else value / low if value < low else 1.0
-            answer[name] = {"factor": factor, "value": value, "range": [low, high]}
-    answer["outside"] = any(not 0.99 < part["factor"] < 1.01 for part in answer.values())
-    return answer
-
-
-def _outside(extrapolation: Mapping[str, Any]) -> list[str]:
-    words = {"params": "N", "tokens": "D", "tokens_per_param": "D/N", "flops": "C"}
-    parts = []
-    for name, word in words.items():
-        if name in extrapolation and not 0.99 < extrapolation[name]["factor"] < 1.01:
-            factor, (low, high) = extrapolation[name]["factor"], extrapolation[name]["range"]
-            side = "above" if factor > 1 else "below"
-            parts.append(f"{max(factor, 1 / factor):.2g}× in {word} ({side} the data's {short(low)} to {short(high)})")
-    return [f"EXTRAPOLATION: outside the law's data by {' and '.join(parts)}."] if parts else []

@@ -63,7 +63,7 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
         short = (table["steps"] < table["warmup_steps"]).to_numpy(bool) & usable
         if short.any():
             notes.append(
-                f"{short.sum()} of {len(table)} runs end inside their warm-up, never reached their peak LR and are left out."
+                f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out."
             )
         usable &= ~short
     if "schedule" in table and table["schedule"][usable].nunique() > 1:

@@ -126,9 +126,8 @@ def _one_stage(
 ) -> tuple[OneStage, np.ndarray]:
     """The fit with its resamples, and the optimum of every cell predicted from the others."""
     soft = softness(cells, local.sigma)
-    times = np.zeros((0, len(cells)))
-    if bootstrap:
-        times = np.random.default_rng(seed).multinomial(len(cells), np.full(len(cells), 1 / len(cells)), bootstrap)
+    even = np.full(len(cells), 1 / len(cells))
+    times = np.random.default_rng(seed).multinomial(len(cells), even, bootstrap)
     single = one_stage(cells, z, power.forms, power.coefficients, soft, times)
     if bootstrap and power.resampling == "parametric":
         single = single._replace(draws=single.coefficients + power.draws - power.coefficients)

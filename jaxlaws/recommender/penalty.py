@@ -79,8 +79,8 @@ def one_stage(
 
         ln L = a_c + P(ln η − ln η*(N, D), ln B − ln B*(N, D)),   ln η*, ln B* linear in (1, ln N, ln D)
 
-    after arXiv 2510.18900, whose level A/N^α + B/D^β + E is replaced by a free one: the optimum then owes nothing to the
-    loss law. Runs are weighted as in `local_optima`; a diverged run pulls only where the model calls it good.
+    after arXiv 2510.18900, whose level A/N^α + B/D^β + E is replaced by a free one: the optimum then owes nothing to
+    the loss law. Runs are weighted as in `local_optima`; a diverged run pulls only where the model calls it good.
 
     Args:
       cells: at least as many as the forms have coefficients.
@@ -88,7 +88,7 @@ def one_stage(
       forms: of η and B.
       start: [2, 3] coefficients to start from.
       softness: [cells] excess at which a run counts half.
-      times: [draws, cells] how often each resample holds each cell; each draw is one Gauss–Newton step from the optimum.
+      times: [draws, cells] how often each resample holds each cell; a draw is one Gauss–Newton step from the optimum.
     """
     columns = [list(FORMS[name]) for name in forms]
     centre = np.r_[0.0, z[:, 1:].mean(0)]

@@ -49,7 +49,8 @@ def _kaplan(q: Question) -> Advice:
     lr = 3.239e-3 - 1.395e-4 * math.log(q.params)
     if lr <= 0:
         raise BadInput(
-            f"kaplan:published gives no positive LR for params {q.params:.3g}: it is defined below {math.exp(3.239 / 0.1395):.2g}."
+            f"kaplan:published gives no positive LR for params {q.params:.3g}: "
+            f"it is defined below {math.exp(3.239 / 0.1395):.2g}."
         )
     return Advice(lr, None if q.loss is None else 2.1e8 / q.loss**4.76)
 
@@ -183,7 +184,7 @@ PRESETS: dict[str, HyperFit | Published] = {
     ),
     "deepseek:published": Published(
         formula="η = 0.3118 C^-0.125, B = 0.2920 C^0.3271 tokens, C = M·D, M non-embedding FLOPs/token",
-        setting="AdamW, multi-step schedule (31.6% of the peak from 80% of the tokens, 10% from 90%), 2,000 warm-up steps",
+        setting="AdamW, multi-step schedule (31.6% of the peak from 80% of the tokens, 10% from 90%), 2,000 warm-up",
         reference="Bi et al. 2024, arXiv 2401.02954",
         ranges={"flops": [1e17, 2e19]},
         convention={"schedule": "step(0.316 at 80%, 0.1 at 90%)", "warmup_steps": 2000},
