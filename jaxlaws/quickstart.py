@@ -195,7 +195,9 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     schedule_law = fit("multi_power", curves)
     schedule_law.save(out / "multi_power.json")
 
-    advice = recommend(params=params, tokens=tokens, law=step_law, seq_len=SEQ_LEN)
+    advice = recommend(params=params, tokens=tokens, law=step_law, seq_len=SEQ_LEN, force=True)
+    assert advice.peak_lr is not None
+    assert advice.batch_tokens is not None
     lr, batch = advice.peak_lr.value, max(1, round(advice.batch_tokens.value / SEQ_LEN))
     cell = predict(chinchilla, params=params, tokens=tokens)
 
