@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import brentq
 
+from jaxlaws.errors import BadInput
 from jaxlaws.fitting import score
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
@@ -26,6 +27,7 @@ TRUTHS = {
     "critical_batch": {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21},
     "farseer": FARSEER,
 }
+TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
 GRID = np.array([(n, d, b) for n in np.geomspace(2e8, 6e9, 6) for d in np.geomspace(1e9, 1e11, 6) for b in (1e5, 1e6)])
 
 
@@ -111,11 +113,37 @@ def test_farseer_published_values():
     assert predict("farseer:published", params=25.1e9, tokens=500e9).value == pytest.approx(0.391, abs=5e-4)
 
 
+@pytest.mark.parametrize(
+    ("size", "decay", "constants"),
+    [(25, 0.995, (3.036, 0.522, 0.504, 1.91)), (100, 0.998, (2.670, 0.575, 0.481, 0.929))],
+)
+def test_annealing_constants_at_a_selected_decay(size, decay, constants, published):
+    runs = open_runs(published(f"multi_power_law/csv_{size}"), format="multi_power_law")
+    found = fit("annealing", runs, train=TRAIN, fixed={"lambda": decay}, bootstrap=0)
+    assert found.params["lambda"] == pytest.approx(decay, rel=1e-12)
+    for name, value, digits in zip(("L0", "A", "alpha", "C"), constants, (3, 3, 3, 2), strict=True):
+        assert found.params[name] == pytest.approx(value, abs=0.5 * 10**-digits), name
+    with pytest.raises(BadInput, match="depends on the units"):
+        fit("annealing", runs, fixed={"A": 1.0})
+
+
+@pytest.mark.parametrize("size", [25, 100])
+def test_multi_power_fits_beat_the_published_constants(size, published):
+    runs = open_runs(published(f"multi_power_law/csv_{size}"), format="multi_power_law")
+    plain = fit("multi_power", runs, train=TRAIN, noise="huber", bootstrap=0)
+    assert plain.starts_agreeing >= 0.9
+    assert plain.objective_plain <= {25: 1.43e-4, 100: 2.2e-5}[size]
+    default = fit("multi_power", runs, train=TRAIN, bootstrap=0)
+    assert default.noise == "correlated"
+    published_rmse, published_worst = TABLE[size][2], TABLE[size][4]
+    assert default.held_out["test"]["rmse"] < published_rmse
+    assert default.held_out["test"]["worst_e"] < published_worst
+
+
 TABLE = {
     25: (0.9988, 0.00376, 0.00465, 0.00110, 0.00409),
     100: (0.9983, 0.00435, 0.00592, 0.00142, 0.00583),
 }
-TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
 
 
 @pytest.mark.parametrize("size", TABLE)

@@ -25,12 +25,14 @@ def main(folder: Path) -> None:
         runs = open_runs(folder / f"multi_power_law/csv_{size}", format="multi_power_law")
         for noise in ("correlated", "huber"):
             found = fit("multi_power", runs, train=TRAIN, noise=noise)
-            row = {}
+            row, width = {}, np.nan
             for name in sorted(set(runs.curves) - set(TRAIN)):
                 curve = runs.curves[name]
                 answer = predict(found, curve=curve)
+                assert answer.low is not None
+                assert answer.high is not None
+                width = float(np.mean(answer.high - answer.low))
                 row[name] = round(float(np.mean((curve.loss >= answer.low) & (curve.loss <= answer.high))), 2)
-            width = float(np.mean(answer.high - answer.low))
             mean = np.mean(list(row.values()))
             print(f"multi_power {size}M {noise}: {mean:.2f} of points inside, last width {width:.4f}", row, flush=True)
     runs = open_runs(folder / "isoflops/chinchilla_figure4_epoch.csv", format="isoflop")
@@ -42,6 +44,8 @@ def main(folder: Path) -> None:
         inside = []
         for _, run in runs.table[~half].iterrows():
             answer = predict(found, params=run["params_total"], tokens=run["tokens"])
+            assert answer.low is not None
+            assert answer.high is not None
             inside.append(answer.low <= run["loss_nats"] <= answer.high)
         print(f"chinchilla, {name}: {np.mean(inside):.2f} of {len(inside)} inside")
 

@@ -10,8 +10,8 @@ about (1, .5, .5). Evidence, mean absolute error in 1e-3 nats:
   simulated  the six test schedules from the three training schedules, for truths of the law itself, of the momentum
              law and of their mean, with noise as in the training curves (runs .002, points .0011 with correlation .7)
 Expected: mean ratio to the best of each column 1.348 for plain Huber, 1.06 for (4, .25, .25), between 1.05 and 1.09 for
-every candidate with a prior of .25 or less. (4, .25, .25) was the best of a first version of this study (one scale for all
-simulations of a kind, two seeds of 16) and was scored on the test curves once; it was not moved after that.
+every candidate with a prior of .25 or less. (4, .25, .25) was the best of a first version of this study (one scale for
+all simulations of a kind, two seeds of 16) and was scored on the test curves once; it was not moved after that.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, Untrusted, unknown
+from jaxlaws.records.units import parse_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--params-column", help="what N is: params_nonembedding or params_total")
     parser.add_argument("--warmup-ld", default="included", help="included (default) or excluded")
+    parser.add_argument(
+        "--fix", action="append", default=[], metavar="NAME=VALUE", help="a constant that is not fitted"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the fit as JSON")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     parser.add_argument("--force", action="store_true", help="exit 0 even if the fit cannot be trusted")
@@ -92,6 +97,7 @@ def _fit(args: argparse.Namespace, runs: Any) -> Any:
         seed=args.seed,
         params_column=args.params_column,
         warmup_ld=args.warmup_ld,
+        fixed=_fixed(args.fix),
         progress=progress,
     )
     if not args.json and sys.stderr.isatty():
@@ -107,6 +113,14 @@ def _train(text: str | None, runs: Any) -> list[str] | None:
 
         return [str(name) for name in where(runs, text).table.index]
     return [name.strip() for name in text.split(",")]
+
+
+def _fixed(entries: Sequence[str]) -> dict[str, float]:
+    pairs = [entry.partition("=") for entry in entries]
+    for name, sign, value in pairs:
+        if not (name and sign and value):
+            raise BadInput(f"--fix is '{name}{sign}{value}', expected NAME=VALUE such as lambda=0.999.")
+    return {name.strip(): parse_number(value, f"--fix {name}") for name, _, value in pairs}
 
 
 def _show(result: Any) -> None:

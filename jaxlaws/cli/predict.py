@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from jaxlaws.fitting.predict import open_fit, predict
 
     fit = open_fit(args.fit)
     lr, warmup, at = None, 0, None
     if args.schedule is not None:
-        import numpy as np
-
         lr, warmup = _schedule(args)
         if args.every is not None:
             every = int(parse_positive(args.every, "--every"))
@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("step,loss" if answer.low is None else "step,loss,low,high")
         columns = [column for column in answer[:3] if column is not None]
-        for step, *row in zip(at, *columns, strict=True):
-            print(",".join([str(step), *(f"{loss:.6f}" for loss in row)]))
+        for i, step in enumerate(at):
+            print(",".join([str(step), *(f"{np.asarray(column)[i]:.6f}" for column in columns)]))
     for warning in answer.warnings:
         print(f"warning: {warning}")
     return 0

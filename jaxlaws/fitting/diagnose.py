@@ -22,11 +22,11 @@ class Curvature(NamedTuple):
     weak: list[str]
 
 
-def curvature(law: Law, hessian: np.ndarray, dispersion: float) -> Curvature:
+def curvature(names: Sequence[str], hessian: np.ndarray, dispersion: float) -> Curvature:
     """Read the Gauss–Newton Hessian of the objective at the optimum.
 
     Args:
-      law: names the coordinates.
+      names: of the coordinates.
       hessian: [parameters, parameters] in line coordinates.
       dispersion: factor by which the inverse Hessian becomes a covariance.
     """
@@ -40,17 +40,17 @@ def curvature(law: Law, hessian: np.ndarray, dispersion: float) -> Curvature:
     return Curvature(
         largest / float(value[0]),
         sd,
-        [f"{_in_words(law, vector[:, i])}: these data do not identify it" for i in open_],
-        [f"{_in_words(law, vector[:, i])} is known within a factor of {np.exp(spread[i]):.1f} only" for i in weak],
+        [f"{_in_words(names, vector[:, i])}: these data do not identify it" for i in open_],
+        [f"{_in_words(names, vector[:, i])} is known within a factor of {np.exp(spread[i]):.1f} only" for i in weak],
     )
 
 
-def _in_words(law: Law, direction: np.ndarray) -> str:
+def _in_words(names: Sequence[str], direction: np.ndarray) -> str:
     order = [i for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.25]
     signs = ["up" if direction[i] * direction[order[0]] > 0 else "down" for i in order]
     if len(order) == 1:
-        return law.names[order[0]]
-    moves = ", ".join(f"{law.names[i]} {sign}" for i, sign in zip(order, signs, strict=True))
+        return names[order[0]]
+    moves = ", ".join(f"{names[i]} {sign}" for i, sign in zip(order, signs, strict=True))
     return f"the direction ({moves})"
 
 

@@ -10,7 +10,7 @@ from jaxlaws.fitting import resample, score
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.solve import Solution
 
-#: sd of ln L of a whole run that is assumed where fewer runs than `resample.CLUSTERS` were fitted: by so much do the two
+#: sd of ln L of a whole run that is assumed where fewer runs than `resample.CLUSTERS` were fitted: by so much do two
 #: public 25M runs differ that share schedule and model for 8,000 steps.
 RUN_SD = 1.7e-3
 #: Up to how many runs each is left out in turn.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ def fit(
     seed: int = 0,
     params_column: str | None = None,
     warmup_ld: str = "included",
+    fixed: Mapping[str, float] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Fit:
     """Fit a loss law to runs.
@@ -58,6 +59,7 @@ def fit(
       seed: of starts and resamples.
       params_column: what N is, `params_nonembedding` or `params_total`.
       warmup_ld: `included` or `excluded`, whether LR changes of the warm-up count as events.
+      fixed: constants that are not fitted, by name, such as {"lambda": 0.999}; those that units do not touch.
       progress: called with (stage, done, total).
 
     Raises:
@@ -71,7 +73,7 @@ def fit(
     count = STARTS[the_law.kind] if starts is None else starts
     if count < 1:
         raise BadInput(f"starts is {count}, expected at least 1.")
-    problem = Problem(the_law, model, chosen, min(count, STARTS[the_law.kind]), progress)
+    problem = Problem(the_law, model, chosen, min(count, STARTS[the_law.kind]), fixed or {}, progress)
     if model.adaptive:
         scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
         problem = replace(problem, noise=model.resolved(scale))
@@ -94,7 +96,11 @@ def _gather(
     values = dict(zip(law.names, problem.constants(theta).tolist(), strict=True))
     objective = float(solution.objective[best])
     agree = solution.objective <= objective * (1 + 1e-6) + 1e-9
-    curvature = diagnose.curvature(law, solution.hessian[best], state.dispersion)
+    low, high = problem.bounds
+    bounds = diagnose.at_bounds(law, theta, low, high)
+    free = [i for i, name in enumerate(law.names) if name not in bounds]
+    names = [law.names[i] for i in free]
+    curvature = diagnose.curvature(names, solution.hessian[best][np.ix_(free, free)], state.dispersion)
     unidentified = curvature.unidentified
     if state.single and {"N", "D"} <= set(law.inputs):
         terms = [name for name in law.names if name != "E"]
@@ -102,8 +108,7 @@ def _gather(
             *design_checks.unidentified(problem.points.inputs["N"], problem.points.inputs["D"], terms),
             *unidentified,
         ]
-    low, high = problem.bounds
-    bounds = diagnose.at_bounds(law, theta, low, high)
+    bounds = [name for name in bounds if name not in problem.fixed]
     gain = float(solution.gain[best])
     converged = gain <= 1e-6 or objective < 1e-6
     status = "unidentified" if unidentified else "converged" if converged else "not_converged"
@@ -127,8 +132,9 @@ def _gather(
         "gain_of_another_step": gain,
         "steps": int(solution.steps[best]),
         "condition_number": curvature.condition,
-        "sd_of_ln": dict(zip(law.names, curvature.sd.tolist(), strict=True)),
+        "sd_of_ln": dict(zip(names, curvature.sd.tolist(), strict=True)),
         "bounds_hit": bounds,
+        "fixed": dict(problem.fixed),
         "unidentified": unidentified,
         "weak": curvature.weak,
         "next_basin": diagnose.next_basin(solution.objective),

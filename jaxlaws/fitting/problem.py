@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Data, Lane, Solution, run_lanes, solver
@@ -35,6 +36,7 @@ class Problem:
     noise: Noise
     points: Points
     width: int
+    fixed: Mapping[str, float] = field(default_factory=dict)
     progress: Progress = lambda stage, done, total: None
 
     @property
@@ -47,12 +49,25 @@ class Problem:
         """[points] ln L, or L."""
         return np.log(self.points.loss) if self.noise.log else self.points.loss
 
+    def __post_init__(self) -> None:
+        for name, value in self.fixed.items():
+            if name not in self.law.names:
+                raise unknown(f"constant of {self.law.name}", name, self.law.names)
+            low, high = self.law.parameters[self.law.names.index(name)].bounds
+            moved = self.law.natural(dict.fromkeys(self.law.names, 0.5), self.points.scale())[name] != 0.5
+            if moved or not low <= value <= high:
+                reason = "depends on the units of the data" if moved else f"must lie in [{low:g}, {high:g}]"
+                raise BadInput(f"{name} of {self.law.name} {reason}: it cannot be fixed at {value:g}.")
+
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the coordinates."""
+        """Of the coordinates; equal for a constant that is fixed."""
+        edges = [(self.fixed[p.name],) * 2 if p.name in self.fixed else p.bounds for p in self.law.parameters]
         with jax.enable_x64(True):
-            low, high = ([float(p.to_line(p.bounds[side])) for p in self.law.parameters] for side in (0, 1))
-        return np.array(low), np.array(high)
+            lines = [
+                [float(p.to_line(edge)) for edge in pair] for p, pair in zip(self.law.parameters, edges, strict=True)
+            ]
+        return np.array(lines)[:, 0], np.array(lines)[:, 1]
 
     @property
     def prior(self) -> np.ndarray:
