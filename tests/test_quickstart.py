@@ -50,7 +50,7 @@ def test_it_ends_with_predictions_beside_measurements_and_resumes(tmp_path: Path
         assert abs(predicted["value"] / answer[part]["measured"] - 1) < 0.1
     assert answer["recommended"]["peak_lr"]["low"] < answer["recommended"]["peak_lr"]["high"]
     assert 0 <= answer["regret"]["value"] < 0.5
-    for name in ("runs.csv", "step_law.json", "chinchilla.json", "multi_power.json", "figures/prediction.png"):
+    for name in ("runs.csv", "step_law.json", "chinchilla.json", "schedule_law.json", "figures/prediction.png"):
         assert (out / name).stat().st_size > 0
     ended = {path: path.stat().st_mtime_ns for path in out.glob("*/*/run.json")}
     assert main(["quickstart", "--tiny", "--json", "--out", str(out)]) == 0

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(answer))
         return 0
     show(answer)
-    print(f"written: {out}/quickstart.json, runs.csv, step_law.json, chinchilla.json, multi_power.json, figures/*.png")
+    print(f"written: {out}/quickstart.json, runs.csv, step_law.json, chinchilla.json, schedule_law.json, figures/*.png")
     print(f"done in {time.monotonic() - began:.0f} s")
     return 0
 
