@@ -231,3 +231,18 @@ def test_a_loss_without_a_minimum_is_not_identified():
     fit = estimate(Runs(runs.table.assign(loss_nats=slope, status="ok")), bootstrap=0)
     assert fit.status == "unidentified"
     assert "no minimum" in fit.warnings[0]
+
+
+def test_effects_shared_by_a_size_widen_what_is_said_of_other_sizes():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([19.2, 19.6, 20.0, 20.4], 5)
+    z = np.stack([np.ones(20), sizes, np.tile(np.linspace(22, 26, 5), 4)], 1)
+    flat = np.broadcast_to(1e-6 * np.eye(2), (20, 2, 2)), np.broadcast_to(np.eye(2), (20, 2, 2))
+    noise = 0.05 * rng.standard_normal((20, 2))
+    shared = np.repeat([0.2, -0.2, -0.2, 0.2], 5)[:, None]
+    alone = power_laws(z, z @ TRUTH.T + noise, *flat, 800, 0, ("N, D", "N, D"))
+    grouped = power_laws(z, z @ TRUTH.T + noise + shared, *flat, 800, 0, ("N, D", "N, D"))
+    assert alone.shared.std(0)[0, 1] < 0.1
+    assert grouped.shared.std(0)[0, 1] > 0.15
+    far = np.array([1.0, 22.0, 24.0])
+    assert (grouped.draws @ far).std(0)[0] > 2 * (alone.draws @ far).std(0)[0]

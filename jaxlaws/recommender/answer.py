@@ -210,9 +210,10 @@ def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
 
 def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendation:
     advice = law.advise(q)
-    warnings = [f"{name} states no uncertainty: no interval, no safe band."]
-    if not law.verified:
-        warnings.append("its constants are quoted from the paper and were not re-derived from data here.")
+    warnings = [
+        f"{name} states no uncertainty: no interval, no safe band.",
+        "its constants are quoted from the paper and were not re-derived from data here.",
+    ]
     if q.batch_tokens is not None:
         warnings.append(f"{name} does not say how the LR moves with the batch: the batch is its own.")
     if advice.decay_times_lr is not None:

@@ -129,8 +129,10 @@ def _one_stage(
     even = np.full(len(cells), 1 / len(cells))
     times = np.random.default_rng(seed).multinomial(len(cells), even, bootstrap)
     single = one_stage(cells, z, power.forms, power.coefficients, soft, times)
-    if bootstrap and power.resampling == "parametric":
-        single = single._replace(draws=single.coefficients + power.draws - power.coefficients)
+    draws = single.draws + power.shared
+    if power.resampling == "parametric":
+        draws = single.coefficients + power.draws - power.coefficients
+    single = single._replace(draws=draws)
     left_out = np.zeros((len(cells), 2))
     for i in range(len(cells)):
         others = [j for j in range(len(cells)) if j != i]

@@ -23,7 +23,8 @@ class Power(NamedTuple):
     Attributes:
       coefficients: [2, 3], rows ln η and ln B over (1, ln N, ln D); 0 where a form leaves a column out.
       forms: names from `FORMS`, of η and of B.
-      draws: [draws, 2, 3] resampled coefficients.
+      draws: [draws, 2, 3] resampled coefficients, `shared` included.
+      shared: [draws, 2, 3] the part of them from effects that the cells of one N share.
       scatter: [2] sd of a cell's optimum about the law, in logs.
       dof: [2] degrees of freedom of `scatter`.
       left_out: [cells, 2] the optimum predicted for each cell by the law of the other cells.
@@ -35,6 +36,7 @@ class Power(NamedTuple):
     coefficients: np.ndarray
     forms: tuple[str, str]
     draws: np.ndarray
+    shared: np.ndarray
     scatter: np.ndarray
     dof: np.ndarray
     left_out: np.ndarray
@@ -93,10 +95,12 @@ def power_laws(
             if by_cell
             else (_parametric(coefficients, parts, chosen, resamples, rng), 0)
         )
+    shared = _by_size(z, parts, chosen, resamples, rng)
     return Power(
         coefficients,
         chosen,
-        draws,
+        draws + shared,
+        shared,
         np.array([part.scatter for part in parts]),
         np.array([part.dof for part in parts]),
         np.stack([part.left_out for part in parts], 1),
@@ -116,6 +120,7 @@ class _Axis(NamedTuple):
     covariance: np.ndarray
     weight: np.ndarray
     left_out: np.ndarray
+    residual: np.ndarray
     scatter: float
     dof: int
 
@@ -137,7 +142,7 @@ def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis
         between = update
     left_out = target - residual / np.maximum(1 - leverage, 1e-6)
     total = float(np.sqrt((residual**2).sum() / dof))
-    return _Axis(value, normal, weight, left_out, total, dof)
+    return _Axis(value, normal, weight, left_out, residual, total, dof)
 
 
 def _identified(z: np.ndarray, columns: tuple[int, ...]) -> bool:
@@ -177,6 +182,38 @@ def _by_cell(
         value[:, 0] -= value @ centre
         draws[:, k, FORMS[form]] = value
     return draws, deficient
+
+
+def _by_size(
+    z: np.ndarray, parts: list[_Axis], forms: tuple[str, str], count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """[count, 2, 3] what effects shared by all cells of one N would move the coefficients by.
+
+    Cells of one size are one model shape, so their residuals agree more than cells drawn one by one can show; the
+    variance between sizes is a moment estimate (one-way analysis of variance of the residuals).
+    """
+    sizes, group = np.unique(np.round(z[:, 1], 6), return_inverse=True)
+    moved = np.zeros((count, 2, 3))
+    for k, form in enumerate(forms):
+        columns = list(FORMS[form])
+        variance = _between(parts[k].residual, group, 1 + (1 in columns), int(2 in columns))
+        effect = np.sqrt(variance) * rng.standard_normal((count, len(sizes)))[:, group]
+        design = z[:, columns]
+        moved[:, k, columns] = effect @ (design * parts[k].weight[:, None]) @ parts[k].covariance
+    return moved
+
+
+def _between(residual: np.ndarray, group: np.ndarray, used_between: int, used_within: int) -> float:
+    """Variance of an effect shared by a group, from residuals of a fit that used up these degrees of freedom."""
+    counts = np.bincount(group)
+    means = np.bincount(group, residual) / counts
+    between, within = len(counts) - used_between, len(residual) - len(counts) - used_within
+    if between < 1 or within < 1:
+        return 0.0
+    square_between = (counts * means**2).sum() / between
+    square_within = ((residual - means[group]) ** 2).sum() / within
+    typical = (len(residual) - (counts**2).sum() / len(residual)) / (len(counts) - 1)
+    return max(0.0, float((square_between - square_within) / typical))
 
 
 def _parametric(

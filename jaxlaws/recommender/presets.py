@@ -33,7 +33,6 @@ class Published:
       ranges: params, tokens or flops → [low, high] of its data, where known.
       convention: schedule and final LR that it assumes.
       advise: question → advice; `BadInput` where the law is not defined for it.
-      verified: whether the constants were checked against public data or code; others are quoted from the papers.
     """
 
     formula: str
@@ -42,7 +41,6 @@ class Published:
     ranges: Mapping[str, Sequence[float]]
     convention: Mapping[str, object]
     advise: Callable[[Question], Advice]
-    verified: bool = False
 
 
 def _kaplan(q: Question) -> Advice:
@@ -164,17 +162,17 @@ PRESETS: dict[str, HyperFit | Published] = {
         },
         covariance={
             "lr": [
-                [1.4730490243435501, -0.0756455295950124, 0.0007505297798577101],
-                [-0.0756455295950124, 0.005332617617343791, -0.001227926008711165],
-                [0.0007505297798577101, -0.001227926008711165, 0.0009781410806727663],
+                [3.2977674721510377, -0.16356382797681776, -0.0026394165628567867],
+                [-0.16356382797681776, 0.009658811524928547, -0.0011391092913539016],
+                [-0.0026394165628567867, -0.0011391092913539016, 0.0010486613692871594],
             ],
             "batch": [
-                [1.8655747556014803, -0.10428809420195932, 0.007849136538322593],
-                [-0.10428809420195932, 0.00738402672222466, -0.0017265375322559782],
-                [0.007849136538322593, -0.0017265375322559782, 0.0011011363315158828],
+                [3.6733016479180116, -0.19226274553512712, 0.005222917278672166],
+                [-0.19226274553512712, 0.01174285251594138, -0.0016638483554907509],
+                [0.005222917278672166, -0.0016638483554907509, 0.001162097160623618],
             ],
         },
-        scatter={"lr": 0.1950302479935656, "batch": 0.22841590631767772},
+        scatter={"lr": 0.16495968785646953, "batch": 0.1989462824665775},
         dof={"lr": 14.0, "batch": 14.0},
         ranges=_RANGES,
         penalty=_PENALTY,
