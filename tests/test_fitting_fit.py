@@ -160,3 +160,17 @@ def test_bad_input_is_one_sentence():
         predict("multi_power:7B", lr=np.ones(3))
     with pytest.raises(BadInput, match="included, asked for excluded"):
         predict("multi_power:25M", lr=np.ones(3), warmup_ld="excluded")
+
+
+@pytest.mark.parametrize(("noise", "rel", "mae"), [(0.0, 2e-3, 2e-5), (1e-3, 1.0, 2e-3)])
+def test_the_default_noise_model_lets_clean_curves_speak(noise, rel, mae):
+    truth = CURVE_TRUTHS["multi_power"]
+    runs, clean = curves("multi_power", truth, noise=noise), curves("multi_power", truth)
+    found = fit("multi_power", runs, train=["cosine", "constant", "drop"], bootstrap=50)
+    assert found.noise == "correlated"
+    for name, value in truth.items():
+        assert found.params[name] == pytest.approx(value, rel=rel), name
+        assert found.intervals[name][0] <= value * (1 + rel), name
+    wsd = clean.curves["wsd"]
+    answer = predict(found, curve=wsd)
+    assert np.mean(np.abs(answer.value - wsd.loss)) < mae
