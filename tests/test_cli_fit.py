@@ -1,0 +1,88 @@
+"""`jaxlaws fit`, `predict`, `laws` and `bench` as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxlaws.cli import main
+
+
+@pytest.fixture
+def table(tmp_path):
+    n, d = np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(2e9, 1e11, 4))
+    loss = 1.8172 + 482.01 * n**-0.3478 + 2085.43 * d**-0.3658
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(16))
+    frame = pd.DataFrame({"params_nonembedding": n.ravel(), "tokens": d.ravel(), "loss": loss.ravel() * noise})
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    return tmp_path / "runs.csv"
+
+
+def test_fit_then_predict(table, tmp_path, capsys):
+    out = tmp_path / "fit.json"
+    assert main(["fit", "chinchilla", str(table), "--bootstrap", "50", "-o", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(out.read_text())
+    for name in ("law", "convention", "noise", "objective", "objective_plain", "params", "intervals", "status"):
+        assert name in printed
+    assert set(printed["params"]) == {"E", "A", "B", "alpha", "beta"}
+    assert main(["predict", str(out), "--params", "7B", "--tokens", "1.4T", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["low"] < answer["value"] < answer["high"]
+    assert any("extrapolation" in words for words in answer["warnings"])
+    assert main(["fit", "chinchilla", str(table), "--bootstrap", "20"]) == 0
+    assert "chinchilla" in capsys.readouterr().out
+
+
+def test_an_unidentified_fit_is_written_and_not_trusted(table, tmp_path, capsys):
+    frame = pd.read_csv(table)
+    frame["tokens"] = 20 * frame["params_nonembedding"] * (1 + 1e-3 * np.arange(16))
+    frame.to_csv(table, index=False)
+    out = tmp_path / "fit.json"
+    assert main(["fit", "chinchilla", str(table), "--bootstrap", "0", "-o", str(out)]) == 3
+    assert json.loads(out.read_text())["status"] == "unidentified"
+    assert "alpha" in capsys.readouterr().err
+    assert main(["fit", "chinchilla", str(table), "--bootstrap", "0", "--force"]) == 0
+
+
+def test_predict_along_a_schedule(tmp_path, capsys):
+    lr = 3e-4 * np.minimum((np.arange(3000) + 1) / 100, 1) * (1 - np.arange(3000) / 3000)
+    pd.DataFrame({"step": np.arange(3000), "lr": lr}).to_csv(tmp_path / "lr.csv", index=False)
+    arguments = ["predict", "multi_power:25M", "--schedule", str(tmp_path / "lr.csv"), "--warmup", "100"]
+    assert main([*arguments, "--json"]) == 0
+    end = json.loads(capsys.readouterr().out)["value"]
+    assert main([*arguments, "--every", "1000", "--json"]) == 0
+    along = json.loads(capsys.readouterr().out)
+    assert along["at"][-1] == 2999
+    assert along["value"][-1] == pytest.approx(end, rel=1e-9)
+    assert main([*arguments, "--warmup-ld", "excluded"]) == 2
+    assert "included, asked for excluded" in capsys.readouterr().err
+    assert (
+        main(["predict", "multi_power:25M", "--schedule", "wsd(colldown=0.1)", "--steps", "9", "--peak-lr", "1"]) == 2
+    )
+    assert "did you mean 'cooldown'" in capsys.readouterr().err
+
+
+def test_laws_lists_every_preset(capsys):
+    assert main(["laws", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed["multi_power"]["presets"]["multi_power:25M"]["params"]["L0"] == 3.04045406
+    assert main(["laws", "kaplan"]) == 0
+    assert "alpha_N" in capsys.readouterr().out
+    assert main(["laws", "kaplen"]) == 2
+
+
+def test_bench_names_its_benchmarks(capsys):
+    assert main(["bench", "fits"]) == 2
+    assert "did you mean 'fit'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench_fit(capsys):
+    assert main(["bench", "fit", "--repeats", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert all(row["ours_s"] > 0 for row in rows)
+    assert any(row["speedup"] for row in rows)
