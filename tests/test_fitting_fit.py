@@ -174,3 +174,20 @@ def test_the_default_noise_model_lets_clean_curves_speak(noise, rel, mae):
     wsd = clean.curves["wsd"]
     answer = predict(found, curve=wsd)
     assert np.mean(np.abs(answer.value - wsd.loss)) < mae
+
+
+def test_the_law_with_model_size_recovers_the_truth():
+    truth = {"L0": 1.5, "A": 0.9, "alpha": 0.5, "B": 40.0, "beta": 0.25, "C": 0.1, "gamma": 0.1, "lambda": 0.99}
+    held = Fit(law="annealing_size", convention={"warmup_ld": "included"}, noise="none", params=truth)
+    rows, out = {}, {}
+    for size in (1e6, 4e6, 2e7, 1e8):
+        for name, lr in schedules().items():
+            at = np.arange(200, len(lr), 150)
+            out[f"{name}_{size:.0e}"] = Curve(
+                lr, at, predict(held, params=size, lr=lr, at=at, warmup_steps=150).value, 150
+            )
+            rows[f"{name}_{size:.0e}"] = {"params_nonembedding": size, "loss_nats": out[f"{name}_{size:.0e}"].loss[-1]}
+    found = fit("annealing_size", Runs(pd.DataFrame.from_dict(rows, orient="index"), out), bootstrap=0)
+    assert found.starts_agreeing >= 0.5
+    for name, value in truth.items():
+        assert found.params[name] == pytest.approx(value, rel=2e-3), name

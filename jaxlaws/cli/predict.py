@@ -10,6 +10,10 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_number, parse_positive
 
 
+#: Units of the loss that are not nats a token.
+_UNITS = {"bits_per_character": "bits a character"}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
     parser.add_argument("--params", help="N, such as 7B")
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if at is None:
         edges = "" if answer.low is None else f"  ({answer.level:.0%} of {kind}: {answer.low:.4f} to {answer.high:.4f})"
-        print(f"{answer.value:.4f} nats a token{edges}")
+        print(f"{answer.value:.4f} {_UNITS.get(fit.convention.get('loss', ''), 'nats a token')}{edges}")
     else:
         print("step,loss" if answer.low is None else "step,loss,low,high")
         columns = [column for column in answer[:3] if column is not None]

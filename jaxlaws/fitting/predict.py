@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -166,15 +167,22 @@ def _evaluate(fit: Fit, constants: np.ndarray, inputs: dict[str, np.ndarray]) ->
     """[1 + draws, points] losses, row 0 at the constants of the fit."""
     import jax
 
+    with jax.enable_x64(True):
+        return np.asarray(_evaluator(fit.law, tuple(fit.params))(constants, inputs))
+
+
+@lru_cache(maxsize=64)
+def _evaluator(law_name: str, names: tuple[str, ...]):
+    import jax
+
     from jaxlaws.laws.table import get
 
-    law, names = get(fit.law), list(fit.params)
+    law = get(law_name)
 
-    def one(row):
-        return law.predict({name: row[i] for i, name in enumerate(names)}, inputs)
+    def losses(rows, inputs):
+        return jax.lax.map(lambda row: law.predict(dict(zip(names, row, strict=True)), inputs), rows)
 
-    with jax.enable_x64(True):
-        return np.asarray(jax.jit(lambda rows: jax.lax.map(one, rows))(constants))
+    return jax.jit(losses)
 
 
 def _interval(fit: Fit, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
