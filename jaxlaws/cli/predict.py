@@ -9,7 +9,6 @@ from pathlib import Path
 from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_number, parse_positive
 
-
 #: Units of the loss that are not nats a token.
 _UNITS = {"bits_per_character": "bits a character"}
 
