@@ -61,7 +61,10 @@ def at_bounds(law: Law, theta: np.ndarray, low: np.ndarray, high: np.ndarray) ->
 
 
 def next_basin(objectives: Sequence[float] | np.ndarray) -> float | None:
-    """How much higher than the best the next distinct optimum is, as a share; None where every start agrees."""
+    """How much higher than the best the next distinct optimum is, as a share.
+
+    None where every start agrees, or where the best fits to rounding and a share says nothing.
+    """
     values = np.sort(np.asarray(objectives))
-    higher = values[values > values[0] * (1 + 1e-4) + 1e-15]
-    return float(higher[0] / values[0] - 1) if len(higher) and values[0] > 0 else None
+    higher = values[values > values[0] * (1 + 1e-4)]
+    return float(higher[0] / values[0] - 1) if len(higher) and values[0] > 1e-6 else None
