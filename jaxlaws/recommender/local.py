@@ -12,10 +12,10 @@ from jaxlaws.recommender.cells import Cell, levels
 #: Coefficients of the shape: second derivatives (11, 12, 22), then third (111, 112, 122, 222).
 _SHAPE = 7
 #: Model error of the cubic, as a share of the excess loss: a run enters with variance σ² + (share · excess)².
-_MISFIT = 0.5
+MISFIT = 0.5
 #: Prior sd of a cell's shape about the shared one, and of the shared third derivatives about zero, in units of the
 #: shared curvature.
-_SPREAD, _CUBIC = 0.5, 2.0
+SPREAD, _CUBIC = 0.5, 2.0
 #: Runs that a cell's weights keep at least: the coefficients of a quadratic surface.
 _KEEP = 6
 _SWEEPS = 25
@@ -43,7 +43,7 @@ class Local(NamedTuple):
     convex: bool
 
 
-def local_optima(cells: Sequence[Cell]) -> Local:
+def local_optima(cells: Sequence[Cell], misfit: float = MISFIT, spread: float = SPREAD) -> Local:
     """The optimum of every cell.
 
         ln L_c(x) = a_c + g_c·u + ½ uᵀH_c u + ⅙ T_c(u, u, u),   u = x − x_c,   (H_c, T_c) ~ Normal(shared, spread²)
@@ -52,6 +52,11 @@ def local_optima(cells: Sequence[Cell]) -> Local:
     shape is drawn toward the shape shared by all cells, which decides where a cell has few runs and yields where it has
     many. Runs are weighted by 1/(σ² + (excess/2)²), Huber on top: every run enters, and the ones far above the cell's
     best, which no local surface describes, hardly count.
+
+    Args:
+      cells: with at least 4 runs each.
+      misfit: model error of the cubic as a share of the excess loss, ½ above.
+      spread: prior sd of a cell's shape about the shared one, in units of the shared curvature.
     """
     x, y, mask = _padded(cells)
     low = np.array([[levels(c.x[:, k])[0] for k in (0, 1)] for c in cells]) - np.log(2.0)
@@ -63,10 +68,10 @@ def local_optima(cells: Sequence[Cell]) -> Local:
     sigma, huber = 1e-3, np.ones_like(y)
     scale = np.array([0.02, 0.02])
     for _ in range(_SWEEPS):
-        half = np.maximum(sigma / _MISFIT, keep)[:, None]
+        half = np.maximum(sigma / misfit, keep)[:, None]
         weight = np.where(mask, huber / (1 + (excess / half) ** 2), 0.0)
         design = _design(x - optimum[:, None])
-        beta, shape, inverse = _solve(design, np.where(mask, y, 0.0), weight, sigma, scale)
+        beta, shape, inverse = _solve(design, np.where(mask, y, 0.0), weight, sigma, scale, spread)
         residual = np.where(mask, y - np.einsum("cnk,ck->cn", design, beta), 0.0)
         kernel = np.where(mask, 1 / (1 + (excess / half) ** 2), 0.0)
         dof = max(1 - 3 * len(cells) / kernel.sum(), 0.1)
@@ -89,7 +94,7 @@ def local_optima(cells: Sequence[Cell]) -> Local:
 
 def softness(cells: Sequence[Cell], sigma: float) -> np.ndarray:
     """[cells] the excess of ln loss at which a run counts half: 2σ, or more where that leaves fewer than six runs."""
-    return np.maximum(sigma / _MISFIT, _kept(cells))
+    return np.maximum(sigma / MISFIT, _kept(cells))
 
 
 def _kept(cells: Sequence[Cell]) -> np.ndarray:
@@ -113,13 +118,13 @@ def _design(u: np.ndarray) -> np.ndarray:
 
 
 def _solve(
-    design: np.ndarray, y: np.ndarray, weight: np.ndarray, sigma: float, scale: np.ndarray
+    design: np.ndarray, y: np.ndarray, weight: np.ndarray, sigma: float, scale: np.ndarray, spread: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cell coefficients [cells, 10], shared shape [7] and the inverse normal matrices, exactly, by elimination."""
     a, b = np.sqrt(scale)
     units = np.array([a * a, a * b, b * b, a * a, a * b, a * b, b * b])
     prior = np.zeros(10)
-    prior[3:] = (sigma / (_SPREAD * units)) ** 2
+    prior[3:] = (sigma / (spread * units)) ** 2
     gram = np.einsum("cni,cn,cnj->cij", design, weight, design) + np.diag(prior + 1e-9)
     moment = np.einsum("cni,cn,cn->ci", design, weight, y)
     inverse = np.linalg.inv(gram)
