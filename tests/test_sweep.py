@@ -275,6 +275,13 @@ def test_killed_half_way_and_started_again_it_trains_only_what_is_missing(tmp_pa
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 
+def test_hydra_shows_the_config_that_it_would_run(tmp_path):
+    answer = experiment(tmp_path, "--cfg", "job", "seed=3", "--package", "optimizer")
+    assert answer.returncode == 0, answer.stderr
+    assert "peak_lr: 0.003" in answer.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("flag", [(), ("-m",)])
 def test_an_unknown_key_is_one_sentence_with_the_valid_ones(tmp_path, flag):
     answer = experiment(tmp_path, *flag, "model.widht=64")

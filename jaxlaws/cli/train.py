@@ -12,12 +12,13 @@ from jaxlaws.errors import BadInput, unknown
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
 GROUPS = ("model", "data", "schedule", "optimizer", "sweep")
+#: Hydra's flags that are followed by a value.
+_VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
 
 
 def run(argv: Sequence[str]) -> int:
     """Train what the arguments ask for; exit code 1 where a run failed."""
-    overrides = [text for text in argv if not text.startswith("-")]
-    flags = [text for text in argv if text.startswith("-")]
+    flags, overrides = _split(argv)
     overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
     parsed = _checked(overrides)
     if not flags or set(flags) <= {"-m", "--multirun"}:
@@ -25,6 +26,16 @@ def run(argv: Sequence[str]) -> int:
         swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
         overrides += _destination(overrides, recipe, swept, bool(flags))
     return _under_hydra([*flags, *overrides])
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(Hydra's flags with their values, overrides)."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for text in argv:
+        value = bool(flags) and flags[-1] in _VALUED and "=" not in text
+        (flags if value or text.startswith("-") else overrides).append(text)
+    return flags, overrides
 
 
 def conf_dir() -> Path:
