@@ -55,7 +55,7 @@ def test_collect_writes_a_row_for_every_ended_run(sweep, tmp_path, capsys):
 
 
 def test_runs_on_different_corpora_are_not_fitted_together(tmp_path, capsys):
-    rows = [f"r{i},{10**(i + 3)},{10**(i + 3) * 20},{9 - i},{'ab'[i % 2]}" for i in range(6)]
+    rows = [f"r{i},{10 ** (i + 3)},{10 ** (i + 3) * 20},{9 - i},{'ab'[i % 2]}" for i in range(6)]
     header = "run_id,params_nonembedding,tokens,val_loss_nats,corpus"
     (tmp_path / "runs.csv").write_text("\n".join([header, *rows]) + "\n")
     assert main(["fit", "chinchilla", str(tmp_path / "runs.csv")]) == 2
