@@ -70,8 +70,11 @@ def test_laws_lists_every_preset(capsys):
     assert main(["laws", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert listed["multi_power"]["presets"]["multi_power:25M"]["params"]["L0"] == 3.04045406
+    assert listed["step_law"]["presets"]["step_law:published"]["params"]["lr_N"] == -0.713
     assert main(["laws", "kaplan"]) == 0
-    assert "alpha_N" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "alpha_N" in shown
+    assert "critical batch 2.1e8" in shown
     assert main(["laws", "kaplen"]) == 2
 
 

@@ -73,6 +73,12 @@ def test_chinchilla_agrees_with_scipy(chinchilla):
     assert chinchilla.objective_plain * 1e6 <= theirs.fun * (1 + 1e-6)
 
 
+def test_fewer_than_two_cells_a_constant_are_simulated_not_drawn():
+    nine = np.array([(n, d) for n in np.geomspace(5e7, 2e9, 3) for d in np.geomspace(2e9, 1e11, 3)])
+    found = fit("chinchilla", table(nine[:, 0], nine[:, 1], noise=2e-3), bootstrap=50)
+    assert found.resampling == "parametric: fewer than 10 cells to draw from"
+
+
 def test_intervals_hold_the_truth_and_new_runs(chinchilla):
     assert chinchilla.resampling == "bootstrap of 16 cells"
     for name, value in TRUTH.items():

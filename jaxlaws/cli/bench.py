@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
         print(row["name"])
         print(f"    ours {_seconds(row['ours_s'])}", end="")
         if row["baseline_s"] is not None:
-            print(f", baseline {_seconds(row['baseline_s'])}: {row['speedup']:.0f}×   ({row['baseline']})", end="")
+            speedup = f"{row['speedup']:.1f}" if row["speedup"] < 10 else f"{row['speedup']:.0f}"
+            print(f", baseline {_seconds(row['baseline_s'])}: {speedup}×   ({row['baseline']})", end="")
         print(f"\n    {row['note']}")
     return 0
 

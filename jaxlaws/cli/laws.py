@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from typing import Any
+
+from jaxlaws.errors import unknown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,11 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.laws.table import LAWS, get
+    from jaxlaws.laws.table import LAWS
 
-    laws = [get(args.law)] if args.law else list(LAWS.values())
+    laws, advice = list(LAWS.values()), advice_laws()
+    if args.law:
+        if args.law not in (*LAWS, *advice):
+            raise unknown("law", args.law, (*LAWS, *advice))
+        laws = [law for law in laws if law.name == args.law]
+        advice = {name: about for name, about in advice.items() if name.split(" ")[0] == args.law}
     if args.json:
-        print(json.dumps({law.name: describe(law) for law in laws}))
+        print(json.dumps({law.name: describe(law) for law in laws} | advice))
         return 0
     for law in laws:
         print(f"{law.name}   {law.formula}")
@@ -28,11 +37,53 @@ def run(args: argparse.Namespace) -> int:
             print(f"    {law.name}:{variant}  {values}")
             print(f"        {preset.reference}; range: {preset.range}")
         print()
+    for name, about in advice.items():
+        print(f"{name}   {about['formula']}")
+        print(f"    {about['reference']}; a law of the best learning rate and batch size")
+        for preset, more in about["presets"].items():
+            print(f"    {preset}" + (f"  {more['formula']}" if more["formula"] != about["formula"] else ""))
+            print(f"        {more['reference']}; range: {more['range']}")
+        print()
     return 0
 
 
+def advice_laws() -> dict[str, Any]:
+    """The laws of LR and batch that `jaxlaws recommend` knows, as plain data like `describe`."""
+    from jaxlaws.laws.table import LAWS
+    from jaxlaws.recommender.presets import PRESETS
+
+    laws: dict[str, Any] = {}
+    for preset, source in PRESETS.items():
+        name = preset.split(":")[0]
+        name += " (advice)" if name in LAWS else ""
+        about = laws.setdefault(
+            name, {"formula": _formula(source), "reference": source.reference, "kind": "advice", "presets": {}}
+        )
+        ranges = {key: [float(value) for value in pair] for key, pair in source.ranges.items()}
+        about["params"] = {"peak_lr": "largest LR of the schedule", "batch_tokens": "tokens a step"}
+        about["convention"] = dict(source.convention)
+        about["presets"][preset] = {
+            "formula": _formula(source),
+            "params": dict(getattr(source, "params", {})),
+            "reference": source.reference,
+            "range": "; ".join(f"{key} {low:.3g} to {high:.3g}" for key, (low, high) in ranges.items()) or "not stated",
+            "convention": dict(source.convention),
+        }
+    return laws
+
+
+def _formula(source: Any) -> str:
+    if hasattr(source, "formula"):
+        return source.formula
+    sides = []
+    for axis, symbol in (("lr", "lr"), ("batch", "batch_tokens")):
+        terms = [f"{name}^{source.params[f'{axis}_{name}']:.4g}" for name in "ND" if source.params[f"{axis}_{name}"]]
+        sides.append(" ".join([f"{symbol} = {math.exp(source.params[f'{axis}_intercept']):.4g}", *terms]))
+    return ", ".join(sides)
+
+
 def describe(law) -> dict:
-    """A law as plain data."""
+    """A loss law as plain data."""
     return {
         "formula": law.formula,
         "reference": law.reference,

@@ -75,6 +75,9 @@ class Evidence:
     def resample(self, count: int) -> tuple[str, np.ndarray, dict[str, Any]]:
         """How, the constants of the resamples that count [draws, parameters], and what happened to the others.
 
+        Cells are drawn where there are two for every constant at least: a draw of n cells holds about .63 n distinct
+        ones, and with fewer of them than constants it says nothing.
+
         Where a prior is used its centre is drawn anew for every resample, so that the draws spread as the posterior.
         """
         chosen, problem = self.problem.points, self.problem
@@ -83,7 +86,8 @@ class Evidence:
         centre, sd = problem.prior
         shake = np.where(np.isfinite(sd), sd, 0.0) * self.rng.standard_normal((count, len(centre)))
         prior = centre + shake
-        if self.cells >= resample.CLUSTERS:
+        enough = max(resample.CLUSTERS, 2 * len(problem.law.names) if self.single else 0)
+        if self.cells >= enough:
             weight = resample.clustered(chosen, count, self.rng)
             kind = f"bootstrap of {self.cells} {'cells' if self.single else 'runs'}"
             drawn = problem.from_best(self.theta, "bootstrap", weight=weight, prior=prior)
@@ -94,7 +98,7 @@ class Evidence:
             unit = 1.0 if problem.noise.log else float(np.mean(chosen.loss))
             offset = problem.noise.offset
             target = resample.simulated(chosen, middle, self.sigma * unit, self.phi, offset * unit, count, self.rng)
-            kind = f"parametric: fewer than {resample.CLUSTERS} {'cells' if self.single else 'runs'} to draw from"
+            kind = f"parametric: fewer than {enough} {'cells' if self.single else 'runs'} to draw from"
             drawn = problem.from_best(self.theta, "bootstrap", target=target, prior=prior)
             rank = np.ones(count, bool)
         good = rank & (drawn.gain <= 1e-3)

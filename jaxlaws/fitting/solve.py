@@ -99,7 +99,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
     """The jitted solver of a law: lanes stacked on the first axis → their solutions.
 
     One program solves all lanes: vectorised on an accelerator, in turn on a CPU, where a lane that stops early then
-    costs nothing and the working set stays in cache (twice as fast: experiments/log_parts/laws.md).
+    costs nothing and the working set stays in cache (twice as fast: experiments/LOG.md).
 
     Args:
       law: predicts the loss.
