@@ -60,7 +60,7 @@ def train_sweep(planned: Sequence[Planned], strategy: str = "auto", on_progress:
     """
     tell = on_progress or (lambda flops, ended: None)
     summary = Summary()
-    todo = []
+    waiting = []
     for item in planned:
         state = item.directory.state()
         if state == "failed":
@@ -68,8 +68,8 @@ def train_sweep(planned: Sequence[Planned], strategy: str = "auto", on_progress:
         elif state in ("ok", "diverged"):
             summary.skipped.append(item.directory.name)
         else:
-            todo.append(item)
-    for group in groups(todo):
+            waiting.append(item)
+    for group in groups(waiting):
         _train_group(group, strategy, tell, summary)
     return summary
 
