@@ -7,7 +7,7 @@ import pytest
 
 from jaxlaws.errors import BadInput
 from jaxlaws.schedules import families
-from jaxlaws.schedules.spec import ScheduleConfig, identity, read_table, schedule_array, spec_string
+from jaxlaws.schedules.spec import ScheduleConfig, identity, parse, read_table, schedule_array, spec_string
 
 
 def _decay(shape: str, u: float, f: float) -> float:
@@ -101,3 +101,38 @@ def test_a_spec_names_what_the_family_reads_and_nothing_else():
     assert spec_string(ScheduleConfig(name="constant", warmup_steps=3)) == "constant(warmup_steps=3)"
     wsd = ScheduleConfig(name="wsd", floor=0.0, shape="1-sqrt")
     assert spec_string(wsd) == "wsd(cooldown=0.2, floor=0.0, shape=1-sqrt, warmup_fraction=0.05)"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ScheduleConfig(name="constant", warmup_steps=7),
+        ScheduleConfig(name="cosine", floor_lr=1e-5),
+        ScheduleConfig(name="wsd", cooldown=0.35, shape="1-sqrt"),
+        ScheduleConfig(name="linear", warmup_fraction=0.0, floor=0.2),
+    ],
+)
+def test_a_spec_is_read_back_as_the_same_schedule(config: ScheduleConfig):
+    again = ScheduleConfig(**parse(spec_string(config)))
+    np.testing.assert_array_equal(schedule_array(again, 100, 1e-3), schedule_array(config, 100, 1e-3))
+    assert identity(again) == identity(config)
+
+
+def test_a_floor_that_is_not_given_is_the_familys_own():
+    assert identity(ScheduleConfig(name="cosine")) == identity(ScheduleConfig(name="cosine", floor=0.1))
+    assert schedule_array(ScheduleConfig(**parse("wsd(cooldown=0.5)")), 10, 1.0)[-1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("wsd(cooldown=0.2", "expected NAME or NAME"),
+        ("wds(cooldown=0.2)", "did you mean 'wsd'"),
+        ("wsd(colldown=0.2)", "did you mean 'cooldown'"),
+        ("wsd(cooldown=much)", "expected a number"),
+        ("cosine(warmup_steps=1.5)", "expected a number"),
+    ],
+)
+def test_a_spec_that_cannot_be_read_gets_one_sentence(text: str, says: str):
+    with pytest.raises(BadInput, match=says):
+        parse(text)

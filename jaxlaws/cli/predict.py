@@ -86,34 +86,15 @@ def _plain(value):
 
 
 def _schedule(args: argparse.Namespace):
-    from jaxlaws.schedules.spec import ScheduleConfig, read_table, schedule_array, warmup_steps
+    from jaxlaws.schedules.spec import ScheduleConfig, parse, read_table, schedule_array, warmup_steps
 
     warmup = None if args.warmup is None else int(parse_number(args.warmup, "--warmup"))
     if Path(args.schedule).exists():
         return read_table(Path(args.schedule)), warmup or 0
     if args.steps is None or args.peak_lr is None:
         raise BadInput(f"'{args.schedule}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
-    config = ScheduleConfig(**_spec(args.schedule))
+    config = ScheduleConfig(**parse(args.schedule))
     if warmup is not None:
         config.warmup_steps = warmup
     steps = int(parse_positive(args.steps, "--steps"))
     return schedule_array(config, steps, parse_positive(args.peak_lr, "--peak-lr")), warmup_steps(config, steps)
-
-
-def _spec(text: str) -> dict:
-    """{name, field: value} of `name` or `name(field=value, …)`."""
-    from dataclasses import fields
-
-    from jaxlaws.errors import unknown
-    from jaxlaws.schedules.spec import ScheduleConfig
-
-    name, _, rest = text.strip().partition("(")
-    out: dict = {"name": name.strip()}
-    known = [item.name for item in fields(ScheduleConfig) if item.name != "name"]
-    for part in filter(None, (part.strip() for part in rest.rstrip(") ").split(","))):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        if key not in known:
-            raise unknown("field of the schedule", key, known)
-        number = value if key in ("shape", "file") else parse_number(value, key)
-        out[key] = int(number) if key == "warmup_steps" else number
-    return out

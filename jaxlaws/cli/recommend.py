@@ -68,7 +68,7 @@ def _show(a: Recommendation) -> None:
     setting = {
         "steps": None if a.steps is None else f"{a.steps:,}",
         "warm-up steps": a.warmup_steps,
-        "final LR": a.final_lr,
+        "final LR": None if a.final_lr is None else f"{a.final_lr:.3g}",
         "weight decay": a.weight_decay,
         "schedule": a.schedule,
     }

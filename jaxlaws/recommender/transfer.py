@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jaxlaws.design.bound import transfer
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.override import override
 from jaxlaws.recommender.question import Question
-from jaxlaws.schedules.spec import FAMILIES, ScheduleConfig, schedule_array, spec_string
+from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
 
 if TYPE_CHECKING:
     from jaxlaws.recommender.answer import Recommendation
@@ -31,8 +30,8 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
     """
     if answer.schedule is None or answer.peak_lr is None or answer.steps is None:
         raise BadInput(f"{answer.law} does not say a peak LR and its schedule, which a conversion needs.")
-    source, target = parse(answer.schedule), parse(schedule)
-    if not {"warmup_steps", "warmup_fraction"} & set(_given(schedule)):
+    source, target = _schedule(answer.schedule), _schedule(schedule)
+    if not {"warmup_steps", "warmup_fraction"} & set(parse(schedule)):
         target = replace(target, warmup_steps=source.warmup_steps, warmup_fraction=source.warmup_fraction)
     peak = answer.peak_lr.value
     factor = transfer(_shape(source, answer.steps, peak), _shape(target, answer.steps, peak))
@@ -63,36 +62,11 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
     )
 
 
-def parse(spec: str) -> ScheduleConfig:
-    """A `ScheduleConfig` from `name` or `name(key=value, …)`, as `spec_string` writes it."""
-    given = _given(spec)
-    types = {item.name: item.type for item in fields(ScheduleConfig)}
-    for key in given:
-        if key not in types or key == "name":
-            raise BadInput(f"schedule '{spec}' has no setting '{key}', expected {', '.join(types)}.")
-    values = {key: _value(value, str(types[key]), spec) for key, value in given.items()}
-    name = re.split(r"\(", spec)[0].strip()
-    if name not in FAMILIES or name == "table":
-        raise BadInput(
-            f"schedule '{spec}' has no shape that the bound knows: expected one of "
-            f"{', '.join(sorted(set(FAMILIES) - {'table'}))}, such as wsd(cooldown=0.2)."
-        )
-    return ScheduleConfig(name=name, **values)
-
-
-def _given(spec: str) -> dict[str, str]:
-    match = re.fullmatch(r"\s*[\w-]+\s*(?:\((.*)\))?\s*", spec)
-    if match is None:
-        raise BadInput(f"schedule is '{spec}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
-    parts = [part.partition("=") for part in (match[1] or "").split(",") if part.strip()]
-    return {key.strip(): value.strip() for key, _, value in parts}
-
-
-def _value(text: str, kind: str, spec: str):
-    try:
-        return int(text) if "int" in kind else float(text) if "float" in kind else text
-    except ValueError:
-        raise BadInput(f"schedule '{spec}' has '{text}' where a number is expected.") from None
+def _schedule(spec: str) -> ScheduleConfig:
+    config = ScheduleConfig(**parse(spec))
+    if config.name == "table":
+        raise BadInput(f"schedule '{spec}' is a file, expected a named one such as wsd(cooldown=0.2).")
+    return config
 
 
 def _shape(config: ScheduleConfig, steps: int, peak: float):

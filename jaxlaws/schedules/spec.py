@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ class ScheduleConfig:
       name: a name of `FAMILIES`.
       warmup_fraction: linear warm-up as a share of the steps.
       warmup_steps: the same as a number of steps; wins where given.
-      floor: last LR as a share of the peak.
+      floor: last LR as a share of the peak; by default the family's own, of `FLOORS`.
       floor_lr: the same as a learning rate, such as Step Law's 1e-5; wins where given.
       cooldown: share of the steps in the decay (wsd).
       shape: shape of the decay (wsd): linear, 1-sqrt, exponential, cosine.
@@ -32,7 +34,7 @@ class ScheduleConfig:
     name: str = "cosine"
     warmup_fraction: float = 0.05
     warmup_steps: int | None = None
-    floor: float = 0.1
+    floor: float | None = None
     floor_lr: float | None = None
     cooldown: float = 0.2
     shape: str = "linear"
@@ -70,6 +72,8 @@ FAMILIES: dict[str, Callable[[ScheduleConfig, int, int, float], np.ndarray]] = {
     "wsd": _wsd,
     "table": _table,
 }
+#: The floor of a family where none is given.
+FLOORS = {"cosine": 0.1, "linear": 0.0, "wsd": 0.0, "constant": 1.0, "table": 0.0}
 #: The fields that each family reads, besides its name: those of other families are no part of a run's identity.
 READS: dict[str, tuple[str, ...]] = {
     "constant": ("warmup_fraction", "warmup_steps"),
@@ -102,7 +106,7 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
     warmup = warmup_steps(config, steps)
     if not 0 <= warmup <= steps:
         raise BadInput(f"the warm-up has {warmup} steps, the run has {steps}: shorten schedule.warmup_steps.")
-    floor = config.floor if config.floor_lr is None else config.floor_lr / peak_lr
+    floor = _floor(config) if config.floor_lr is None else config.floor_lr / peak_lr
     if not 0 <= floor <= 1:
         raise BadInput(f"the floor of the schedule is {floor:.3g} of the peak, expected a share between 0 and 1.")
     if config.name == "wsd":
@@ -117,10 +121,36 @@ def identity(config: ScheduleConfig) -> dict[str, object]:
     """What of the config decides the array: the fields that its family reads, a table by its content, not its path."""
     if config.name not in FAMILIES:
         raise unknown("schedule", config.name, FAMILIES)
-    fields: dict[str, object] = {"name": config.name} | {name: getattr(config, name) for name in READS[config.name]}
+    settings: dict[str, object] = {"name": config.name} | {name: getattr(config, name) for name in READS[config.name]}
+    if "floor" in settings:
+        settings["floor"] = _floor(config)
     if config.name == "table":
-        fields["sha256"] = hashlib.sha256(read_table(_file(config)).tobytes()).hexdigest()
-    return fields
+        settings["sha256"] = hashlib.sha256(read_table(_file(config)).tobytes()).hexdigest()
+    return settings
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The fields of `name` or `name(key=value, …)`, as `spec_string` writes it: `ScheduleConfig(**parse(text))`.
+
+    Raises:
+      BadInput: an unknown name or key, or a value of the wrong type.
+    """
+    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
+    if match is None:
+        raise BadInput(f"schedule is '{text}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
+    if match[1] not in FAMILIES:
+        raise unknown("schedule", match[1], FAMILIES)
+    kinds = {item.name: str(item.type) for item in fields(ScheduleConfig) if item.name != "name"}
+    given: dict[str, Any] = {"name": match[1]}
+    for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in kinds:
+            raise unknown("field of the schedule", key, kinds)
+        try:
+            given[key] = int(value) if "int" in kinds[key] else float(value) if "float" in kinds[key] else value
+        except ValueError:
+            raise BadInput(f"schedule '{text}' has '{value}' for {key}, expected a number.") from None
+    return given
 
 
 def spec_string(config: ScheduleConfig) -> str:
@@ -128,6 +158,8 @@ def spec_string(config: ScheduleConfig) -> str:
     if config.name == "table":
         return f"table({_file(config).name})"
     numbers = {name: getattr(config, name) for name in READS[config.name] if getattr(config, name) is not None}
+    if "floor" in READS[config.name]:
+        numbers["floor"] = _floor(config)
     for given, default in (("warmup_steps", "warmup_fraction"), ("floor_lr", "floor")):
         if given in numbers:
             del numbers[default]
@@ -152,6 +184,10 @@ def read_table(path: Path) -> np.ndarray:
     if not np.all(np.isfinite(lr)) or lr.min() < 0 or lr.max() <= 0:
         raise BadInput(f"{path} has a learning rate that is negative or not a number, or none above zero.")
     return lr
+
+
+def _floor(config: ScheduleConfig) -> float:
+    return FLOORS[config.name] if config.floor is None else config.floor
 
 
 def _file(config: ScheduleConfig) -> Path:
