@@ -20,7 +20,7 @@ import numpy as np
 from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.model.shape import ModelConfig, count_params
-from jaxlaws.records.files import write_atomic
+from jaxlaws.records.files import finite, write_atomic
 from jaxlaws.records.run import collect
 from jaxlaws.schedules.spec import ScheduleConfig, spec_string
 from jaxlaws.sweep.lanes import OnProgress, train_sweep
@@ -217,7 +217,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     say("5/5  writing figures, runs.csv and quickstart.json")
     means = {label: float(value.mean()) for label, value in by_point.items()}
     best = min(means, key=lambda label: np.inf if np.isnan(means[label]) else means[label])
-    answer = {
+    answer: dict[str, Any] = {
         "schedule": {
             "law": schedule_law.law,
             "level": schedule_law.level,
@@ -259,6 +259,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
             *[text for text in step_law.warnings if text not in advice.warnings],
         ],
     }
+    answer = finite(answer)
     write_atomic(out / "quickstart.json", json.dumps(answer, indent=1) + "\n")
     _write_runs(out, cells, curves, measured)
     pictures = out / "figures"

@@ -60,11 +60,8 @@ def show(answer: Mapping[str, Any]) -> None:
     )
     for what, part in ((schedule["name"], schedule), (name, cell)):
         p = part["predicted"]
-        error = p["value"] / part["measured"] - 1
-        inside = "inside" if p["low"] <= part["measured"] <= p["high"] else "outside"
-        interval = f"{p['low']:.4f} … {p['high']:.4f}"
         table.add_row(
-            what, part["law"], f"{p['value']:.4f}", interval, f"{part['measured']:.4f}", f"{error:+.2%}, {inside}"
+            what, part["law"], f"{p['value']:.4f}", f"{p['low']:.4f} … {p['high']:.4f}", *_beside(p, part["measured"])
         )
     console.print(table)
 
@@ -81,10 +78,12 @@ def show(answer: Mapping[str, Any]) -> None:
     least = regret["losses"][regret["of_best"]]["mean"]
     for label, point in regret["losses"].items():
         lr, batch, mean = f"{point['peak_lr']:.3g}", str(point["batch_sequences"]), point["mean"]
-        table.add_row(label, lr, batch, f"{mean:.4f}", f"{mean / least - 1:.2%}")
+        cost = ("diverged", "") if mean is None else (f"{mean:.4f}", f"{mean / least - 1:.2%}")
+        table.add_row(label, lr, batch, *cost)
     console.print(table)
+    value = "diverged" if regret["value"] is None else f"{regret['value']:.2%}"
     console.print(
-        f"Regret of the advice: {regret['value']:.2%} above the best of these {len(regret['losses'])} points, "
+        f"Regret of the advice: {value} above the best of these {len(regret['losses'])} points, "
         f"'{regret['of_best']}'; half the spread of two seeds is {regret['seed_noise']:.2%}.",
         highlight=False,
     )
@@ -93,3 +92,11 @@ def show(answer: Mapping[str, Any]) -> None:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     if len(warnings) > _WARNINGS:
         console.print(f"… and {len(warnings) - _WARNINGS} more warnings in quickstart.json", style="yellow")
+
+
+def _beside(predicted: Mapping[str, float], measured: float | None) -> tuple[str, str]:
+    """The measured loss, and the error of its prediction."""
+    if measured is None:
+        return "diverged", ""
+    inside = "inside" if predicted["low"] <= measured <= predicted["high"] else "outside"
+    return f"{measured:.4f}", f"{predicted['value'] / measured - 1:+.2%}, {inside}"

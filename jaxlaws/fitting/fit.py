@@ -17,9 +17,10 @@ from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
-from jaxlaws.fitting.result import Fit, finite
+from jaxlaws.fitting.result import Fit
 from jaxlaws.laws.base import Law
 from jaxlaws.laws.table import get
+from jaxlaws.records.files import finite
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs

@@ -91,17 +91,3 @@ class Fit:
             raise BadInput(f"{path} is not a fit of a loss law, expected a file that `jaxlaws fit LAW … -o` wrote.")
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in raw.items() if name in known})
-
-
-def finite(value: Any) -> Any:
-    """The same data with numbers that are not finite as None and numpy numbers as Python's, as JSON wants them."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, str | bool | int) or value is None:
-        return value
-    number = value.item() if hasattr(value, "item") else value
-    if isinstance(number, bool | int):
-        return number
-    return float(number) if abs(number) < float("inf") else None

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.files import write_atomic
+from jaxlaws.records.files import finite, write_atomic
 
 #: Columns of curve.csv: finished steps, tokens seen, LR of the last step, mean training loss since the row before, and
 #: validation loss, both in nats a token.
@@ -89,7 +89,7 @@ class RunDir:
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write run.json, which ends the run, and give the claim back."""
-        write_atomic(self.path / "run.json", json.dumps(_plain(record), indent=1) + "\n")
+        write_atomic(self.path / "run.json", json.dumps(finite(record), indent=1) + "\n")
         self.release()
 
     def fail(self, error: str, record: Mapping[str, Any]) -> None:
@@ -190,14 +190,3 @@ def _curve(run: RunDir, record: Mapping[str, Any]):
     rows = np.genfromtxt(run.path / "curve.csv", delimiter=",", names=True, ndmin=1)
     lr = np.load(run.path / "lr.npy", allow_pickle=False)
     return Curve(lr, rows["step"].astype(int) - 1, rows["val_loss"], int(record["warmup_steps"])).check(run.name)
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON can hold it: NumPy scalars as numbers, and what is not finite as null."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -91,8 +91,8 @@ def prediction(
     right.errorbar(place, means, yerr=spreads, fmt="o", color=_STYLE["measured"], label="measured, two seeds")
     right.set_xticks(place, [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
     right.set(title="A cell that the fits have not seen", xlim=(-0.5, len(labels) - 0.5))
-    top = max(cell["high"], *means)
-    right.set_ylim(top=top + 0.35 * (top - min(cell["low"], *means)))
+    top, bottom = np.nanmax([cell["high"], *means]), np.nanmin([cell["low"], *means])
+    right.set_ylim(top=top + 0.35 * (top - bottom))
     right.legend(frameon=False, fontsize=8, loc="upper center")
     return _save(figure, path)
 

@@ -122,7 +122,8 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
         if len(pack) > 1:
             log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(pack), error)
             for item in pack:
-                _train_pack([item], "map", 1, tell, summary)
+                item.directory.release()
+            _train_group(pack, "map", tell, summary)
             return
         pack[0].directory.fail(traceback.format_exc(), versions())
         summary.failed[pack[0].directory.name] = pack[0].directory.reason()
