@@ -17,6 +17,7 @@ from jaxlaws.data.tokens import open_data
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import RunDir, collect, run_dirs
+from jaxlaws.records.source import open_runs
 from jaxlaws.sweep import lanes
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import groups, plan
@@ -167,6 +168,9 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     summary = train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3), tmp_path, digest), "vmap")
     assert len(summary.trained) == 2
     assert list(summary.failed.values()) == ["for this run"]
+    table = open_runs(tmp_path).table
+    assert sorted(table["status"]) == ["failed", "ok", "ok"]
+    assert sorted(table["peak_lr"]) == [1e-3, 2e-3, 3e-3]
     monkeypatch.undo()
     kept = train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3), tmp_path, digest))
     assert (kept.trained, len(kept.failed)) == ([], 1)

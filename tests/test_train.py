@@ -16,7 +16,7 @@ from jaxlaws.model.transformer import build
 from jaxlaws.schedules.spec import ScheduleConfig
 from jaxlaws.train import program as programs
 from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.run import Lane, train_lanes
+from jaxlaws.train.run import Lane, _on_device, train_lanes
 
 RUN = RunConfig(
     model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
@@ -97,6 +97,22 @@ def test_little_validation_data_is_used_and_said(tmp_path):
     with pytest.warns(UserWarning, match="the validation data holds"):
         records = train_lanes(program, data, [Lane(many)], 1, lambda *_: None, lambda *_: None)
     assert records[0]["status"] == "ok"
+
+
+def test_two_splits_of_one_text_in_one_process_keep_apart(tmp_path):
+    """The same text with another share for validation is other data, though its content and its hash are the same."""
+    (tmp_path / "some.txt").write_bytes(np.random.default_rng(0).integers(0, 16, 20_000, np.uint8).tobytes())
+    text = DataConfig(source="text", path=str(tmp_path), vocab=16, seq_len=16)
+    alone = {}
+    for fraction in (0.1, 0.5, 0.1):
+        data = open_data(replace(text, val_fraction=fraction))
+        run = replace(RUN, data=replace(text, val_fraction=fraction), steps=5)
+        program = programs.program(run.model, data.read, "map")
+        (record,) = train_lanes(program, data, [Lane(run)], 1, lambda *_: None, lambda *_: None)
+        picked = np.asarray(jax.jit(data.read)(data.store, data.picks(0, 0, 1, 4)[0]))
+        seen = np.asarray(jax.jit(data.read)(_on_device(data), data.picks(0, 0, 1, 4)[0]))
+        np.testing.assert_array_equal(picked, seen)
+        assert alone.setdefault(fraction, record["val_loss_nats"]) == record["val_loss_nats"]
 
 
 def test_training_lowers_the_loss_towards_but_not_below_the_entropy():

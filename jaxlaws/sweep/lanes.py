@@ -93,7 +93,7 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
     from jaxlaws.data.tokens import open_data
     from jaxlaws.train.checkpoint import Checkpoints
     from jaxlaws.train.program import program
-    from jaxlaws.train.run import Lane, train_lanes
+    from jaxlaws.train.run import Lane, asked, train_lanes
 
     lanes = [Lane(item.run) for item in pack]
     step_flops = flops_per_token(pack[0].run.model, pack[0].run.data.seq_len)[1] * lanes[0].batch_tokens
@@ -125,7 +125,7 @@ def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summ
                 item.directory.release()
             _train_group(pack, "map", tell, summary)
             return
-        pack[0].directory.fail(traceback.format_exc(), versions())
+        pack[0].directory.fail(traceback.format_exc(), {**asked(lanes[0]), **versions()})
         summary.failed[pack[0].directory.name] = pack[0].directory.reason()
         log.error("run %s failed: %s", pack[0].directory.name, summary.failed[pack[0].directory.name])
     finally:

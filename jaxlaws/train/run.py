@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,14 +85,14 @@ def train_lanes(
     available = len(data.val_picks(lanes[0].run.eval.sequences))
     val_picks = data.val_picks(eval_count(available))
     losses = [np.full(lane.steps, np.nan) for lane in lanes]
-    last = [0] * len(lanes)
-    done, diverged = 0, np.full(size, -1)
+    last, final = [0] * len(lanes), np.full(len(lanes), np.nan)
+    stops = sorted(set().union(*(lane.eval_steps for lane in lanes)))
+    done = 0
     if checkpoints:
         done, state, losses[0] = checkpoints.restore(state, losses[0])
         last[0] = max([step for step in lanes[0].eval_steps if step <= done], default=0)
     while done < used.max():
-        ends = {step for lane in lanes for step in lane.eval_steps if step > done}
-        stop = min(done + CHUNK, *ends)
+        stop = min(done + CHUNK, stops[bisect_right(stops, done)])
         active = np.arange(done, done + CHUNK) < np.minimum(stop, used)[:, None]
         lr = np.stack([_window(lane.lr, done) for lane in padded])
         picks = np.stack([data.picks(lane.run.seed, done, CHUNK, lane.batch) for lane in padded])
@@ -108,29 +109,31 @@ def train_lanes(
             values = np.asarray(program.validate(store, state, val_picks))
             for i in at_point:
                 if diverged[i] < 0:
+                    final[i] = values[i]
                     on_point(i, _point(lanes[i], done, losses[i][last[i] : done], float(values[i])))
                     last[i] = done
             if np.all((diverged[: len(lanes)] >= 0) | (used[: len(lanes)] <= done)):
                 on_steps(int(taken))
                 break
         on_steps(int(taken))
-        if checkpoints:
+        if checkpoints and done < used.max():
             checkpoints.save_when_due(done, state, losses[0])
     seconds = (time.perf_counter() - began) / len(lanes)
-    final = np.asarray(program.validate(store, state, val_picks))
     ends_at = np.asarray(state.diverged)
     return [_record(lane, losses[i], float(final[i]), int(ends_at[i]), seconds) for i, lane in enumerate(lanes)]
 
 
-_STORES: dict[str, Any] = {}
+_LAST: list[tuple[Data, Any]] = []
 
 
 def _on_device(data: Data) -> Any:
-    """The data's store on the device, put there once; only the last data set is kept."""
-    if data.digest not in _STORES:
-        _STORES.clear()
-        _STORES[data.digest] = jax.device_put(data.store)
-    return _STORES[data.digest]
+    """The data's store on the device, put there once; only the last data set is kept.
+
+    Known by the object, not by its digest: another split of the same content is another store.
+    """
+    if not _LAST or _LAST[0][0] is not data:
+        _LAST[:] = [(data, jax.device_put(data.store))]
+    return _LAST[0][1]
 
 
 def _window(lr: np.ndarray, first: int) -> np.ndarray:
@@ -149,14 +152,24 @@ def _point(lane: Lane, step: int, losses: np.ndarray, val_loss: float) -> dict[s
 
 
 def _record(lane: Lane, losses: np.ndarray, val_loss: float, diverged: int, seconds: float) -> dict[str, Any]:
-    run = lane.run
-    inner, total = count_params(run.model)
-    tokens = lane.steps * lane.batch_tokens
-    per_token = flops_per_token(run.model, run.data.seq_len)
     ok = diverged < 0 and np.isfinite(val_loss)
     return {
         "status": "ok" if ok else "diverged",
         "diverged_step": None if ok else (diverged if diverged >= 0 else lane.steps - 1),
+        **asked(lane),
+        "train_loss_nats": float(losses[-max(1, lane.steps // 10) :].mean()) if ok else None,
+        "val_loss_nats": val_loss if ok else None,
+        "seconds": seconds,
+    }
+
+
+def asked(lane: Lane) -> dict[str, Any]:
+    """The columns of a run's record that follow from its config, whatever becomes of it."""
+    run = lane.run
+    inner, total = count_params(run.model)
+    tokens = lane.steps * lane.batch_tokens
+    per_token = flops_per_token(run.model, run.data.seq_len)
+    return {
         "model": f"{run.model.depth}x{run.model.width}",
         "params_nonembedding": inner,
         "params_total": total,
@@ -175,9 +188,6 @@ def _record(lane: Lane, losses: np.ndarray, val_loss: float, diverged: int, seco
         "beta2": run.optimizer.beta2,
         "clip": run.optimizer.clip,
         "seed": run.seed,
-        "train_loss_nats": float(losses[-max(1, lane.steps // 10) :].mean()) if ok else None,
-        "val_loss_nats": val_loss if ok else None,
         "flops_6nd": per_token[0] * tokens,
         "flops_exact": per_token[1] * tokens,
-        "seconds": seconds,
     }
