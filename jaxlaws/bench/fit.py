@@ -65,11 +65,6 @@ def multi_power_runs() -> Runs:
     return Runs(frame, curves, source="simulated curves")
 
 
-def _huber(residual: np.ndarray) -> float:
-    size, delta = np.abs(residual), noises.DELTA
-    return float(np.sum(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))))
-
-
 def _certain(share: float, starts: int) -> float:
     """Starts until one has reached the optimum with 99% probability; a share of none counts as half a start."""
     share = max(share, 0.5 / starts)
@@ -94,8 +89,7 @@ def _chinchilla(runs: Runs, repeats: int) -> list[Row]:
     def objective(x, weight=1.0):
         terms = np.stack([np.full_like(log_n, x[0]), x[1] - x[3] * log_n, x[2] - x[4] * log_d])
         residual = log_l - np.logaddexp.reduce(terms, 0)
-        size = np.abs(residual)
-        return float(np.sum(weight * np.where(size <= 1e-3, 0.5 * size**2, 1e-3 * (size - 5e-4))))
+        return float(np.sum(weight * noises.huber(residual)))
 
     rng = np.random.default_rng(0)
     grid = [
@@ -164,7 +158,11 @@ def _multi_power(runs: Runs, repeats: int) -> list[Row]:
     lanes = iter(np.log(problem.constants(begun)))
 
     def baseline():
-        return _huber(least_squares(residual, next(lanes), loss="huber", f_scale=noises.DELTA, max_nfev=300).fun)
+        return float(
+            np.sum(
+                noises.huber(least_squares(residual, next(lanes), loss="huber", f_scale=noises.DELTA, max_nfev=300).fun)
+            )
+        )
 
     theirs = []
     base, _ = median_seconds(lambda: theirs.append(baseline()), 8)

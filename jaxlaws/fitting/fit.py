@@ -196,9 +196,7 @@ def _gather(
 
 def plain_objective(loss: np.ndarray, predicted: np.ndarray) -> float:
     """Σ Huber_δ(ln L − ln L̂) with δ = 1e-3, the objective of the papers, whatever noise model was fitted."""
-    size = np.abs(np.log(loss) - np.log(np.maximum(predicted, 1e-9)))
-    delta = noises.DELTA
-    return float(np.sum(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))))
+    return float(np.sum(noises.huber(np.log(loss) - np.log(np.maximum(predicted, 1e-9)))))
 
 
 def _known(train: Sequence[str], everything: Points) -> Sequence[str]:

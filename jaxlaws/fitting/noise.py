@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from jaxlaws.errors import unknown
 from jaxlaws.laws.base import Law
 
@@ -64,6 +66,12 @@ NOISES: dict[str, Noise] = {
         ),
     )
 }
+
+
+def huber(residual: np.ndarray, delta: float = DELTA) -> np.ndarray:
+    """ρ_δ(r), element by element: r²/2 up to δ, δ(|r| − δ/2) beyond."""
+    size = np.abs(residual)
+    return np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
 
 
 def get(name: str | None, law: Law) -> Noise:

@@ -93,13 +93,11 @@ LAW = Law(
             {"L0": 3.036, "A": 0.522, "alpha": 0.504, "C": 1.91, "lambda": 0.995},
             _REFERENCE,
             _RANGE.format("25M"),
-            _CONVENTION,
         ),
         "100M": Preset(
             {"L0": 2.670, "A": 0.575, "alpha": 0.481, "C": 0.929, "lambda": 0.998},
             _REFERENCE,
             _RANGE.format("100M"),
-            _CONVENTION,
         ),
     },
 )

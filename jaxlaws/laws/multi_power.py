@@ -82,7 +82,7 @@ _NAMES = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
 
 
 def _preset(size, *values):
-    return Preset(dict(zip(_NAMES, values, strict=True)), _REFERENCE, _RANGE.format(size), _CONVENTION)
+    return Preset(dict(zip(_NAMES, values, strict=True)), _REFERENCE, _RANGE.format(size))
 
 
 LAW = Law(

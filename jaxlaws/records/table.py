@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records.units import parse_number
 
 #: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
 COLUMNS: Mapping[str, str] = {
@@ -86,20 +88,26 @@ class Runs:
       table: one row a run, indexed by run id, with columns from `COLUMNS`.
       curves: run id → `Curve`, for the runs that have one.
       source: where they came from, for people.
-      digest: sha256 of the content, which a fit stores.
     """
 
     table: pd.DataFrame
     curves: Mapping[str, Curve] = field(default_factory=dict)
     source: str = "memory"
-    digest: str = ""
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
             if column not in COLUMNS:
                 raise unknown("column", str(column), COLUMNS)
-        if not self.digest:
-            object.__setattr__(self, "digest", _digest(self.table, self.curves))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the table as CSV and of every curve's bytes, which a fit stores."""
+        state = hashlib.sha256(self.table.to_csv(float_format="%.17g").encode())
+        for name, curve in self.curves.items():
+            state.update(name.encode())
+            for part in (curve.lr, curve.at, curve.loss):
+                state.update(np.ascontiguousarray(part, np.float64).tobytes())
+        return state.hexdigest()
 
     @property
     def loss_column(self) -> str:
@@ -142,7 +150,7 @@ class Runs:
     def select(self, run_ids) -> Runs:
         """Only these runs, in this order."""
         curves = {name: self.curves[name] for name in run_ids if name in self.curves}
-        return replace(self, table=self.table.loc[list(run_ids)], curves=curves, digest="")
+        return replace(self, table=self.table.loc[list(run_ids)], curves=curves)
 
 
 def where(runs: Runs, condition: str) -> Runs:
@@ -174,18 +182,6 @@ def _compare(runs: Runs, clause: str) -> np.ndarray:
             name, value = (part.strip() for part in clause.split(sign, 1))
             column = runs.need(name)[name]
             if pd.api.types.is_numeric_dtype(column):
-                from jaxlaws.records.units import parse_number
-
                 return compare(column.to_numpy(float), parse_number(value, name))
             return compare(column.to_numpy(str), value.strip("'\""))
     raise BadInput(f"'{clause}' is not a comparison, expected COLUMN<=VALUE with one of {' '.join(_OPERATORS)}.")
-
-
-def _digest(table: pd.DataFrame, curves: Mapping[str, Curve]) -> str:
-    """sha256 over the table as CSV and over every curve's bytes."""
-    state = hashlib.sha256(table.to_csv(float_format="%.17g").encode())
-    for name, curve in curves.items():
-        state.update(name.encode())
-        for part in (curve.lr, curve.at, curve.loss):
-            state.update(np.ascontiguousarray(part, np.float64).tobytes())
-    return state.hexdigest()
