@@ -59,13 +59,10 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     diverged = (status == "diverged") | ((status != "failed") & ~(np.isfinite(loss) & (loss > 0)))
     usable = status != "failed"
     notes = []
-    if {"steps", "warmup_steps"} <= set(table.columns):
-        short = (table["steps"] < table["warmup_steps"]).to_numpy(bool) & usable
-        if short.any():
-            notes.append(
-                f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out."
-            )
-        usable &= ~short
+    short = runs.short & usable
+    if short.any():
+        notes.append(f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out.")
+    usable &= ~short
     if "schedule" in table and table["schedule"][usable].nunique() > 1:
         names = sorted(table["schedule"][usable].astype(str).unique())
         raise BadInput(

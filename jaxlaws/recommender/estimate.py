@@ -245,9 +245,7 @@ def _form_warnings(z: np.ndarray, power: Power) -> list[str]:
 
 def _convention(runs: Runs) -> dict[str, Any]:
     """What the constants mean: units, and the setting that every run shares."""
-    table = runs.table
-    if {"steps", "warmup_steps"} <= set(table.columns):
-        table = table[table["steps"] >= table["warmup_steps"]]
+    table = runs.table[~runs.short]
     answer: dict[str, Any] = {
         "params": "params_nonembedding",
         "batch": "tokens per step",

@@ -118,11 +118,16 @@ class Runs:
         raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
 
     @property
+    def short(self) -> np.ndarray:
+        """[runs] whether a run ends inside its warm-up and so never reached its peak LR."""
+        if not {"steps", "warmup_steps"} <= set(self.table.columns):
+            return np.zeros(len(self.table), bool)
+        return (self.table["steps"] < self.table["warmup_steps"]).to_numpy(bool)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of an answer from these runs should know about them."""
-        if not {"steps", "warmup_steps"} <= set(self.table.columns):
-            return ()
-        short = int((self.table["steps"] < self.table["warmup_steps"]).sum())
+        short = int(self.short.sum())
         if not short:
             return ()
         return (
