@@ -76,10 +76,26 @@ class SweepConfig:
     Attributes:
       name: its directory is sweeps/<name>; by default the names of the swept keys.
       strategy: how runs of one shape are packed: auto, map, vmap or shard.
+      zip: swept keys whose lists advance together instead of being multiplied.
+      samples, method, sample_seed: points drawn for swept intervals, jointly; sobol or random; their seed.
+      replicates: runs made of each, with the seeds s, s + 1, …
+      shard: i/n trains only the i-th of n parts of the sweep; the other parts stay pending.
+      wait: whether to wait for runs that another process holds, and to take over those that it loses.
+      fail_fast: whether the first failure ends the sweep.
+      branch: whether runs that share the first part of their schedule share its training: auto or off.
     """
 
     name: str | None = None
     strategy: str = "auto"
+    zip: list[str] = field(default_factory=list)
+    samples: int = 1
+    method: str = "sobol"
+    sample_seed: int = 0
+    replicates: int = 1
+    shard: str | None = None
+    wait: bool = True
+    fail_fast: bool = False
+    branch: str = "auto"
 
 
 @dataclass

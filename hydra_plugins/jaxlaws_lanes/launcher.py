@@ -4,16 +4,21 @@ No `from __future__ import annotations` here: Hydra 1.3 executes the module befo
 dataclass would look its annotations up.
 """
 
+import copy
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from jaxlaws.errors import BadInput
 
 
 @dataclass
@@ -24,7 +29,10 @@ class LanesConfig:
 
 
 class LanesLauncher(Launcher):
-    """Runs all the jobs of a sweep in this process, at once: `task.many(configs) -> results`, one a job."""
+    """Runs all the jobs of a sweep in this process, at once: `task.many(configs) -> results`, one a job.
+
+    Hydra's callbacks of single jobs are not called, since no job has a process or a time of its own.
+    """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -32,29 +40,59 @@ class LanesLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        configs = []
-        for i, overrides in enumerate(job_overrides, initial_job_idx):
-            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-            with open_dict(config):
-                config.hydra.job.id, config.hydra.job.num = f"job_{i}", i
-                config.hydra.job.override_dirname = ",".join(filter_overrides(overrides))
-            configs.append(config)
-        state = Singleton.get_state()
+        configs = compose(self.hydra_context.config_loader, self.config, job_overrides)
         results = self.task_function.many(configs)  # type: ignore[attr-defined]
-        jobs = []
-        for config, result in zip(configs, results, strict=True):
-            jobs.append(
-                run_job(
-                    hydra_context=self.hydra_context,
-                    task_function=lambda _, result=result: result,
-                    config=config,
-                    job_dir_key="hydra.sweep.dir",
-                    job_subdir_key="hydra.sweep.subdir",
-                )
+        hydra = OmegaConf.masked_copy(self.config, ["hydra"])
+        return [
+            JobReturn(
+                overrides=list(overrides),
+                cfg=config,
+                hydra_cfg=hydra,
+                working_dir=os.getcwd(),
+                task_name=JobRuntime.instance().get("name"),
+                status=JobStatus.COMPLETED,
+                _return_value=result,
             )
-            Singleton.set_state(state)
-        return jobs
+            for overrides, config, result in zip(job_overrides, configs, results, strict=True)
+        ]
+
+
+def compose(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
+    """Every job's config, without Hydra's own part.
+
+    Hydra composes once for each choice of config groups. The other overrides, `key=value` of a key that is not a group,
+    are set on copies in their order, as Hydra itself does after composing.
+
+    Args:
+      loader: Hydra's config loader.
+      master: the config of the sweep as a whole.
+      jobs: the overrides of each job.
+    """
+    texts = dict.fromkeys(text for job in jobs for text in job)
+    parsed = dict(zip(texts, OverridesParser.create().parse_overrides(list(texts)), strict=True))
+    plain = {text for text, item in parsed.items() if _plain(item, loader)}
+    bases: dict[tuple[str, ...], DictConfig] = {}
+    configs = []
+    for job in jobs:
+        choices = tuple(text for text in job if text not in plain)
+        if choices not in bases:
+            bases[choices] = loader.load_sweep_config(master, list(choices))
+            with open_dict(bases[choices]):
+                del bases[choices]["hydra"]
+        config = copy.deepcopy(bases[choices])
+        for text in (text for text in job if text in plain):
+            try:
+                OmegaConf.update(config, parsed[text].key_or_group, parsed[text].value(), merge=True)
+            except OmegaConfBaseException as error:
+                raise BadInput(f"'{text}' does not fit the config: {str(error).splitlines()[0]}.") from None
+        configs.append(config)
+    return configs
+
+
+def _plain(override: Any, loader: Any) -> bool:
+    key = override.key_or_group
+    changes = override.get_key_element() == key and not override.is_hydra_override()
+    return changes and not isinstance(override.value(), dict) and not loader.get_group_options(key)
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesConfig, provider="jaxlaws")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +16,20 @@ GROUPS = ("model", "data", "schedule", "optimizer", "sweep")
 #: Hydra's flags that are followed by a value.
 _VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
 
+#: Settings that make a sweep of one run.
+_MULTIPLIES = ("sweep.replicates",)
+
 
 def run(argv: Sequence[str]) -> int:
     """Train what the arguments ask for; exit code 1 where a run failed."""
     flags, overrides = _split(argv)
     overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
     parsed = _checked(overrides)
+    overrides = [_without_logspace(item) for item in parsed]
     if not flags or set(flags) <= {"-m", "--multirun"}:
         recipe = next((text.removeprefix("+sweep=") for text in overrides if text.startswith("+sweep=")), None)
         swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
+        swept += [item.key_or_group for item in parsed if item.key_or_group in _MULTIPLIES and item.value() != 1]
         overrides += _destination(overrides, recipe, swept, bool(flags))
     return _under_hydra([*flags, *overrides])
 
@@ -47,11 +53,12 @@ def conf_dir() -> Path:
 
 def _checked(overrides: Sequence[str]) -> list[Any]:
     """The parsed overrides, after a check of every key, group choice and value; `BadInput` names the valid ones."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
+    from jaxlaws.sweep.space import Interval, parser, values
+
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = parser().parse_overrides(list(overrides))
     except OverrideParseException as error:
         raise BadInput(f"'{error.override}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.") from None
     valid = set(keys(TrainConfig))
@@ -61,8 +68,8 @@ def _checked(overrides: Sequence[str]) -> list[Any]:
             continue
         if key in GROUPS:
             options = sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))
-            values = item.sweep_string_iterator() if item.is_sweep_override() else [item.get_value_element_as_str()]
-            for value in values:
+            swept = values(item)
+            for value in [item.input_line] if isinstance(swept, Interval) else swept:
                 if value not in options:
                     raise unknown(f"choice of {key}", value, options)
         elif not key:
@@ -77,10 +84,19 @@ def _checked(overrides: Sequence[str]) -> list[Any]:
 
 def _first_choice(item: Any) -> str:
     """The override with the first of its swept values."""
+    from jaxlaws.sweep.space import Interval, values
+
     if not item.is_sweep_override():
         return item.input_line
-    sign = item.input_line.split("=", 1)[0]
-    return f"{sign}={next(iter(item.sweep_string_iterator()))}"
+    swept = values(item)
+    return f"{item.get_key_element()}={swept.at(0.0) if isinstance(swept, Interval) else swept[0]}"
+
+
+def _without_logspace(item: Any) -> str:
+    """The override as Hydra's own grammar has it."""
+    if item.is_choice_sweep() and "logspace(" in item.input_line:
+        return f"{item.get_key_element()}={','.join(item.sweep_string_iterator())}"
+    return item.input_line
 
 
 def _compose(overrides: list[str]) -> None:
@@ -125,26 +141,30 @@ def _destination(overrides: Sequence[str], recipe: str | None, swept: Sequence[s
 
 def _under_hydra(argv: list[str]) -> int:
     import hydra
+    from hydra.errors import HydraException
     from omegaconf import DictConfig
 
     failures: list[BaseException] = []
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig]) -> list[str]:
-        try:
-            codes.append(_train(configs, argv))
-        except BadInput as error:
-            failures.append(error)
+        codes.append(_train(configs, argv))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
-        many([config])
+        try:
+            many([config])
+        except BadInput as error:
+            failures.append(error)
 
     task.many = many  # type: ignore[attr-defined]
     _store_schema()
     before, sys.argv = sys.argv, ["jaxlaws train", *argv]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a sweep's exception and exit
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
+    except HydraException as error:
+        raise BadInput(f"{str(error).strip().splitlines()[0]}.") from None
     finally:
         sys.argv = before
     if failures:
