@@ -32,7 +32,7 @@ CHOICES = [f"{group}={path.stem}" for group in GROUPS for path in (CONF / group)
 NUMBERS = {"7e9": 7e9, "7B": 7e9, "1.4T": 1.4e12, "350k": 350e3, "25m": 25e6, ".5": 0.5, "2G": 2e9}
 
 
-@pytest.mark.parametrize("choice", [*CHOICES, "+sweep=lr_batch", "+sweep=schedules"])
+@pytest.mark.parametrize("choice", [*CHOICES, *[f"+sweep={path.stem}" for path in (CONF / "sweep").glob("*.yaml")]])
 def test_every_choice_composes_into_a_possible_run(tmp_path, choice: str):
     (tmp_path / "lr.csv").write_text("step,lr\n" + "".join(f"{t},1e-3\n" for t in range(488)))
     extra = [f"schedule.file={tmp_path / 'lr.csv'}"] if choice == "schedule=table" else []
@@ -49,7 +49,9 @@ def test_models_are_as_large_as_their_names_say(path: Path):
 def test_recipes_sweep_keys_that_exist(path: Path):
     recipe = yaml.safe_load(path.read_text())
     assert recipe["hydra"]["mode"] == "MULTIRUN"
-    assert set(recipe["hydra"]["sweeper"]["params"]) <= set(keys(TrainConfig))
+    sweeper = recipe["hydra"]["sweeper"]
+    for swept in [sweeper.get("params", {}), *sweeper.get("cells", [])]:
+        assert set(swept) <= set(keys(TrainConfig))
     assert recipe["sweep"]["name"] == path.stem
 
 

@@ -50,6 +50,10 @@ def test_recommend(capsys):
     assert printed(capsys, "recommend", "--params", "7B", "--tokens", "1.4T") == documented("recommend")
 
 
+def test_status(tmp_path, capsys):
+    assert printed(capsys, "status", str(tmp_path)) == documented("status")
+
+
 def test_loss_laws(folder, capsys):
     files = [str(folder / name) for name in ("fit.json", "other.json")]
     for file in files:

@@ -13,13 +13,20 @@ from jaxlaws.sweep.plan import Planned
 _LINE_EVERY = 15.0
 
 
+class FailFast(BaseException):
+    """A run failed and the sweep is to end with it; no `Exception`, since it is not the failure of another run."""
+
+
 @contextmanager
-def progress(planned: Sequence[Planned], title: str = "training") -> Iterator[OnProgress]:
+def progress(planned: Sequence[Planned], title: str = "training", fail_fast: bool = False) -> Iterator[OnProgress]:
     """A callback for `train_sweep` that shows how much of a plan is done, by the FLOPs of the runs that have not ended.
+
+    A run that fails is said at once.
 
     Args:
       planned: from `jaxlaws.sweep.plan.plan`.
       title: what is being done.
+      fail_fast: whether the first failure raises `FailFast`.
     """
     from rich.console import Console
     from rich.progress import (
@@ -48,8 +55,15 @@ def progress(planned: Sequence[Planned], title: str = "training") -> Iterator[On
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bar.add_task(title, total=work, runs=f"0/{runs} runs")
 
+    directories = {item.directory.name: item.directory for item in planned}
+
     def tell(flops: float, names: Sequence[str]) -> None:
         nonlocal done, ended, shown
+        failed = [directories[name] for name in names if name in directories and directories[name].state() == "failed"]
+        for item in failed:
+            console.print(f"run {item.name} failed: {item.reason()}", style="red", highlight=False, soft_wrap=True)
+        if failed and fail_fast:
+            raise FailFast
         done, ended = done + flops, ended + len(names)
         bar.update(task, completed=done, runs=f"{ended}/{runs} runs")
         now = time.monotonic()

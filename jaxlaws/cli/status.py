@@ -38,23 +38,33 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.sweep}: {len(runs)} runs, " + ", ".join(f"{answer[name]} {name}" for name in STATES))
     for name, reason in answer["failures"].items():
         print(f"  {name} failed: {reason}")
+    for text in answer["mixed"]:
+        print(f"  {text}")
     if answer["pending"] + answer["running"] and answer["eta_s"] is not None:
         print(f"  about {answer['eta_s']:.0f} s left at the pace of the runs that have ended")
     return 0
 
 
 def status(runs: Sequence[RunDir]) -> dict[str, Any]:
-    """Counts by state, the last line of every failure, and the seconds left, from FLOPs over seconds of ended runs."""
+    """Counts by state, the last line of every failure, what differs between runs, and the seconds left.
+
+    Those follow from FLOPs over seconds of the runs that have ended, for each of the processes at work.
+    """
+    from jaxlaws.sweep.ledger import mixed
+
     states = {item.name: item.state() for item in runs}
     records = {item.name: item.record() for item in runs if states[item.name] in ("ok", "diverged")}
     seconds = sum(record["seconds"] for record in records.values())
     flops = sum(record["flops_exact"] for record in records.values())
-    left = sum(_work(item) for item in runs if states[item.name] in ("running", "pending"))
+    left = sum(_left(item, states[item.name]) for item in runs if states[item.name] in ("running", "pending"))
+    workers = {item.owner() for item in runs if states[item.name] == "running"}
     counts = Counter(states.values())
     return {
         **{name: counts[name] for name in STATES},
         "failures": {item.name: item.reason() for item in runs if states[item.name] == "failed"},
-        "eta_s": left * seconds / flops if flops else None,
+        "eta_s": left * seconds / flops / max(1, len(workers)) if flops else None,
+        "workers": sorted(filter(None, workers)),
+        "mixed": mixed(runs),
         "at": time.time(),
     }
 
@@ -77,19 +87,27 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
     console.print(table)
     if len(order) > 20:
         console.print(f"… and {len(order) - 20} more: jaxlaws collect {out} -o runs.csv")
+    waiting = sum(item.state() == "pending" for item in runs)
     diverged = sum(ended[name]["status"] == "diverged" for name in summary.trained)
     console.print(
         f"{out}: {len(summary.trained)} trained ({diverged} diverged), {len(summary.skipped)} done before, "
-        f"{len(summary.failed)} failed" + (f", {len(summary.busy)} held by another process" if summary.busy else "")
+        f"{len(summary.failed)} failed"
+        + (f", {len(summary.busy)} held by another process" if summary.busy else "")
+        + (f", {waiting} pending" if waiting else "")
     )
+    if summary.busy:
+        console.print(f"  jaxlaws status {out} shows when they have ended", highlight=False)
     for name, reason in summary.failed.items():
         console.print(f"  {name} failed: {reason}", style="red", highlight=False)
     if summary.failed:
         console.print(f"  jaxlaws status {out} --retry-failed makes them pending again", highlight=False)
 
 
-def _work(item: RunDir) -> float:
-    from jaxlaws.config import run_config
+def _left(item: RunDir, state: str) -> float:
+    """FLOPs that a run still needs; of a running one, what its last validation leaves."""
+    from jaxlaws.config import run_config, steps
     from jaxlaws.sweep.plan import Planned
 
-    return Planned(run_config(item.config()), item).work
+    run = run_config(item.config())
+    done = item.done() / steps(run) if state == "running" else 0.0
+    return Planned(run, item).work * (1 - done)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jaxlaws.config import RunConfig, TrainConfig, check, keys, run_config
+from jaxlaws.config import RunConfig, SweepConfig, TrainConfig, check, keys, run_config
+from jaxlaws.data.config import DataConfig
 from jaxlaws.errors import BadInput, unknown
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
@@ -18,10 +20,27 @@ _VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-c
 
 #: Settings that make a sweep of one run.
 _MULTIPLIES = ("sweep.replicates",)
+#: Arguments that say how a sweep is trained, not what is asked.
+_NO_QUESTION = (
+    "sweep.shard=",
+    "sweep.wait=",
+    "sweep.fail_fast=",
+    "sweep.strategy=",
+    "sweep.branch=",
+    "hydra/",
+    "hydra.",
+)
+
+
+class Dry(NamedTuple):
+    """A dry run: where its picture goes, the sweep's directory where that is None."""
+
+    picture: Path | None
 
 
 def run(argv: Sequence[str]) -> int:
     """Train what the arguments ask for; exit code 1 where a run failed."""
+    argv, dry = _dry(argv)
     flags, overrides = _split(argv)
     overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
     parsed = _checked(overrides)
@@ -31,7 +50,21 @@ def run(argv: Sequence[str]) -> int:
         swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
         swept += [item.key_or_group for item in parsed if item.key_or_group in _MULTIPLIES and item.value() != 1]
         overrides += _destination(overrides, recipe, swept, bool(flags))
-    return _under_hydra([*flags, *overrides])
+    return _under_hydra([*flags, *overrides], dry)
+
+
+def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
+    """(the arguments without --dry-run and -o FILE, what they asked for)."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("-o", type=Path)
+    try:
+        given, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise BadInput(f"{error}.") from None
+    if given.o and not given.dry_run:
+        raise BadInput("-o names the picture of a --dry-run; the directory of runs is out=DIR.")
+    return rest, Dry(given.o) if given.dry_run else None
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -139,7 +172,7 @@ def _destination(overrides: Sequence[str], recipe: str | None, swept: Sequence[s
     return [f"out=sweeps/{name}"]
 
 
-def _under_hydra(argv: list[str]) -> int:
+def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -148,7 +181,7 @@ def _under_hydra(argv: list[str]) -> int:
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig]) -> list[str]:
-        codes.append(_train(configs, argv))
+        codes.append(_train(configs, argv, dry))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
@@ -172,28 +205,63 @@ def _under_hydra(argv: list[str]) -> int:
     return max(codes, default=0)
 
 
-def _train(configs: Sequence[Any], asked: Sequence[str]) -> int:
+def _train(configs: Sequence[Any], asked: Sequence[str], dry: Dry | None) -> int:
     from omegaconf import OmegaConf
 
     values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
-    out, strategy = Path(values[0]["out"]), values[0]["sweep"]["strategy"]
-    return train([run_config(value) for value in values], out, strategy, asked)
+    runs = [run_config(value) for value in values]
+    return train(runs, Path(values[0]["out"]), SweepConfig(**values[0]["sweep"]), asked, dry)
 
 
-def train(runs: Sequence[RunConfig], out: Path, strategy: str, asked: Sequence[str]) -> int:
-    """Train runs into a directory and print what became of them; exit code 1 where one failed."""
+def train(runs: Sequence[RunConfig], out: Path, how: SweepConfig, asked: Sequence[str], dry: Dry | None = None) -> int:
+    """Train runs into a directory and print what became of them; exit code 1 where one failed or is not there yet.
+
+    Args:
+      runs: what is asked for.
+      out: directory of the sweep.
+      how: settings of the sweep as a whole.
+      asked: the question in words.
+      dry: say what it would cost instead.
+    """
     from jaxlaws.train.devices import use_host_devices
 
     if len(runs) > 1:
         use_host_devices()
-    from jaxlaws.cli.progress import progress
+    from jaxlaws.cli.dry_run import dry_run
+    from jaxlaws.cli.progress import FailFast, progress
     from jaxlaws.cli.status import print_ended
     from jaxlaws.data.tokens import open_data
+    from jaxlaws.sweep.complete import complete, so_far
+    from jaxlaws.sweep.cost import remember
     from jaxlaws.sweep.lanes import train_sweep
-    from jaxlaws.sweep.plan import plan
+    from jaxlaws.sweep.ledger import notes
+    from jaxlaws.sweep.plan import lay_out, plan, shard
 
-    planned = plan(runs, out, lambda config: open_data(config).digest, asked)
-    with progress(planned) as tell:
-        summary = train_sweep(planned, strategy, tell)
-    print_ended(out, [item.directory for item in planned], summary)
-    return 1 if summary.failed else 0
+    def digest(config: DataConfig) -> str:
+        return open_data(config).digest
+
+    planned = lay_out(runs, out, digest)
+    said = notes(out, planned) if len(runs) > 1 else []
+    part = shard(planned, how.shard) if how.shard else planned
+    if dry:
+        dry_run(out, part, _device(), dry.picture, said)
+        return 0
+    for text in said:
+        print(f"note: {text}", file=sys.stderr)
+    plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
+    pending = {item.directory.name for item in part if item.directory.state() == "pending"}
+    with progress(part, fail_fast=how.fail_fast) as tell:
+        try:
+            summary = complete(part, lambda some: train_sweep(some, how.strategy, tell), how.wait)
+        except FailFast:
+            summary = so_far(part, pending)
+    remember(part, summary.trained, _device())
+    print_ended(out, [item.directory for item in part], summary)
+    return 1 if summary.failed or summary.busy else 0
+
+
+def _device() -> str:
+    """The kind of device that trains here."""
+    import jax
+
+    return "cpu" if jax.default_backend() == "cpu" else jax.local_devices()[0].device_kind

@@ -66,6 +66,22 @@ class RunDir:
             write_atomic(self.path / "claim.json", json.dumps(owner) + "\n")
             return True
 
+    def owner(self) -> str | None:
+        """`host:pid` of whoever holds the claim, None where nobody does."""
+        try:
+            claim = json.loads((self.path / "claim.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return f"{claim['host']}:{claim['pid']}"
+
+    def done(self) -> int:
+        """Steps up to the last validation that curve.csv holds, 0 where there is none."""
+        try:
+            last = (self.path / "curve.csv").read_text().rstrip().rpartition("\n")[2].split(",")[0]
+        except FileNotFoundError:
+            return 0
+        return int(last) if last.isdigit() else 0
+
     def beat(self) -> None:
         """Renew the claim, while there is one."""
         with suppress(FileNotFoundError):

@@ -97,6 +97,28 @@ def prediction(
     return _save(figure, path)
 
 
+def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]]) -> Path:
+    """Learning rates over the tokens seen, one line for each curve that differs, one colour a schedule.
+
+    Args:
+      path: file to write.
+      curves: (name of the schedule, lr[steps], tokens in a step) of each run.
+    """
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    different = {(name, step, lr.tobytes()): lr for name, lr, step in curves}
+    names = list(dict.fromkeys(name for name, _, _ in curves))
+    for (name, step, _), lr in different.items():
+        axes.plot(step * np.arange(1, len(lr) + 1), lr, color=f"C{names.index(name)}", lw=1, alpha=0.7)
+    for i, name in enumerate(names):
+        axes.plot([], [], color=f"C{i}", label=name)
+    count = "one curve" if len(different) == 1 else f"{len(different)} different curves"
+    axes.set(xlabel="tokens", ylabel="learning rate", title=f"{len(curves)} runs, {count}")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
 def cell_name(params: float, tokens: float) -> str:
     """A cell for people: `N 25.2k, D 500k`."""
     return f"N {short(params)}, D {short(tokens)}"

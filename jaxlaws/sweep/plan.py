@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxlaws import config
 from jaxlaws.config import RunConfig
 from jaxlaws.data.config import DataConfig
+from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import flops_per_token
 from jaxlaws.records.run import RunDir, ask, run_id
 from jaxlaws.schedules.spec import schedule_array
@@ -34,6 +38,11 @@ class Planned:
         )
 
     @property
+    def lr(self) -> np.ndarray:
+        """lr[steps], the LR of every step."""
+        return schedule_array(self.run.schedule, config.steps(self.run), self.run.optimizer.peak_lr)
+
+    @property
     def work(self) -> float:
         """Training FLOPs."""
         run = self.run
@@ -44,26 +53,58 @@ class Planned:
 def plan(
     runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], str], asked: Sequence[str] = ()
 ) -> list[Planned]:
-    """Check every run, give each its directory in the sweep, and record there that it is asked for.
+    """`lay_out`, and record in the sweep that its runs are asked for; nothing is written unless all are possible.
 
-    Runs that are equal in everything that decides their result become one. Nothing is written unless all are possible.
+    Args:
+      runs, sweep, digest: see `lay_out`.
+      asked: the question in words, for sweep.yaml.
+    """
+    planned = lay_out(runs, sweep, digest)
+    for item in planned:
+        item.directory.ask(asdict(item.run), item.lr)
+    ask(sweep, asked, len(planned))
+    return planned
+
+
+def lay_out(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], str]) -> list[Planned]:
+    """Check every run and give each its directory in the sweep. Writes nothing.
+
+    Runs that are equal in everything that decides their result become one.
 
     Args:
       runs: the runs.
       sweep: directory of the sweep.
       digest: the digest of a data set.
-      asked: the question in words, for sweep.yaml.
     """
     planned: dict[str, Planned] = {}
     for run in runs:
         config.check(run)
         name = run_id(config.identity(run, digest(run.data)))
         planned[name] = Planned(run, RunDir(sweep / name))
-    for item in planned.values():
-        lr = schedule_array(item.run.schedule, config.steps(item.run), item.run.optimizer.peak_lr)
-        item.directory.ask(asdict(item.run), lr)
-    ask(sweep, asked, len(planned))
     return list(planned.values())
+
+
+def shard(planned: Sequence[Planned], part: str) -> list[Planned]:
+    """The i-th of n parts of a plan, i = 1 … n: about equal work, and runs of one shape together.
+
+    The groups are laid end to end and cut into n stretches of equal work, so that the parts compile no more than
+    n − 1 programs twice. Which run belongs where follows from the plan alone, never from what has been trained.
+
+    Args:
+      planned: the whole plan.
+      part: `i/n`.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", part)
+    i, n = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= i <= n:
+        raise BadInput(f"sweep.shard is '{part}', expected i/n with i from 1 to n, such as 1/4.")
+    line = [item for group in groups(planned) for item in group]
+    total, before, kept = sum(item.work for item in line), 0.0, []
+    for item in line:
+        if int((before + item.work / 2) / total * n) + 1 == i:
+            kept.append(item)
+        before += item.work
+    return kept
 
 
 def groups(planned: Sequence[Planned]) -> list[list[Planned]]:
