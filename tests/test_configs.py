@@ -10,6 +10,7 @@ from jaxlaws.config import TrainConfig, batch_sequences, check, eval_steps, keys
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.units import parse_number, parse_positive, short
+from jaxlaws.schedules.config import FAMILIES
 
 CONF = train.conf_dir()
 
@@ -34,9 +35,25 @@ NUMBERS = {"7e9": 7e9, "7B": 7e9, "1.4T": 1.4e12, "350k": 350e3, "25m": 25e6, ".
 
 @pytest.mark.parametrize("choice", [*CHOICES, *[f"+sweep={path.stem}" for path in (CONF / "sweep").glob("*.yaml")]])
 def test_every_choice_composes_into_a_possible_run(tmp_path, choice: str):
-    (tmp_path / "lr.csv").write_text("step,lr\n" + "".join(f"{t},1e-3\n" for t in range(488)))
-    extra = [f"schedule.file={tmp_path / 'lr.csv'}"] if choice == "schedule=table" else []
-    check(compose(choice, *extra))
+    (tmp_path / "lr.csv").write_text("step,lr,grad_norm\n" + "".join(f"{t},1e-3,2\n" for t in range(488)))
+    (tmp_path / "lr.py").write_text("lr = lambda count: 1 / (1 + count)")
+    extra = {
+        "schedule=table": [f"schedule.file={tmp_path / 'lr.csv'}"],
+        "schedule=refined": [f"schedule.file={tmp_path / 'lr.csv'}"],
+        "schedule=optax": [f"schedule.file={tmp_path / 'lr.py'}:lr"],
+        "schedule=power": ["schedule.a=4.6", "schedule.b=-0.51"],
+    }
+    run = compose(choice, *extra.get(choice, []))
+    check(run)
+    if choice == "schedule=power":
+        assert (run.schedule.batch_sequences, run.schedule.seq_len) == (8, run.data.seq_len)
+
+
+def test_every_schedule_is_a_choice_and_says_its_own_defaults():
+    for name, family in FAMILIES.items():
+        file = yaml.safe_load((CONF / "schedule" / f"{name}.yaml").read_text())
+        run = ("batch_sequences", "seq_len")
+        assert file.items() <= {**family.fields, "name": name, **{key: file.get(key) for key in run}}.items(), name
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "model").glob("*.yaml")), ids=lambda path: path.stem)

@@ -54,6 +54,10 @@ def test_status(tmp_path, capsys):
     assert printed(capsys, "status", str(tmp_path)) == documented("status")
 
 
+def test_schedule(capsys):
+    assert printed(capsys, "schedule", "wsd", "--steps", "100", "--peak-lr", "1e-3") == documented("schedule")
+
+
 def test_loss_laws(folder, capsys):
     files = [str(folder / name) for name in ("fit.json", "other.json")]
     for file in files:

@@ -188,7 +188,7 @@ def test_total_params_lose_their_embeddings():
         ({"params_total": 8e9, "tokens": 1e12}, "needs --vocab and --width"),
         ({"params_total": 1e6, "vocab": 50_000, "width": 512, "tokens": 1e12}, "no more than its embeddings"),
         ({"params": 7e9, "tokens": 1e12, "schedule": "wsdd"}, "unknown schedule"),
-        ({"params": 7e9, "tokens": 1e12, "schedule": "wsd(speed=2)"}, "unknown field of the schedule 'speed'"),
+        ({"params": 7e9, "tokens": 1e12, "schedule": "wsd(speed=2)"}, "unknown field of wsd 'speed'"),
     ],
 )
 def test_bad_questions_are_one_sentence(asked, match):

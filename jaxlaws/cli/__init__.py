@@ -20,6 +20,7 @@ COMMANDS = {
     "optimum": "a compute budget into model size and tokens",
     "compare": "fits side by side, by held-out error",
     "predict": "the loss of a new run, from a fit or published constants",
+    "schedule": "the learning rate of every step, shown and written for any trainer",
     "laws": "every law and preset: formula, units, range, reference",
     "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",

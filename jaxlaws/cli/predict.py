@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_number, parse_positive
+from jaxlaws.cli.schedule import add_spec, open_schedule
+from jaxlaws.records.units import parse_positive
 
 #: Units of the loss that are not nats a token.
 _UNITS = {"bits_per_character": "bits a character"}
@@ -19,10 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", help="D, such as 1.4T")
     parser.add_argument("--batch-tokens", help="B, tokens a step")
     parser.add_argument("--params-column", help="what --params counts; refused where the fit counts otherwise")
-    parser.add_argument("--schedule", metavar="FILE|SPEC", help="CSV with step,lr; or such as 'wsd(cooldown=0.2)'")
-    parser.add_argument("--steps", help="of a SPEC")
-    parser.add_argument("--peak-lr", help="of a SPEC")
-    parser.add_argument("--warmup", help="warm-up steps of the schedule")
+    parser.add_argument("--schedule", metavar="FILE|SPEC", help="what `jaxlaws schedule` reads and writes")
+    add_spec(parser)
     parser.add_argument("--warmup-ld", help="convention of the warm-up; refused where the fit has another")
     parser.add_argument("--every", help="predict the loss every so many steps instead of at the end only")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
@@ -36,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     fit = open_fit(args.fit)
     lr, warmup, at = None, 0, None
     if args.schedule is not None:
-        lr, warmup = _schedule(args)
+        _, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
         if args.every is not None:
             every = int(parse_positive(args.every, "--every"))
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
@@ -83,18 +80,3 @@ def _positive(text: str | None, name: str) -> float | None:
 
 def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _schedule(args: argparse.Namespace):
-    from jaxlaws.schedules.spec import ScheduleConfig, parse, read_table, schedule_array, warmup_steps
-
-    warmup = None if args.warmup is None else int(parse_number(args.warmup, "--warmup"))
-    if Path(args.schedule).exists():
-        return read_table(Path(args.schedule)), warmup or 0
-    if args.steps is None or args.peak_lr is None:
-        raise BadInput(f"'{args.schedule}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
-    config = ScheduleConfig(**parse(args.schedule))
-    if warmup is not None:
-        config.warmup_steps = warmup
-    steps = int(parse_positive(args.steps, "--steps"))
-    return schedule_array(config, steps, parse_positive(args.peak_lr, "--peak-lr")), warmup_steps(config, steps)

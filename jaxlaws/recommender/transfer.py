@@ -9,6 +9,7 @@ from jaxlaws.design.bound import transfer
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.override import override
 from jaxlaws.recommender.question import Question
+from jaxlaws.schedules.config import family
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
 
 def _schedule(spec: str) -> ScheduleConfig:
     config = ScheduleConfig(**parse(spec))
-    if config.name == "table":
-        raise BadInput(f"schedule '{spec}' is a file, expected a named one such as wsd(cooldown=0.2).")
+    if "file" in family(config.name).fields or config.name == "power":
+        raise BadInput(f"schedule '{spec}' is of one run length, expected a shape such as wsd(cooldown=0.2).")
     return config
 
 

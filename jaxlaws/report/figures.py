@@ -97,12 +97,13 @@ def prediction(
     return _save(figure, path)
 
 
-def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]]) -> Path:
+def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]], unit: str = "tokens") -> Path:
     """Learning rates over the tokens seen, one line for each curve that differs, one colour a schedule.
 
     Args:
       path: file to write.
       curves: (name of the schedule, lr[steps], tokens in a step) of each run.
+      unit: what is counted instead of tokens.
     """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -113,7 +114,7 @@ def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]]) -> Path
     for i, name in enumerate(names):
         axes.plot([], [], color=f"C{i}", label=name)
     count = "one curve" if len(different) == 1 else f"{len(different)} different curves"
-    axes.set(xlabel="tokens", ylabel="learning rate", title=f"{len(curves)} runs, {count}")
+    axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.legend(frameon=False, fontsize=8)
     return _save(figure, path)

@@ -1,0 +1,132 @@
+"""`jaxlaws schedule FILE|SPEC`: the learning rate of every step, shown and written for any trainer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.units import parse_number, parse_positive
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BARS = "▁▂▃▄▅▆▇█"
+_COLUMNS = 72
+
+
+class Opened(NamedTuple):
+    """A schedule: what it was read from, lr[steps], and how many of its first steps are warm-up."""
+
+    name: str
+    lr: np.ndarray
+    warmup_steps: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("schedule", metavar="FILE|SPEC", help="such as 'wsd(cooldown=0.2)'; or a .csv, .npy, .json")
+    add_spec(parser)
+    parser.add_argument("-o", "--out", metavar="FILE", help="write it as .csv (step,lr), .npy, or .json for LambdaLR")
+    parser.add_argument("--plot", metavar="FILE", help="draw it into a .png, .svg or .pdf")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """The options of a SPEC, which `open_schedule` takes."""
+    parser.add_argument("--steps", help="of a SPEC")
+    parser.add_argument("--peak-lr", help="of a SPEC; a FILE is scaled to it where given")
+    parser.add_argument("--warmup", help="warm-up steps of the schedule")
+
+
+def open_schedule(text: str, steps: str | None, peak_lr: str | None, warmup: str | None) -> Opened:
+    """The schedule of a FILE or a SPEC and its options, as the user wrote them.
+
+    Raises:
+      BadInput: neither a file nor a spec, or a spec without its length or peak.
+    """
+    from jaxlaws.schedules.exchange import read_table
+    from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string, warmup_steps
+
+    given = None if warmup is None else int(parse_number(warmup, "--warmup"))
+    peak = None if peak_lr is None else parse_positive(peak_lr, "--peak-lr")
+    count = None if steps is None else int(parse_positive(steps, "--steps"))
+    if Path(text).exists():
+        lr = read_table(Path(text))
+        if count not in (None, len(lr)):
+            raise BadInput(f"{text} has {len(lr)} steps, --steps is {count}: leave it out.")
+        if given is not None and not 0 <= given <= len(lr):
+            raise BadInput(f"--warmup is {given}, {text} has {len(lr)} steps.")
+        return Opened(text, lr if peak is None else lr * (peak / lr.max()), given or 0)
+    if count is None or peak is None:
+        raise BadInput(f"'{text}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
+    config = ScheduleConfig(**parse(text))
+    if given is not None:
+        config.warmup_steps = given
+    return Opened(spec_string(config), schedule_array(config, count, peak), warmup_steps(config, count))
+
+
+def run(args: argparse.Namespace) -> int:
+    schedule = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
+    name, lr, warmup = schedule
+    files = _write(args, schedule)
+    points, peak = landmarks(lr, warmup), float(lr.max())
+    if args.json:
+        answer = {
+            "schedule": name,
+            "steps": len(lr),
+            "warmup_steps": warmup,
+            "peak_lr": peak,
+            "final_lr": float(lr[-1]),
+            "mean_lr": float(lr.mean()),
+            "landmarks": [{"at": at, "step": step, "lr": float(lr[step])} for at, step in points.items()],
+            "files": files,
+        }
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        return 0
+    print(f"{name}: {len(lr)} steps, {warmup} of them warm-up, peak LR {peak:.6g}, mean {lr.mean() / peak:.1%} of it")
+    print(picture(lr))
+    print(f"  {'':<16}{'step':>10}{'LR':>14}{'of the peak':>14}")
+    for at, step in points.items():
+        print(f"  {at:<16}{step:>10}{lr[step]:>14.6g}{lr[step] / peak:>14.2%}")
+    for file in files:
+        print(f"written to {file}")
+    return 0
+
+
+def landmarks(lr: np.ndarray, warmup: int) -> dict[str, int]:
+    """What happens → the step that it happens at, counted from 0, in order."""
+    import numpy as np
+
+    last, peak = len(lr) - 1, int(np.argmax(lr))
+    falls = peak + 1 + np.flatnonzero(lr[peak + 1 :] < lr.max())
+    half = peak + 1 + np.flatnonzero(lr[peak + 1 :] <= lr.max() / 2)
+    found = {"first step": 0, "warm-up ends": max(warmup - 1, 0), "half of the run": last // 2, "last step": last}
+    for name, steps in (("decay begins", falls), ("half the peak", half)):
+        if len(steps):
+            found[name] = int(steps[0])
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def picture(lr: np.ndarray) -> str:
+    """The schedule as one line of bars, each the mean of its steps."""
+    import numpy as np
+
+    parts = np.array_split(lr, min(_COLUMNS, len(lr)))
+    return "".join(_BARS[min(int(8 * part.mean() / lr.max()), 7)] for part in parts)
+
+
+def _write(args: argparse.Namespace, schedule: Opened) -> list[str]:
+    from jaxlaws.schedules.exchange import write_table
+
+    files = []
+    if args.out is not None:
+        files.append(str(write_table(Path(args.out), schedule.lr)))
+    if args.plot is not None:
+        from jaxlaws.report.figures import schedules
+
+        if Path(args.plot).suffix not in (".png", ".svg", ".pdf"):
+            raise BadInput(f"--plot is '{args.plot}', expected a file that ends with .png, .svg or .pdf.")
+        files.append(str(schedules(Path(args.plot), [(schedule.name, schedule.lr, 1)], "steps")))
+    return files

@@ -1,0 +1,151 @@
+"""Schedules in and out: files that any trainer reads, optax schedules, and a table for torch's LambdaLR."""
+
+from __future__ import annotations
+
+import csv
+import json
+import runpy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+
+#: Endings of the files that hold a schedule.
+FORMATS = (".csv", ".npy", ".json")
+
+
+def write_table(path: Path, lr: np.ndarray) -> Path:
+    """lr[steps] as a file that `read_table` reads back exactly, by the ending of its name.
+
+    .csv: columns step,lr, each LR the shortest decimal that names its float64. .npy: the float64 array. .json: what
+    `lambda_table` gives, and lr.
+    """
+    if path.suffix not in FORMATS:
+        raise BadInput(f"'{path}' does not say its format, expected a name that ends with {', '.join(FORMATS)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lr = np.asarray(lr, dtype=np.float64)
+    if path.suffix == ".npy":
+        np.save(path, lr)
+    elif path.suffix == ".json":
+        base, multipliers = lambda_table(lr)
+        path.write_text(json.dumps({"base_lr": base, "multipliers": multipliers.tolist(), "lr": lr.tolist()}) + "\n")
+    else:
+        path.write_text("step,lr\n" + "".join(f"{step},{value!r}\n" for step, value in enumerate(lr.tolist())))
+    return path
+
+
+def read_table(path: Path) -> np.ndarray:
+    """lr[steps] from what `write_table` writes, or any CSV with the columns step,lr that has every step in order.
+
+    Raises:
+      BadInput: no such file, another layout, or a learning rate that is negative or not a number.
+    """
+    if not path.is_file():
+        raise BadInput(f"schedule.file '{path}' is not a file, expected a CSV with the columns step,lr.")
+    if path.suffix == ".npy":
+        lr = _array(path)
+    elif path.suffix == ".json":
+        lr = _json(path)
+    else:
+        rows = columns(path, {"step": int, "lr": float})
+        if [step for step, _ in rows] != list(range(rows[0][0], rows[0][0] + len(rows))):
+            raise BadInput(f"{path} does not hold every step once and in order.")
+        lr = np.array([value for _, value in rows])
+    if not np.all(np.isfinite(lr)) or lr.min() < 0 or lr.max() <= 0:
+        raise BadInput(f"{path} has a learning rate that is negative or not a number, or none above zero.")
+    return lr
+
+
+def lambda_table(lr: np.ndarray) -> tuple[float, np.ndarray]:
+    """(base LR, multiplier of every step) for torch; base · multiplier is the LR within one unit in the last place.
+
+    With the file that `write_table(Path("lr.json"), lr)` writes:
+
+        table = json.load(open("lr.json"))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=table["base_lr"])
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: (table["multipliers"] + [0])[t])
+
+    The 0 is for the step after the last one, which LambdaLR asks for too.
+    """
+    lr = np.asarray(lr, dtype=np.float64)
+    base = float(lr.max())
+    return base, lr / base
+
+
+def to_optax(lr: np.ndarray) -> Callable[[Any], Any]:
+    """A plain optax schedule, count → LR in JAX's default float, that holds the last LR after the end."""
+    import jax.numpy as jnp
+
+    values = np.asarray(lr, dtype=np.float64)
+    return lambda count: jnp.asarray(values, dtype=float)[jnp.minimum(count, len(values) - 1)]
+
+
+def from_optax(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:
+    """lr[steps], float64: what any optax schedule gives for the counts 0 … steps − 1."""
+    import jax
+    import jax.numpy as jnp
+
+    lr = np.asarray(jax.vmap(schedule)(jnp.arange(steps)), dtype=np.float64)
+    if lr.shape != (steps,) or not np.all(np.isfinite(lr)) or lr.min() < 0 or lr.max() <= 0:
+        raise BadInput("the optax schedule has an LR that is negative or not a number, or none above zero.")
+    return lr
+
+
+def optax_from(file: str, steps: int) -> np.ndarray:
+    """lr[steps] of the optax schedule NAME that a Python file makes, both given as PATH.py:NAME."""
+    path, _, name = file.rpartition(":")
+    if not Path(path).is_file():
+        raise BadInput(f"schedule.file is '{file}', expected PATH.py:NAME, a file and the optax schedule in it.")
+    try:
+        return from_optax(runpy.run_path(path)[name], steps)
+    except KeyError:
+        raise BadInput(f"{path} makes no '{name}', expected the name of an optax schedule.") from None
+    except BadInput:
+        raise
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        raise BadInput(f"{file} does not run as an optax schedule ({type(error).__name__}: {first}).") from None
+
+
+def columns(path: Path, kinds: Mapping[str, type]) -> list[tuple[Any, ...]]:
+    """The named columns of a CSV, row by row, each value of its kind; at least one row."""
+    if not path.is_file():
+        raise BadInput(f"schedule.file '{path}' is not a file, expected a CSV with the columns {','.join(kinds)}.")
+    try:
+        with path.open(newline="") as stream:
+            reader = csv.DictReader(stream)
+            if not set(kinds) <= set(reader.fieldnames or ()):
+                raise BadInput(f"{path} has the columns {reader.fieldnames}, expected {','.join(kinds)}.")
+            rows = [tuple(kind(row[name]) for name, kind in kinds.items()) for row in reader]
+    except (TypeError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} cannot be read as a CSV ({error}).") from None
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"{path} has a row that is not {' and '.join(kinds)} ({error}).") from None
+    if not rows:
+        raise BadInput(f"{path} has no rows, expected {','.join(kinds)}.")
+    return rows
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        lr = np.load(path, allow_pickle=False).astype(np.float64)
+    except (ValueError, TypeError, AttributeError, OSError, EOFError) as error:
+        raise BadInput(f"{path} is not an array of learning rates ({error}).") from None
+    if lr.ndim != 1 or not len(lr):
+        raise BadInput(f"{path} has the shape {lr.shape}, expected one learning rate a step.")
+    return lr
+
+
+def _json(path: Path) -> np.ndarray:
+    try:
+        lr = np.array(json.loads(path.read_text())["lr"], dtype=np.float64)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is not a schedule ({error}), expected an object with lr, one number a step.") from None
+    if lr.ndim != 1 or not len(lr):
+        raise BadInput(f"{path} has no lr, expected one number a step.")
+    return lr
