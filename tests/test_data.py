@@ -122,3 +122,9 @@ def test_language_train_and_validation_are_different_and_reproducible():
     val = np.asarray(read(data, data.val_picks(200)))
     np.testing.assert_array_equal(train, again)
     assert not {tuple(row) for row in train} & {tuple(row) for row in val}
+
+
+def test_data_on_the_device_is_fetched_by_its_picks(counted):
+    picks = counted.picks(0, 0, 3, 2)
+    np.testing.assert_array_equal(counted.fetch(picks), picks)
+    assert counted.eos is None

@@ -24,12 +24,15 @@ class Data:
 
     Attributes:
       store: arrays that stay on the device and are given to `read`.
-      read: (store, picks_B…) → tokens_BxS+1 int32; hashable, so that it can key a compiled program.
+      read: (store, fetched_B…) → tokens_BxS+1 int32; hashable, so that it can key a compiled program.
       picks: (seed, first step, steps, batch) → int32 [steps, B, …]: which sequences each step trains on.
       val_picks: number of sequences → int32 [sequences, …], evenly spread over the validation part.
       train_sequences: how many sequences there are before data repeats; None where it never does.
       digest: short sha256 of the content.
       entropy: entropy rate in nats a token, where it is known.
+      fetch: picks of any leading shape → what is sent to the device for them: the picks themselves where the data lives
+        there, the tokens where it lives on a disk.
+      eos: the token id that ends a document, where there are documents.
     """
 
     store: Any
@@ -39,6 +42,8 @@ class Data:
     train_sequences: int | None
     digest: str
     entropy: float | None = None
+    fetch: Callable[[np.ndarray], np.ndarray] = np.asarray
+    eos: int | None = None
 
 
 @dataclass(frozen=True)
