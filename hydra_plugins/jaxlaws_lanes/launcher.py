@@ -6,8 +6,8 @@ dataclass would look its annotations up.
 
 import copy
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -29,10 +29,12 @@ class LanesConfig:
 
 
 class LanesLauncher(Launcher):
-    """Runs all the jobs of a sweep in this process, at once: `task.many(configs) -> results`, one a job.
+    """Runs all the jobs of a sweep in this process, at once: `task.many(configs, None) -> results`, one a job.
 
     Hydra's callbacks of single jobs are not called, since no job has a process or a time of its own.
     """
+
+    cluster: Mapping[str, Any] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -41,7 +43,7 @@ class LanesLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         configs = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        results = self.task_function.many(configs)  # type: ignore[attr-defined]
+        results = self.task_function.many(configs, self.cluster)  # type: ignore[attr-defined]
         hydra = OmegaConf.masked_copy(self.config, ["hydra"])
         return [
             JobReturn(
@@ -55,6 +57,34 @@ class LanesLauncher(Launcher):
             )
             for overrides, config, result in zip(job_overrides, configs, results, strict=True)
         ]
+
+
+@dataclass
+class SubmititConfig:
+    """The same sweep as jobs of a cluster, each a shard of it.
+
+    Attributes:
+      executor: auto (slurm where there is one), slurm, local (processes of this machine) or debug (in this process).
+      shards: n, parts that the sweep is cut into, each one job.
+      timeout_min, mem_gb, cpus_per_task, gpus_per_node: of a job.
+      slurm: further options of sbatch as submitit names them, such as partition, account, qos, setup.
+    """
+
+    _target_: str = "hydra_plugins.jaxlaws_lanes.launcher.SubmititLauncher"
+    executor: str = "auto"
+    shards: int = 4
+    timeout_min: int = 240
+    mem_gb: float | None = None
+    cpus_per_task: int | None = None
+    gpus_per_node: int | None = None
+    slurm: dict[str, Any] = field(default_factory=dict)
+
+
+class SubmititLauncher(LanesLauncher):
+    """Sends the shards of a sweep to a cluster and waits for them: `task.many(configs, settings) -> results`."""
+
+    def __init__(self, slurm: Mapping[str, Any], **settings: Any) -> None:
+        self.cluster = {**settings, **{f"slurm_{name}": value for name, value in slurm.items()}}
 
 
 def compose(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
@@ -96,3 +126,4 @@ def _plain(override: Any, loader: Any) -> bool:
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesConfig, provider="jaxlaws")
+ConfigStore.instance().store(group="hydra/launcher", name="lanes_submitit", node=SubmititConfig, provider="jaxlaws")

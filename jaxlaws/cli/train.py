@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxlaws.config import RunConfig, SweepConfig, TrainConfig, check, keys, run_config
-from jaxlaws.data.config import DataConfig
+from jaxlaws.cli.launch import Dry, launch
+from jaxlaws.config import SweepConfig, TrainConfig, check, keys, run_config
 from jaxlaws.errors import BadInput, unknown
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
@@ -20,22 +20,6 @@ _VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-c
 
 #: Settings that make a sweep of one run.
 _MULTIPLIES = ("sweep.replicates",)
-#: Arguments that say how a sweep is trained, not what is asked.
-_NO_QUESTION = (
-    "sweep.shard=",
-    "sweep.wait=",
-    "sweep.fail_fast=",
-    "sweep.strategy=",
-    "sweep.branch=",
-    "hydra/",
-    "hydra.",
-)
-
-
-class Dry(NamedTuple):
-    """A dry run: where its picture goes, the sweep's directory where that is None."""
-
-    picture: Path | None
 
 
 def run(argv: Sequence[str]) -> int:
@@ -180,13 +164,13 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     failures: list[BaseException] = []
     codes: list[int] = []
 
-    def many(configs: Sequence[DictConfig]) -> list[str]:
-        codes.append(_train(configs, argv, dry))
+    def many(configs: Sequence[DictConfig], cluster: Mapping[str, Any] | None) -> list[str]:
+        codes.append(_train(configs, argv, dry, cluster))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
         try:
-            many([config])
+            many([config], None)
         except BadInput as error:
             failures.append(error)
 
@@ -197,7 +181,7 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
     except HydraException as error:
-        raise BadInput(f"{str(error).strip().splitlines()[0]}.") from None
+        raise BadInput(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from None
     finally:
         sys.argv = before
     if failures:
@@ -205,63 +189,9 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     return max(codes, default=0)
 
 
-def _train(configs: Sequence[Any], asked: Sequence[str], dry: Dry | None) -> int:
+def _train(configs: Sequence[Any], asked: Sequence[str], dry: Dry | None, cluster: Mapping[str, Any] | None) -> int:
     from omegaconf import OmegaConf
 
     values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
     runs = [run_config(value) for value in values]
-    return train(runs, Path(values[0]["out"]), SweepConfig(**values[0]["sweep"]), asked, dry)
-
-
-def train(runs: Sequence[RunConfig], out: Path, how: SweepConfig, asked: Sequence[str], dry: Dry | None = None) -> int:
-    """Train runs into a directory and print what became of them; exit code 1 where one failed or is not there yet.
-
-    Args:
-      runs: what is asked for.
-      out: directory of the sweep.
-      how: settings of the sweep as a whole.
-      asked: the question in words.
-      dry: say what it would cost instead.
-    """
-    from jaxlaws.train.devices import use_host_devices
-
-    if len(runs) > 1:
-        use_host_devices()
-    from jaxlaws.cli.dry_run import dry_run
-    from jaxlaws.cli.progress import FailFast, progress
-    from jaxlaws.cli.status import print_ended
-    from jaxlaws.data.tokens import open_data
-    from jaxlaws.sweep.complete import complete, so_far
-    from jaxlaws.sweep.cost import remember
-    from jaxlaws.sweep.lanes import train_sweep
-    from jaxlaws.sweep.ledger import notes
-    from jaxlaws.sweep.plan import lay_out, plan, shard
-
-    def digest(config: DataConfig) -> str:
-        return open_data(config).digest
-
-    planned = lay_out(runs, out, digest)
-    said = notes(out, planned) if len(runs) > 1 else []
-    part = shard(planned, how.shard) if how.shard else planned
-    if dry:
-        dry_run(out, part, _device(), dry.picture, said)
-        return 0
-    for text in said:
-        print(f"note: {text}", file=sys.stderr)
-    plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
-    pending = {item.directory.name for item in part if item.directory.state() == "pending"}
-    with progress(part, fail_fast=how.fail_fast) as tell:
-        try:
-            summary = complete(part, lambda some: train_sweep(some, how.strategy, tell), how.wait)
-        except FailFast:
-            summary = so_far(part, pending)
-    remember(part, summary.trained, _device())
-    print_ended(out, [item.directory for item in part], summary)
-    return 1 if summary.failed or summary.busy else 0
-
-
-def _device() -> str:
-    """The kind of device that trains here."""
-    import jax
-
-    return "cpu" if jax.default_backend() == "cpu" else jax.local_devices()[0].device_kind
+    return launch(runs, Path(values[0]["out"]), SweepConfig(**values[0]["sweep"]), asked, dry, cluster)

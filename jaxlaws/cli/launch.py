@@ -1,0 +1,112 @@
+"""What `jaxlaws train` does with the runs that were asked for: say what they cost, train them, or send them off."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxlaws.config import RunConfig, SweepConfig
+from jaxlaws.data.config import DataConfig
+
+#: Arguments that say how a sweep is trained, not what is asked.
+_NO_QUESTION = (
+    "sweep.shard=",
+    "sweep.wait=",
+    "sweep.fail_fast=",
+    "sweep.strategy=",
+    "sweep.branch=",
+    "hydra/",
+    "hydra.",
+    "+hydra.",
+)
+
+
+class Dry(NamedTuple):
+    """A dry run: where its picture goes, the sweep's directory where that is None."""
+
+    picture: Path | None
+
+
+def launch(
+    runs: Sequence[RunConfig],
+    out: Path,
+    how: SweepConfig,
+    asked: Sequence[str],
+    dry: Dry | None = None,
+    cluster: Mapping[str, Any] | None = None,
+) -> int:
+    """Train runs into a directory and print what became of them; exit code 1 where one failed or is not there yet.
+
+    Args:
+      runs: what is asked for.
+      out: directory of the sweep.
+      how: settings of the sweep as a whole.
+      asked: the question in words.
+      dry: say what it would cost instead.
+      cluster: settings of the launcher that sends shards to a cluster.
+    """
+    from jaxlaws.train.devices import use_host_devices
+
+    if len(runs) > 1:
+        use_host_devices()
+    from jaxlaws.cli.dry_run import dry_run
+    from jaxlaws.cli.progress import FailFast, progress
+    from jaxlaws.cli.status import print_ended
+    from jaxlaws.data.tokens import open_data
+    from jaxlaws.sweep.cluster import train_on_cluster
+    from jaxlaws.sweep.complete import complete, so_far
+    from jaxlaws.sweep.cost import remember
+    from jaxlaws.sweep.lanes import train_sweep
+    from jaxlaws.sweep.ledger import notes
+    from jaxlaws.sweep.plan import lay_out, plan, shard
+
+    def digest(config: DataConfig) -> str:
+        return open_data(config).digest
+
+    planned = lay_out(runs, out, digest)
+    said = notes(out, planned) if len(runs) > 1 else []
+    part = shard(planned, how.shard) if how.shard and not cluster else planned
+    if dry:
+        dry_run(out, part, _device(), dry.picture, said)
+        return 0
+    for text in said:
+        print(f"note: {text}", file=sys.stderr)
+    plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
+    pending = {item.directory.name for item in part if item.directory.state() == "pending"}
+    with progress(part, fail_fast=how.fail_fast) as tell:
+        try:
+            if cluster:
+                summary = train_on_cluster(
+                    part, _for_shards(asked), out / "submitit", tell=tell, **_split_settings(cluster)
+                )
+            else:
+                summary = complete(part, lambda some: train_sweep(some, how.strategy, tell), how.wait)
+                remember(part, summary.trained, _device())
+        except FailFast:
+            summary = so_far(part, pending)
+    print_ended(out, [item.directory for item in part], summary)
+    left = cluster and len(summary.trained) + len(summary.skipped) < len(part)
+    return 1 if summary.failed or summary.busy or left else 0
+
+
+def _for_shards(asked: Sequence[str]) -> list[str]:
+    """The arguments for one shard: those of the sweep, trained where it is."""
+    return [
+        text
+        for text in asked
+        if not text.startswith(("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "sweep.shard="))
+    ]
+
+
+def _split_settings(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: cluster[name] for name in ("executor", "shards")}
+    return {**own, "parameters": {name: value for name, value in cluster.items() if name not in own}}
+
+
+def _device() -> str:
+    """The kind of device that trains here."""
+    import jax
+
+    return "cpu" if jax.default_backend() == "cpu" else jax.local_devices()[0].device_kind
