@@ -16,6 +16,7 @@ from jaxlaws.cli import main
 from jaxlaws.config import DataConfig, ModelConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.schedules import families
+from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.schedules.exchange import from_optax, lambda_table, read_table, to_optax, write_table
 from jaxlaws.schedules.refine import refined, smooth_norms
 from jaxlaws.schedules.spec import ScheduleConfig, identity, parse, schedule_array, spec_string
@@ -221,6 +222,34 @@ def test_impossible_requests_get_one_sentence_and_exit_code_2(capsys, arguments:
     assert printed.out == ""
     assert says in printed.err
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["schedule.warmup_steps=10000"], "the run has 977: shorten schedule.warmup_steps"),
+        (["schedule=wsd", "schedule.cooldown=1.2"], "schedule.cooldown is 1.2"),
+        (["schedule=wsd", "schedule.shape=exponential"], "cannot end at zero"),
+        (["schedule.floor=-0.1"], "floor of the schedule is -0.1"),
+        (["schedule=power"], "needs schedule.a"),
+        (["schedule=step", "schedule.values=[.5]"], "values has 1 numbers"),
+    ],
+)
+def test_a_run_with_an_impossible_schedule_does_not_start(capsys, arguments: list[str], says: str):
+    assert main(["train", "tokens=500k", "data.seq_len=64", "batch_sequences=8", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert says in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_without_an_argument_the_command_lists_every_family(capsys):
+    assert main(["schedule", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {name: about["fields"] for name, about in listed.items()} == {n: f.fields for n, f in FAMILIES.items()}
+    assert all(about["about"].endswith(".") for about in listed.values())
+    assert main(["schedule"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2 * len(FAMILIES) + 1
 
 
 def test_predict_reads_what_the_command_writes(tmp_path, capsys):

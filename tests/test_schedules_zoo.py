@@ -1,5 +1,6 @@
 """Every family at points worked out by hand, and traced: the same array, its gradient and its vmap."""
 
+import math
 from functools import partial
 
 import jax
@@ -58,6 +59,55 @@ BY_HAND = {
 def test_points_worked_out_by_hand(name: str):
     lr, points = BY_HAND[name]
     np.testing.assert_allclose(lr[list(points)], list(points.values()), rtol=1e-8, atol=1e-12)
+
+
+def _infinite(k: int) -> float:
+    """100 steps: warm-up to 10, cosine to .3 until 40, constant until 80, geometric to .03."""
+    if k <= 40:
+        return 0.3 + 0.35 * (1 + math.cos(math.pi * (k - 10) / 30))
+    return 0.3 * 0.1 ** (max(k - 80, 0) / 20)
+
+
+def _cycles(k: int) -> float:
+    """100 steps: cycles that end at 20 and 100, the last fifth of each down to .1 as 1 − √u."""
+    end, length = (20, 4) if k <= 20 else (100, 16)
+    return 1 - 0.9 * math.sqrt(max(k - (end - length), 0) / length)
+
+
+def _restarts(k: int) -> float:
+    """100 steps: cosines over 10 … 40 and 40 … 100."""
+    u = (k - 10) / 30 if k <= 40 else (k - 40) / 60
+    return (1 + math.cos(math.pi * u)) / 2
+
+
+#: Schedule of 100 steps with 10 of warm-up → its formula for one k = t+1 after the warm-up.
+BY_FORMULA = {
+    "infinite": (families.infinite(100, 10, 0.3, 0.3, 0.2, 0.03), _infinite),
+    "cycles": (families.wsd_cycles(100, 10, 0.2, "1-sqrt", 2, 4.0, 0.1), _cycles),
+    "restarts": (families.cosine_restarts(100, 10, 2, 2.0), _restarts),
+    "inverse sqrt": (families.inverse_sqrt(100, 10), lambda k: math.sqrt(10 / k)),
+    "inverse sqrt with a cooldown": (
+        families.inverse_sqrt(100, 10, 0.5, "square"),
+        lambda k: math.sqrt(10 / min(k, 50)) * (1 - max(k / 50 - 1, 0) ** 2),
+    ),
+    "step": (families.step(100, 10), lambda k: 1.0 if k <= 80 else 0.316 if k <= 90 else 0.1),
+    "power": (
+        families.power(100, 10, 0.02, 4.6, -0.51, 8, 2048, 0.1),
+        lambda k: min(1, 8 * 4.6 * (min(k, 90) * 8 * 2048) ** -0.51 / 0.02) * (1 - max(k - 90, 0) / 10),
+    ),
+    "uba": (
+        families.uba(100, 10, 0.5, 0.2),
+        lambda k: 0.2 + 0.8 / (0.75 + 0.25 / math.cos(math.pi * (k - 10) / 180) ** 2) if k < 100 else 0.2,
+    ),
+    "rex": (families.rex(100, 10), lambda k: 2 - 2 / (1 + (100 - k) / 90)),
+}
+
+
+@pytest.mark.parametrize("name", BY_FORMULA)
+def test_every_step_is_the_formula(name: str):
+    lr, formula = BY_FORMULA[name]
+    expected = [(k / 10 if k < 10 else formula(k)) for k in range(1, 101)]
+    np.testing.assert_allclose(lr, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("cooldown", [0.0, 0.2, 1.0])

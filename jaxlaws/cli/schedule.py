@@ -26,7 +26,12 @@ class Opened(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("schedule", metavar="FILE|SPEC", help="such as 'wsd(cooldown=0.2)'; or a .csv, .npy, .json")
+    parser.add_argument(
+        "schedule",
+        metavar="FILE|SPEC",
+        nargs="?",
+        help="such as 'wsd(cooldown=0.2)'; a .csv, .npy, .json; none: the list",
+    )
     add_spec(parser)
     parser.add_argument("-o", "--out", metavar="FILE", help="write it as .csv (step,lr), .npy, or .json for LambdaLR")
     parser.add_argument("--plot", metavar="FILE", help="draw it into a .png, .svg or .pdf")
@@ -68,6 +73,8 @@ def open_schedule(text: str, steps: str | None, peak_lr: str | None, warmup: str
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.schedule is None:
+        return _list(args.json)
     schedule = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
     name, lr, warmup = schedule
     files = _write(args, schedule)
@@ -92,6 +99,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {at:<16}{step:>10}{lr[step]:>14.6g}{lr[step] / peak:>14.2%}")
     for file in files:
         print(f"written to {file}")
+    return 0
+
+
+def _list(as_json: bool) -> int:
+    """Every family with its numbers and their defaults, as a spec."""
+    from jaxlaws.schedules.config import FAMILIES
+
+    about = {name: (family.array.__doc__ or "").split("\n")[0] for name, family in FAMILIES.items()}
+    if as_json:
+        answer = {name: {"fields": family.fields, "about": about[name]} for name, family in FAMILIES.items()}
+        print(json.dumps(answer, ensure_ascii=False))
+        return 0
+    for name, family in FAMILIES.items():
+        fields = ", ".join(f"{key}={'…' if value is None else value}" for key, value in family.fields.items())
+        print(f"{name}({fields})\n    {about[name]}")
+    print(
+        "All but refined, table and optax take warmup_steps or warmup_fraction, and warmup_shape; with floor, floor_lr."
+    )
     return 0
 
 

@@ -114,7 +114,7 @@ def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]], unit: s
     for i, name in enumerate(names):
         axes.plot([], [], color=f"C{i}", label=name)
     count = "one curve" if len(different) == 1 else f"{len(different)} different curves"
-    axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}")
+    axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}" if len(curves) > 1 else None)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.legend(frameon=False, fontsize=8)
     return _save(figure, path)

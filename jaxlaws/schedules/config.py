@@ -82,6 +82,7 @@ class Family:
 
 
 def _table(steps: int, file: str) -> np.ndarray:
+    """The learning rates of a file with one row a step, its largest one scaled to the peak."""
     lr = read_table(Path(file))
     if len(lr) != steps:
         raise BadInput(f"{file} has {len(lr)} steps, the run has {steps}: set steps={len(lr)}.")

@@ -95,7 +95,7 @@ def from_optax(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:
 
 
 def optax_from(file: str, steps: int) -> np.ndarray:
-    """lr[steps] of the optax schedule NAME that a Python file makes, both given as PATH.py:NAME."""
+    """The optax schedule NAME that a Python file makes, given as PATH.py:NAME, its largest LR scaled to the peak."""
     path, _, name = file.rpartition(":")
     if not Path(path).is_file():
         raise BadInput(f"schedule.file is '{file}', expected PATH.py:NAME, a file and the optax schedule in it.")

@@ -39,7 +39,7 @@ def smooth_norms(gradient_norms: np.ndarray, smooth: float = 0.1) -> np.ndarray:
 
 
 def refined_from(file: str, steps: int, smooth: float, exponent: float) -> np.ndarray:
-    """lr[steps] refined from a file of norms; norms of a run of another length are stretched over the steps."""
+    """Refined from the norms in a file: w_t Σ_{p>t} w_p, w = ‖g‖^−exponent; stretched where the run had other steps."""
     norms = smooth_norms(read_norms(Path(file)), smooth)
     if len(norms) != steps:
         norms = np.interp(np.arange(1, steps + 1) / steps, np.arange(1, len(norms) + 1) / len(norms), norms)
