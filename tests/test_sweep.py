@@ -319,3 +319,21 @@ def test_bad_input_is_exit_code_two_and_one_sentence(tmp_path, monkeypatch, caps
     assert says in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("**/run.json"))
+
+
+@pytest.mark.slow
+def test_the_script_that_the_bench_compares_with_does_the_same_work(tmp_path):
+    folder = f"out={tmp_path}"
+    quiet = [
+        "hydra/hydra_logging=none",
+        "hydra/job_logging=none",
+        "hydra.output_subdir=null",
+        f"hydra.run.dir={tmp_path}",
+    ]
+    script = [sys.executable, "-m", "jaxlaws.bench.plain_run", *quiet, folder, "model=25k", "peak_lr=0.004", "seed=1"]
+    subprocess.run(script, check=True)
+    plain = json.loads((tmp_path / "25k-0.004-1.json").read_text())["val_loss_nats"]
+    sizes = ["data=language", "data.vocab=64", "data.seq_len=64", "tokens=null", "steps=100", "eval.points=1"]
+    ours = experiment(tmp_path, "model=25k", "optimizer.peak_lr=4e-3", "seed=1", "eval.sequences=64", *sizes)
+    assert ours.returncode == 0, ours.stderr
+    assert run_dirs(tmp_path / "runs")[0].record()["val_loss_nats"] == pytest.approx(plain, rel=1e-5)

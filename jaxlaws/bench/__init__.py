@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 #: Name of a benchmark → its module.
-BENCHES = {"fit": "jaxlaws.bench.fit", "recommend": "jaxlaws.bench.recommend"}
+BENCHES = {
+    "fit": "jaxlaws.bench.fit",
+    "lanes": "jaxlaws.bench.lanes",
+    "recommend": "jaxlaws.bench.recommend",
+}
 
 
 class Row(NamedTuple):
