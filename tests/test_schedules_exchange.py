@@ -212,6 +212,7 @@ def test_the_command_shows_writes_and_draws(tmp_path, capsys):
         (["wsd", "--peak-lr=-1"], "--peak-lr is -1"),
         (["wsd", "--steps", "0"], "--steps is 0"),
         (["wsdd"], "did you mean 'wsd'"),
+        (["absent.csv"], "'absent.csv' is not a file, expected one that ends with .csv, .npy, .json"),
         (["wsd", "-o", "lr.txt"], "does not say its format"),
         (["wsd", "--plot", "lr.txt"], "--plot is 'lr.txt'"),
     ],

@@ -51,13 +51,13 @@ def open_schedule(text: str, steps: str | None, peak_lr: str | None, warmup: str
     Raises:
       BadInput: neither a file nor a spec, or a spec without its length or peak.
     """
-    from jaxlaws.schedules.exchange import read_table
+    from jaxlaws.schedules.exchange import FORMATS, read_table
     from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string, warmup_steps
 
     given = None if warmup is None else int(parse_number(warmup, "--warmup"))
     peak = None if peak_lr is None else parse_positive(peak_lr, "--peak-lr")
     count = None if steps is None else int(parse_positive(steps, "--steps"))
-    if Path(text).exists():
+    if Path(text).is_file() or Path(text).suffix in FORMATS:
         lr = read_table(Path(text))
         if count not in (None, len(lr)):
             raise BadInput(f"{text} has {len(lr)} steps, --steps is {count}: leave it out.")

@@ -44,7 +44,7 @@ def read_table(path: Path) -> np.ndarray:
       BadInput: no such file, another layout, or a learning rate that is negative or not a number.
     """
     if not path.is_file():
-        raise BadInput(f"schedule.file '{path}' is not a file, expected a CSV with the columns step,lr.")
+        raise BadInput(f"the schedule '{path}' is not a file, expected one that ends with {', '.join(FORMATS)}.")
     if path.suffix == ".npy":
         lr = _array(path)
     elif path.suffix == ".json":
@@ -113,7 +113,7 @@ def optax_from(file: str, steps: int) -> np.ndarray:
 def columns(path: Path, kinds: Mapping[str, type]) -> list[tuple[Any, ...]]:
     """The named columns of a CSV, row by row, each value of its kind; at least one row."""
     if not path.is_file():
-        raise BadInput(f"schedule.file '{path}' is not a file, expected a CSV with the columns {','.join(kinds)}.")
+        raise BadInput(f"'{path}' is not a file, expected a CSV with the columns {','.join(kinds)}.")
     try:
         with path.open(newline="") as stream:
             reader = csv.DictReader(stream)
