@@ -33,6 +33,9 @@ class OptimizerConfig:
     beta2: float = 0.95
     eps: float = 1e-8
     clip: float = 1.0
+    momentum: float = 0.9
+    ema: float = 0.0
+    init_scale: float = 1.0
 
 
 @dataclass
@@ -54,7 +57,8 @@ class EvalConfig:
 class RunConfig:
     """One training run. Give the length as `tokens` or `steps`, the batch as `batch_sequences` or `batch_tokens`.
 
-    `tokens` and `batch_tokens` accept 7e9, 7B or 1.4T.
+    `tokens` and `batch_tokens` accept 7e9, 7B or 1.4T. `seed` is of the initial values and, unless `data_seed` is
+    given, of the order of the data.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -63,10 +67,46 @@ class RunConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     seed: int = 0
+    data_seed: int | None = None
     tokens: Any = None
     steps: int | None = None
     batch_sequences: int | None = None
     batch_tokens: Any = None
+
+
+@dataclass
+class EngineConfig:
+    """How runs are computed, never what: no part of a run's identity, and felt in rounding at most.
+
+    Attributes:
+      data, fsdp, tensor: devices along each axis of the mesh on which runs are trained one at a time: the batch is
+        split over data × fsdp, parameters and optimiser state over fsdp, the width of layers over tensor. −1 takes what
+        is left. By default `data` has all devices of an accelerator or of several processes, and one of a CPU.
+      accumulate: equal parts of a batch whose gradients are averaged one after another: less memory, the same step.
+      remat: what the backward pass computes again: none, dots (all but matrix products) or full (whole layers).
+      scan: layers as one scanned layer (compiles faster from about twelve layers on); by default where that pays.
+      attention: auto, xla or cudnn.
+      checkpoint_seconds, checkpoint_steps: seconds, or steps, between checkpoints of a run that is trained alone.
+      keep: checkpoints kept.
+      tensorboard, wandb: log each validation there too (extra `log`).
+      profile: write a `jax.profiler` trace of a few dispatches into the run's directory.
+      distributed: join the other processes of the job first (`jaxlaws.train.devices.join_processes`).
+    """
+
+    data: int | None = None
+    fsdp: int = 1
+    tensor: int = 1
+    accumulate: int = 1
+    remat: str = "none"
+    scan: bool | None = None
+    attention: str = "auto"
+    checkpoint_seconds: float = 300.0
+    checkpoint_steps: int | None = None
+    keep: int = 1
+    tensorboard: bool = False
+    wandb: bool = False
+    profile: bool = False
+    distributed: bool = False
 
 
 @dataclass
@@ -107,7 +147,13 @@ class TrainConfig(RunConfig):
     """
 
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     out: str | None = None
+
+
+def data_seed(run: RunConfig) -> int:
+    """The seed of the order of the data."""
+    return run.seed if run.data_seed is None else run.data_seed
 
 
 def batch_sequences(run: RunConfig) -> int:
@@ -162,8 +208,9 @@ def check(run: RunConfig) -> None:
     for name in ("eps", "clip"):
         if not getattr(run.optimizer, name) > 0:
             raise BadInput(f"optimizer.{name} is {getattr(run.optimizer, name)}, expected more than zero.")
-    if not 0 <= run.seed < 2**31:
-        raise BadInput(f"seed is {run.seed}, expected 0 to 2³¹ − 1.")
+    for name, value in (("seed", run.seed), ("data_seed", data_seed(run))):
+        if not 0 <= value < 2**31:
+            raise BadInput(f"{name} is {value}, expected 0 to 2³¹ − 1.")
     if run.eval.sequences < 1:
         raise BadInput(f"eval.sequences is {run.eval.sequences}, expected at least 1.")
     schedule_array(run.schedule, steps(run), run.optimizer.peak_lr)
@@ -186,6 +233,7 @@ def identity(run: RunConfig, corpus: str) -> dict[str, Any]:
         "steps": steps(run),
         "batch_sequences": batch_sequences(run),
         "seed": run.seed,
+        "data_seed": data_seed(run),
         "eval": {"steps": eval_steps(run), "sequences": run.eval.sequences},
     }
 

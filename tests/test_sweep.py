@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
+from jaxlaws.config import DataConfig, EngineConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import RunDir, collect, run_dirs
 from jaxlaws.records.source import open_runs
-from jaxlaws.sweep import lanes
+from jaxlaws.sweep import pack, packing
 from jaxlaws.sweep.lanes import train_sweep
-from jaxlaws.sweep.plan import groups, plan
+from jaxlaws.sweep.plan import Planned, groups, plan
 from jaxlaws.train import run as training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def lr_runs(*values: float) -> list[RunConfig]:
 
 
 def results(sweep: Path) -> dict[str, dict]:
-    drop = ("seconds", "lanes", "strategy")
+    drop = ("seconds", "compile_seconds", "step_seconds", "tokens_per_second", "lanes", "strategy")
     return {run.name: {k: v for k, v in run.record().items() if k not in drop} for run in run_dirs(sweep)}
 
 
@@ -131,7 +131,7 @@ def test_an_interrupted_sweep_trains_only_what_is_missing(tmp_path):
 def test_a_run_continues_from_its_checkpoint_bit_for_bit(tmp_path, monkeypatch):
     long = replace(RUN, steps=100, eval=EvalConfig(points=5, sequences=32))
     train_sweep(plan([long], tmp_path / "whole", digest))
-    monkeypatch.setattr(lanes, "CHECKPOINT_SECONDS", 0.0)
+    often = EngineConfig(checkpoint_seconds=0.0)
     planned = plan([long], tmp_path / "cut", digest)
     calls = 0
 
@@ -142,7 +142,7 @@ def test_a_run_continues_from_its_checkpoint_bit_for_bit(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_sweep(planned, "auto", stop_late)
+        train_sweep(planned, "auto", stop_late, often)
     folder = planned[0].directory.path
     assert (folder / "checkpoints").is_dir()
     curve = (folder / "curve.csv").read_text()
@@ -160,8 +160,9 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     real = training.train_lanes
 
     def raises(program, data, some, *rest):
+        some = list(some)
         if any(lane.run.optimizer.peak_lr == 2e-3 for lane in some):
-            raise MemoryError("no room\nfor this run")
+            raise ValueError("no luck\nfor this run")
         return real(program, data, some, *rest)
 
     monkeypatch.setattr(training, "train_lanes", raises)
@@ -206,14 +207,14 @@ def test_the_claim_of_a_process_that_is_gone_is_void(tmp_path):
 
 
 def test_a_claim_is_renewed_while_its_run_is_trained(tmp_path, monkeypatch):
-    monkeypatch.setattr(lanes, "_BEAT_EVERY", 0.01)
+    monkeypatch.setattr(pack, "_BEAT_EVERY", 0.01)
     run = RunDir(tmp_path / "run")
     run.ask({}, np.ones(3))
     assert run.claim()
     claim = run.path / "claim.json"
     os.utime(claim, (1000, 1000))
     assert run.state() == "pending"
-    with lanes._heartbeat([run]):
+    with pack._heartbeat({0: Planned(RUN, run)}):
         while claim.stat().st_mtime == 1000:
             time.sleep(0.01)
         assert run.state() == "running"
@@ -236,10 +237,71 @@ def test_of_several_processes_one_gets_the_claim(tmp_path):
 
 def test_auto_packing_is_by_size_and_device(tmp_path):
     item = plan([RUN], tmp_path, digest)[0]
-    assert lanes.packing(item, 1, "auto") == ("map", 1)
-    assert lanes.packing(item, 5, "vmap") == ("vmap", 5)
+    engine = EngineConfig()
+    assert packing.packing(item, 1, "auto", engine) == ("map", 1)
+    assert packing.packing(item, 5, "vmap", engine) == ("vmap", 5)
     large = replace(RUN, model=ModelConfig(width=1024, depth=12, heads=8, mlp_width=2736, vocab=256))
-    assert lanes.packing(plan([large], tmp_path, digest)[0], 8, "auto") == ("map", 1)
+    assert packing.packing(plan([large], tmp_path, digest)[0], 8, "auto", engine) == ("map", 1)
+    assert packing.packing(item, 5, "auto", EngineConfig(fsdp=-1)) == ("mesh", 1)
+
+
+def test_packing_takes_the_fastest_of_a_trial_and_remembers_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXLAWS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(packing.WORTH_A_TRIAL, "cpu", 0.0)
+    item = plan([RUN], tmp_path, digest)[0]
+    speeds = {"map": 1.0, "shard": 2.0, "vmap": 3.0}
+    tried: list[tuple[str, int]] = []
+
+    def measure(item, how, size, engine):
+        tried.append((how, size))
+        return speeds[how] * (1 if how != "vmap" or size < 16 else 0.5)
+
+    monkeypatch.setattr(packing, "measure", measure)
+    assert packing.packing(item, 20, "auto", EngineConfig()) == ("vmap", 4)
+    assert ("vmap", 16) in tried
+    assert ("vmap", 20) not in tried
+    tried.clear()
+    assert packing.packing(item, 20, "auto", EngineConfig()) == ("vmap", 4)
+    assert not tried
+    speeds["map"] = 9.0
+    assert packing.packing(item, 4, "auto", EngineConfig()) == ("map", 1)
+
+
+def test_a_trial_measures_and_passes_over_what_does_not_fit(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXLAWS_CACHE", str(tmp_path / "cache"))
+    item = plan([RUN], tmp_path, digest)[0]
+    assert packing.measure(item, "vmap", 2, EngineConfig()) > 0
+    monkeypatch.setattr(packing, "free_memory", lambda: 1)
+    with pytest.raises(MemoryError):
+        packing.measure(item, "map", 1, EngineConfig())
+
+
+def test_a_pack_that_does_not_fit_into_memory_is_halved(tmp_path, monkeypatch):
+    real, sizes = training.train_lanes, []
+
+    def tight(program, data, some, size, *rest):
+        sizes.append(size)
+        if size > 1:
+            next(iter(some))
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+        return real(program, data, some, size, *rest)
+
+    monkeypatch.setattr(training, "train_lanes", tight)
+    summary = train_sweep(plan(lr_runs(1e-3, 2e-3, 3e-3, 4e-3), tmp_path, digest), "vmap")
+    assert sizes == [4, 2, 1, 1, 1, 1]
+    assert len(summary.trained) == 4
+    assert not summary.failed
+    assert not summary.busy
+
+
+def test_a_single_run_that_does_not_fit_says_what_to_do(tmp_path, monkeypatch):
+    def never(*_):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+
+    monkeypatch.setattr(training, "train_lanes", never)
+    (reason,) = train_sweep(plan([RUN], tmp_path, digest)).failed.values()
+    assert reason.startswith("out of memory with ")
+    assert "engine.accumulate" in reason
 
 
 def experiment(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess:

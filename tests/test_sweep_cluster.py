@@ -18,7 +18,7 @@ COMMAND = ["train", "-m", *TINY, "batch_sequences=2,4", "seed=0,1", "sweep.strat
 
 
 def table(sweep: Path) -> pd.DataFrame:
-    return collect(sweep).table.drop(columns="seconds")
+    return collect(sweep).table.drop(columns=["seconds", "tokens_per_second"])
 
 
 def through(executor: str, *more: str) -> list[str]:

@@ -67,8 +67,9 @@ def test_a_failure_is_on_the_screen_at_once_and_can_end_the_sweep(tmp_path, monk
     real = training.train_lanes
 
     def raises(program, data, lanes, *rest):
+        lanes = list(lanes)
         if lanes[0].run.optimizer.peak_lr == 2e-3:
-            raise MemoryError("no room")
+            raise ValueError("no luck")
         return real(program, data, lanes, *rest)
 
     monkeypatch.setattr(training, "train_lanes", raises)
@@ -76,9 +77,9 @@ def test_a_failure_is_on_the_screen_at_once_and_can_end_the_sweep(tmp_path, monk
     pending = {item.directory.name for item in runs}
     with pytest.raises(FailFast), progress(runs, fail_fast=True) as tell:
         train_sweep(runs, "map", tell)
-    assert "failed: MemoryError: no room" in capsys.readouterr().err
+    assert "failed: ValueError: no luck" in capsys.readouterr().err
     summary = so_far(runs, pending)
-    assert (len(summary.trained), list(summary.failed.values())) == (1, ["MemoryError: no room"])
+    assert (len(summary.trained), list(summary.failed.values())) == (1, ["ValueError: no luck"])
     assert [item.directory.state() for item in runs] == ["ok", "failed", "pending"]
     with progress(runs) as tell:
         rest = train_sweep(runs, "map", tell)

@@ -8,15 +8,16 @@ import numpy as np
 import optax
 import pytest
 
-from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig
+from jaxlaws.config import EngineConfig, EvalConfig, OptimizerConfig, RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.model.transformer import build
 from jaxlaws.schedules.spec import ScheduleConfig
 from jaxlaws.train import program as programs
+from jaxlaws.train.lane import Lane, Watch
 from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.run import Lane, _on_device, train_lanes
+from jaxlaws.train.run import _on_device, train_lanes
 
 RUN = RunConfig(
     model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
@@ -29,23 +30,20 @@ RUN = RunConfig(
 )
 
 
-def train(*runs: RunConfig, strategy: str = "map", size: int | None = None):
+def train(*runs: RunConfig, strategy: str = "map", size: int | None = None, engine: EngineConfig | None = None):
     """(records, curves) of runs trained as lanes of one program."""
-    data = open_data(RUN.data)
-    curves: list[list[dict]] = [[] for _ in runs]
-    records = train_lanes(
-        programs.program(RUN.model, data.read, strategy),
-        data,
-        [Lane(run) for run in runs],
-        size or len(runs),
-        lambda lane, point: curves[lane].append(point),
-        lambda steps: None,
-    )
-    return records, curves
+    data = open_data(runs[0].data)
+    lanes = [Lane(run) for run in runs]
+    curves: dict[Lane, list[dict]] = {lane: [] for lane in lanes}
+    records: dict[Lane, dict] = {}
+    watch = Watch(lambda lane, point: curves[lane].append(point), end=records.__setitem__)
+    train_lanes(programs.program(runs[0], data, strategy, engine), data, lanes, size or len(runs), watch)
+    return [records[lane] for lane in lanes], [curves[lane] for lane in lanes]
 
 
 def result(record: dict) -> dict:
-    return {name: value for name, value in record.items() if name != "seconds"}
+    timings = ("seconds", "compile_seconds", "step_seconds", "tokens_per_second")
+    return {name: value for name, value in record.items() if name not in timings}
 
 
 def with_lr(run: RunConfig, lr: float, **change) -> RunConfig:
@@ -92,10 +90,10 @@ def test_little_validation_data_is_used_and_said(tmp_path):
     (tmp_path / "some.txt").write_bytes(bytes(range(16)) * 1000)
     run = replace(RUN, data=DataConfig(source="text", path=str(tmp_path), vocab=16, seq_len=16), steps=5)
     data = open_data(run.data)
-    program = programs.program(run.model, data.read, "map")
     many = replace(run, eval=EvalConfig(points=1, sequences=500))
+    assert len(data.val_picks(20)) == 20
     with pytest.warns(UserWarning, match="the validation data holds"):
-        records = train_lanes(program, data, [Lane(many)], 1, lambda *_: None, lambda *_: None)
+        records, _ = train(many)
     assert records[0]["status"] == "ok"
 
 
@@ -107,10 +105,9 @@ def test_two_splits_of_one_text_in_one_process_keep_apart(tmp_path):
     for fraction in (0.1, 0.5, 0.1):
         data = open_data(replace(text, val_fraction=fraction))
         run = replace(RUN, data=replace(text, val_fraction=fraction), steps=5)
-        program = programs.program(run.model, data.read, "map")
-        (record,) = train_lanes(program, data, [Lane(run)], 1, lambda *_: None, lambda *_: None)
+        (record,), _ = train(run)
         picked = np.asarray(jax.jit(data.read)(data.store, data.picks(0, 0, 1, 4)[0]))
-        seen = np.asarray(jax.jit(data.read)(_on_device(data), data.picks(0, 0, 1, 4)[0]))
+        seen = np.asarray(jax.jit(data.read)(_on_device(data, None), data.picks(0, 0, 1, 4)[0]))
         np.testing.assert_array_equal(picked, seen)
         assert alone.setdefault(fraction, record["val_loss_nats"]) == record["val_loss_nats"]
 
@@ -174,9 +171,9 @@ def test_a_diverging_lane_is_a_result_and_leaves_its_neighbour_alone(alone, stra
 
 
 def test_runs_of_one_shape_share_one_compile():
-    read = open_data(RUN.data).read
-    program = programs.program(RUN.model, read, "map")
-    assert program is programs.program(ModelConfig(**vars(RUN.model)), read, "map")
+    data = open_data(RUN.data)
+    program = programs.program(RUN, data, "map")
+    assert program is programs.program(replace(RUN, model=ModelConfig(**vars(RUN.model)), seed=3), data, "map")
     train(RUN)
     compiled = program.advance._cache_size()
     train(with_lr(RUN, 7e-3, seed=9, schedule=ScheduleConfig(name="wsd", floor=0.0), steps=23))
@@ -193,3 +190,64 @@ def test_every_hyperparameter_is_felt(alone, name: str):
 
 def test_hyperparameters_are_strong_float32():
     assert {np.asarray(value).dtype for value in hyper(OptimizerConfig())} == {np.dtype("float32")}
+
+
+def test_accumulation_equals_the_larger_batch(alone):
+    records, curves = train(RUN, engine=EngineConfig(accumulate=2))
+    assert records[0]["val_loss_nats"] == pytest.approx(alone[0][0]["val_loss_nats"], rel=1e-5)
+    for mine, whole in zip(curves[0], alone[1][0], strict=True):
+        assert mine == pytest.approx(whole, rel=2e-5)
+
+
+def test_a_place_is_refilled_as_soon_as_its_lane_has_ended(alone):
+    """Five lanes in two places, one of them diverging at once: everyone's result is what it would be alone."""
+    wild = with_lr(RUN, 1e38, schedule=ScheduleConfig(name="constant", warmup_steps=0))
+    runs = [wild, replace(RUN, steps=11), RUN, with_lr(RUN, 3e-3), replace(RUN, seed=5)]
+    records, curves = train(*runs, size=2)
+    assert [record["status"] for record in records] == ["diverged", *["ok"] * 4]
+    for run, record, curve in zip(runs[1:], records[1:], curves[1:], strict=True):
+        (same,), (points,) = train(run)
+        assert result(record) == result(same)
+        assert curve == points
+
+
+def test_a_lane_goes_on_from_a_snapshot_of_another(alone):
+    """A trunk hands its state over at step 20; the branch ends where the whole run ends."""
+    data, kept = open_data(RUN.data), {}
+
+    def snapshot(lane, step, state, trace):
+        kept[step] = (step, state, trace)
+
+    trunk = Lane(replace(RUN, schedule=ScheduleConfig(warmup_steps=3)), snapshots=frozenset({20}))
+    program = programs.program(RUN, data, "map")
+    train_lanes(program, data, [trunk], 1, Watch(snapshot=snapshot))
+
+    def start(state, trace):
+        step, held, known = kept[20]
+        trace[:, :step] = known
+        return step, held, trace
+
+    for size in (1, 2):
+        told: dict[Lane, dict] = {}
+        watch = Watch(end=told.__setitem__)
+        branch = Lane(RUN, start=start)
+        train_lanes(program, data, [branch], size, watch)
+        assert result(told[branch]) == result(alone[0][0])
+
+
+def test_the_average_of_weights_is_what_is_validated():
+    """With decay 0 the average is the last weights; with a decay it is another model, of another loss."""
+    averaged = lambda ema: replace(RUN, optimizer=replace(RUN.optimizer, ema=ema))  # noqa: E731
+    (last,), _ = train(RUN)
+    (tiny,), _ = train(averaged(1e-30))
+    (slow,), _ = train(averaged(0.9))
+    assert tiny["val_loss_nats"] == pytest.approx(last["val_loss_nats"], rel=1e-6)
+    assert abs(slow["val_loss_nats"] / last["val_loss_nats"] - 1) > 1e-4
+    assert slow["train_loss_nats"] == pytest.approx(last["train_loss_nats"], rel=1e-6)
+
+
+def test_the_order_of_the_data_has_a_seed_of_its_own(alone):
+    (same,), _ = train(replace(RUN, data_seed=0))
+    (other,), _ = train(replace(RUN, data_seed=1))
+    assert result(same) == result(alone[0][0])
+    assert other["val_loss_nats"] != same["val_loss_nats"]

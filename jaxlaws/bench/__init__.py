@@ -12,6 +12,7 @@ BENCHES = {
     "fit": "jaxlaws.bench.fit",
     "lanes": "jaxlaws.bench.lanes",
     "recommend": "jaxlaws.bench.recommend",
+    "train": "jaxlaws.bench.train",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxlaws.config import RunConfig, SweepConfig
+from jaxlaws.config import EngineConfig, RunConfig, SweepConfig
 from jaxlaws.data.config import DataConfig
 
 #: Arguments that say how a sweep is trained, not what is asked.
@@ -17,6 +17,7 @@ _NO_QUESTION = (
     "sweep.fail_fast=",
     "sweep.strategy=",
     "sweep.branch=",
+    "engine.",
     "hydra/",
     "hydra.",
     "+hydra.",
@@ -33,6 +34,7 @@ def launch(
     runs: Sequence[RunConfig],
     out: Path,
     how: SweepConfig,
+    engine: EngineConfig,
     asked: Sequence[str],
     dry: Dry | None = None,
     cluster: Mapping[str, Any] | None = None,
@@ -43,13 +45,18 @@ def launch(
       runs: what is asked for.
       out: directory of the sweep.
       how: settings of the sweep as a whole.
+      engine: how runs are computed.
       asked: the question in words.
       dry: say what it would cost instead.
       cluster: settings of the launcher that sends shards to a cluster.
     """
-    from jaxlaws.train.devices import use_host_devices
+    from jaxlaws.sweep.packing import cache_dir
+    from jaxlaws.train.devices import join_processes, use_compile_cache, use_host_devices
 
-    if len(runs) > 1:
+    use_compile_cache(cache_dir() / "compiled")
+    if engine.distributed:
+        join_processes()
+    elif len(runs) > 1 or max(engine.data or 1, engine.fsdp, engine.tensor) > 1:
         use_host_devices()
     from jaxlaws.cli.dry_run import dry_run
     from jaxlaws.cli.progress import FailFast, progress
@@ -60,6 +67,7 @@ def launch(
     from jaxlaws.sweep.cost import remember
     from jaxlaws.sweep.lanes import train_sweep
     from jaxlaws.sweep.ledger import notes
+    from jaxlaws.sweep.pack import is_first
     from jaxlaws.sweep.plan import lay_out, plan, shard
 
     def digest(config: DataConfig) -> str:
@@ -75,6 +83,8 @@ def launch(
         print(f"note: {text}", file=sys.stderr)
     plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
     pending = {item.directory.name for item in part if item.directory.state() == "pending"}
+    if not is_first():
+        return 1 if train_sweep(part, how.strategy, None, engine).failed else 0
     with progress(part, fail_fast=how.fail_fast) as tell:
         try:
             if cluster:
@@ -82,7 +92,7 @@ def launch(
                     part, _for_shards(asked), out / "submitit", tell=tell, **_split_settings(cluster)
                 )
             else:
-                summary = complete(part, lambda some: train_sweep(some, how.strategy, tell), how.wait)
+                summary = complete(part, lambda some: train_sweep(some, how.strategy, tell, engine), how.wait)
                 remember(part, summary.trained, _device())
         except FailFast:
             summary = so_far(part, pending)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.launch import Dry, launch
-from jaxlaws.config import SweepConfig, TrainConfig, check, keys, run_config
+from jaxlaws.config import EngineConfig, SweepConfig, TrainConfig, check, keys, run_config
 from jaxlaws.errors import BadInput, unknown
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
@@ -194,4 +194,5 @@ def _train(configs: Sequence[Any], asked: Sequence[str], dry: Dry | None, cluste
 
     values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
     runs = [run_config(value) for value in values]
-    return launch(runs, Path(values[0]["out"]), SweepConfig(**values[0]["sweep"]), asked, dry, cluster)
+    how, engine = SweepConfig(**values[0]["sweep"]), EngineConfig(**values[0]["engine"])
+    return launch(runs, Path(values[0]["out"]), how, engine, asked, dry, cluster)

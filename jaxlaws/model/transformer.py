@@ -21,11 +21,12 @@ Params = Any
 class Model(NamedTuple):
     """A transformer as pure functions: `init(key) -> params`, `apply(params, tokens_BxS) -> logits_BxSxV` float32."""
 
-    init: Callable[[jax.Array], Params]
+    init: Callable
     apply: Callable[[Params, jax.Array], jax.Array]
+    loss: Callable
 
 
-def build(config: ModelConfig) -> Model:
+def build(config: ModelConfig, compute=None) -> Model:
     """The model of a config; equal configs share one `Model`, so what is compiled for one serves the other."""
     fields = config.check().__dict__
     return _build(tuple(sorted(fields.items())))
@@ -37,13 +38,20 @@ def _build(fields: tuple[tuple[str, Any], ...]) -> Model:
     graph = nnx.split(nnx.eval_shape(lambda: _Transformer(config, nnx.Rngs(0))))[0]
 
     @jax.jit
-    def init(key: jax.Array) -> Params:
+    def init(key: jax.Array, scale=1.0) -> Params:
         return nnx.state(_Transformer(config, nnx.Rngs(key)))
 
     def apply(params: Params, tokens_BxS: jax.Array) -> jax.Array:
         return nnx.merge(graph, params)(tokens_BxS)
 
-    return Model(init, apply)
+    def loss(params, tokens, eos=None):
+        import optax
+
+        logits = apply(params, tokens[:, :-1])
+        v = optax.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:]).mean()
+        return v, v
+
+    return Model(init, apply, loss)
 
 
 def _normal(std: float):

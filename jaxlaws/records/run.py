@@ -21,9 +21,10 @@ import yaml
 from jaxlaws.errors import BadInput
 from jaxlaws.records.files import finite, write_atomic
 
-#: Columns of curve.csv: finished steps, tokens seen, LR of the last step, mean training loss since the row before, and
-#: validation loss, both in nats a token.
-CURVE = ("step", "tokens", "lr", "train_loss", "val_loss")
+#: Columns of curve.csv: finished steps, tokens seen, LR of the last step, training loss (mean since the row before),
+#: validation loss, training loss (mean over the last fiftieth of the run), all in nats a token, and the mean norms of
+#: the gradient and of the update since the row before.
+CURVE = ("step", "tokens", "lr", "train_loss", "val_loss", "smooth_loss", "gradient_norm", "update_norm")
 #: Seconds without a heartbeat after which a claim is void.
 STALE = 120.0
 
@@ -99,9 +100,9 @@ class RunDir:
         write_atomic(path, "\n".join([",".join(CURVE), *kept]) + "\n")
 
     def add_point(self, point: Mapping[str, float]) -> None:
-        """Append one row to curve.csv."""
+        """Append one row to curve.csv; what is not known is left empty."""
         with (self.path / "curve.csv").open("a") as stream:
-            stream.write(",".join(f"{point[name]:.9g}" for name in CURVE) + "\n")
+            stream.write(",".join(f"{point[name]:.9g}" if name in point else "" for name in CURVE) + "\n")
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write run.json, which ends the run, and give the claim back."""

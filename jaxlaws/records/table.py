@@ -35,15 +35,18 @@ COLUMNS: Mapping[str, str] = {
     "beta1": "momentum",
     "beta2": "second moment",
     "clip": "largest global gradient norm",
-    "seed": "of the initial weights and the data order",
+    "seed": "of the initial weights and, unless data_seed says otherwise, of the data order",
+    "data_seed": "of the data order",
     "corpus": "short hash of the training data",
     "loss_nats": "the loss that a published table reports, nats a token",
     "train_loss_nats": "mean over the last tenth of the run, nats a token",
+    "smooth_loss_nats": "mean training loss over the last fiftieth of the run, nats a token",
     "val_loss_nats": "validation at the last step, nats a token",
     "flops_6nd": "6 · params_nonembedding · tokens",
     "flops_budget": "nominal compute of the isoFLOP profile that the run belongs to",
     "flops_exact": "matrix products of forward and backward counted one by one, with attention and head",
     "seconds": "wall clock spent in training, its share where lanes were packed",
+    "tokens_per_second": "tokens in a step over the median time of a step, its share where lanes were packed",
 }
 
 

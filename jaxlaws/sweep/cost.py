@@ -13,6 +13,7 @@ from jaxlaws import config
 from jaxlaws.config import RunConfig
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.files import write_atomic
+from jaxlaws.sweep.packing import cache_dir
 from jaxlaws.sweep.plan import Planned, groups
 
 #: FLOP/s of a device nothing is remembered of: per core of a CPU, and of an accelerator that trains small models.
@@ -133,7 +134,7 @@ def _class(device: str) -> str:
 
 
 def _cache_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxlaws" / "speed.json"
+    return cache_dir() / "speed.json"
 
 
 def _read(path: Path) -> dict[str, list[dict[str, float]]]:

@@ -1,28 +1,18 @@
-"""Training the runs of a plan: packs of lanes over the local devices, each run claimed, recorded and never lost."""
+"""Training the runs of a plan, shape by shape: side by side while they are small, otherwise one by one."""
 
 from __future__ import annotations
 
 import logging
-import platform
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from jaxlaws.config import identity
-from jaxlaws.model.shape import count_params, flops_per_token
-from jaxlaws.records.run import RunDir
+from jaxlaws.config import EngineConfig, batch_sequences
+from jaxlaws.model.shape import count_params
+from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
+from jaxlaws.sweep.packing import out_of_memory, packing
 from jaxlaws.sweep.plan import Planned, groups
-
-#: Parameters above which runs are trained one at a time.
-LARGEST_PACKED = 20_000_000
-#: Lanes of a pack on an accelerator.
-ACCELERATOR_LANES = 16
-#: Seconds between two checkpoints of a run that is trained alone; packed runs are short and start again.
-CHECKPOINT_SECONDS = 300.0
-_BEAT_EVERY = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -48,140 +38,122 @@ class Summary:
 OnProgress = Callable[[float, Sequence[str]], None]
 
 
-def train_sweep(planned: Sequence[Planned], strategy: str = "auto", on_progress: OnProgress | None = None) -> Summary:
+def train_sweep(
+    planned: Sequence[Planned],
+    strategy: str = "auto",
+    on_progress: OnProgress | None = None,
+    engine: EngineConfig | None = None,
+) -> Summary:
     """Train every run of a plan that has not ended, and say what became of each.
 
     Args:
       planned: from `jaxlaws.sweep.plan.plan`.
       strategy: how runs of one shape are packed: `auto`, or a name of `jaxlaws.train.program.STRATEGIES`.
       on_progress: see there.
+      engine: how runs are computed.
 
-    A run that raises ends as failed with its error.txt, and the others go on.
+    A run that raises ends as failed with its error.txt, and the others go on. Where several processes share one mesh,
+    all of them call this with the same plan, and the first one keeps the records.
     """
-    tell = on_progress or (lambda flops, ended: None)
-    summary = Summary()
+    sweep = _Sweep(strategy, engine or EngineConfig(), on_progress or (lambda flops, ended: None))
     waiting = []
     for item in planned:
-        state = item.directory.state()
+        state = first_says(item.directory.state)
         if state == "failed":
-            summary.failed[item.directory.name] = item.directory.reason()
+            sweep.summary.failed[item.directory.name] = item.directory.reason()
         elif state in ("ok", "diverged"):
-            summary.skipped.append(item.directory.name)
+            sweep.summary.skipped.append(item.directory.name)
         else:
             waiting.append(item)
-    for group in groups(waiting):
-        _train_group(group, strategy, tell, summary)
-    return summary
+    shapes = groups(waiting)
+    sweep.check(shapes)
+    for group in shapes:
+        sweep.train_group(group)
+    return sweep.summary
 
 
-def _train_group(group: list[Planned], strategy: str, tell: OnProgress, summary: Summary) -> None:
-    how, size = packing(group[0], len(group), strategy)
-    waiting = list(group)
-    while waiting:
-        pack: list[Planned] = []
-        while waiting and len(pack) < size:
-            item = waiting.pop(0)
-            if item.directory.claim():
-                pack.append(item)
-            else:
-                summary.busy.append(item.directory.name)
-        if pack:
-            _train_pack(pack, how, size, tell, summary)
+class _Sweep:
+    """What the groups of a sweep share: how they are trained, and the account of what became of them."""
 
+    def __init__(self, strategy: str, engine: EngineConfig, tell: OnProgress):
+        self.strategy, self.engine, self.tell, self.summary = strategy, engine, tell, Summary()
+        self.profiled = False
 
-def _train_pack(pack: list[Planned], how: str, size: int, tell: OnProgress, summary: Summary) -> None:
-    from jaxlaws.data.tokens import open_data
-    from jaxlaws.train.checkpoint import Checkpoints
-    from jaxlaws.train.program import program
-    from jaxlaws.train.run import Lane, asked, train_lanes
+    def trained(self, item: Planned) -> None:
+        """A run has ended."""
+        self.summary.trained.append(item.directory.name)
+        self.tell(0.0, [item.directory.name])
 
-    lanes = [Lane(item.run) for item in pack]
-    step_flops = flops_per_token(pack[0].run.model, pack[0].run.data.seq_len)[1] * lanes[0].batch_tokens
-    checkpoints = Checkpoints(pack[0].directory.path / "checkpoints", CHECKPOINT_SECONDS) if size == 1 else None
-    try:
-        data = open_data(pack[0].run.data)
-        for item in pack:
-            item.directory.start_curve(checkpoints.latest() if checkpoints else 0)
-        with _heartbeat([item.directory for item in pack]):
-            records = train_lanes(
-                program(pack[0].run.model, data.read, how),
-                data,
-                lanes,
-                size,
-                lambda lane, point: pack[lane].directory.add_point(point),
-                lambda count: tell(step_flops * count, ()),
-                checkpoints,
-            )
-        for item, record in zip(pack, records, strict=True):
-            about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
-            item.directory.finish({**record, **about, "strategy": how, "lanes": len(pack)})
-            summary.trained.append(item.directory.name)
-        if checkpoints:
-            checkpoints.remove()
-    except Exception as error:
-        if len(pack) > 1:
-            log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(pack), error)
-            for item in pack:
-                item.directory.release()
-            _train_group(pack, "map", tell, summary)
-            return
-        pack[0].directory.fail(traceback.format_exc(), {**asked(lanes[0]), **versions()})
-        summary.failed[pack[0].directory.name] = pack[0].directory.reason()
-        log.error("run %s failed: %s", pack[0].directory.name, summary.failed[pack[0].directory.name])
-    finally:
-        if checkpoints:
+    def busy(self, item: Planned) -> None:
+        """A run is held by another process."""
+        self.summary.busy.append(item.directory.name)
+
+    def check(self, shapes: Sequence[Sequence[Planned]]) -> None:
+        """Raises `BadInput` for what is impossible with these devices, before anything is trained."""
+        from jaxlaws.train.loggers import check_loggers
+        from jaxlaws.train.mesh import check_batch, make_mesh
+
+        mesh = make_mesh(self.engine)
+        for group in shapes:
+            check_batch(batch_sequences(group[0].run), self.engine.accumulate, mesh if mesh.size > 1 else None)
+        check_loggers(self.engine)
+
+    def train_group(self, group: Sequence[Planned]) -> None:
+        """Train runs of one shape: in packs whose places are refilled, smaller ones where memory is short."""
+        how, size = packing(group[0], len(group), self.strategy, self.engine)
+        waiting = deque(group)
+        while waiting:
+            if size == 1:
+                self.train_alone(waiting.popleft(), how)
+                continue
+            pack = Pack(self, waiting, how, size)
+            try:
+                pack.train()
+            except Exception as error:
+                torn = pack.release()
+                if out_of_memory(error):
+                    log.warning("%d runs side by side do not fit into memory: going on with %d", size, size // 2)
+                    waiting.extendleft(reversed(torn))
+                    how, size = (how if how == "vmap" and size > 3 else "map"), (size // 2 if how == "vmap" else 1)
+                else:
+                    log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(torn), error)
+                    for item in torn:
+                        self.train_alone(item, "map")
+
+    def train_alone(self, item: Planned, how: str) -> None:
+        """Train one run, from its latest checkpoint on; what it raises is its failure."""
+        from jaxlaws.train.checkpoint import Checkpoints
+
+        engine = self.engine
+        checkpoints = Checkpoints(
+            item.directory.path / "checkpoints", engine.checkpoint_seconds, engine.checkpoint_steps, engine.keep
+        )
+        pack = Pack(self, deque([item]), how, 1, checkpoints)
+        try:
+            pack.train()
+            if item.directory.name in self.summary.trained and is_first():
+                checkpoints.remove()
+        except Exception as error:
+            if item not in pack.release():
+                raise
+            self.fail(item, error)
+        finally:
             checkpoints.close()
-        for item in pack:
-            item.directory.release()
-    tell(0.0, [item.directory.name for item in pack])
+            pack.release()
 
+    def fail(self, item: Planned, error: Exception) -> None:
+        """Record that a run cannot be trained."""
+        from jaxlaws.train.lane import Lane, asked
 
-@contextmanager
-def _heartbeat(directories: Sequence[RunDir]) -> Iterator[None]:
-    """Renews the claims from a thread of its own: a long compile is no sign of death."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(_BEAT_EVERY):
-            for directory in directories:
-                directory.beat()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def packing(item: Planned, runs: int, strategy: str) -> tuple[str, int]:
-    """(strategy, lanes of a program) for a group of runs of one shape.
-
-    `auto` packs small models only: over the host's devices on a CPU, where a single program gains nothing from more
-    lanes, and into one batch on an accelerator. Asked for by name, a strategy is kept whatever the size.
-    """
-    import jax
-
-    devices = jax.local_device_count()
-    if strategy == "auto":
-        if runs == 1 or count_params(item.run.model)[1] > LARGEST_PACKED:
-            strategy = "map"
-        elif jax.default_backend() == "cpu":
-            strategy = "shard" if devices > 1 else "map"
-        else:
-            strategy = "vmap"
-    return strategy, {"map": 1, "shard": devices, "vmap": min(runs, ACCELERATOR_LANES)}.get(strategy, 1)
-
-
-def versions() -> dict[str, Any]:
-    """What the run was made with: versions and devices."""
-    import jax
-
-    from jaxlaws import __version__
-
-    device = jax.local_devices()[0]
-    return {
-        "versions": {"jaxlaws": __version__, "jax": jax.__version__, "python": platform.python_version()},
-        "devices": {"kind": device.device_kind, "platform": device.platform, "count": jax.local_device_count()},
-    }
+        reason = traceback.format_exc()
+        if out_of_memory(error):
+            run = item.run
+            reason += (
+                f"out of memory with {count_params(run.model)[1]:,} parameters and {Lane(run).batch_tokens:,} tokens a "
+                "step: raise engine.accumulate, set engine.remat=full, lower the batch, or spread the run over more "
+                "devices with engine.fsdp.\n"
+            )
+        item.directory.fail(reason, {**asked(Lane(item.run)), **versions()})
+        self.summary.failed[item.directory.name] = item.directory.reason()
+        log.error("run %s failed: %s", item.directory.name, self.summary.failed[item.directory.name])
+        self.tell(0.0, [item.directory.name])

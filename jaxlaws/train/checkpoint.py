@@ -22,36 +22,40 @@ class Checkpoints:
       every: seconds between two of them.
     """
 
-    def __init__(self, folder: Path, every: float):
+    def __init__(self, folder: Path, every: float, every_steps: int | None = None, keep: int = 1):
         self._folder, self._every, self._last = folder.absolute(), every, time.monotonic()
+        self._every_steps, self._keep = every_steps, keep
 
     def latest(self) -> int:
         """Steps done at the latest checkpoint, 0 where there is none."""
         return (self._manager.latest_step() or 0) if self._folder.is_dir() else 0
 
-    def restore(self, state: Any, losses: np.ndarray) -> tuple[int, Any, np.ndarray]:
-        """(steps done, state, losses) of the latest checkpoint; (0, state, losses) as given where there is none.
+    def restore(self, state: Any, trace: np.ndarray) -> tuple[int, Any, np.ndarray]:
+        """(steps done, state, trace) of the latest checkpoint; (0, state, trace) as given where there is none.
 
         Args:
-          state: the state at step 0, whose structure, shapes and dtypes the restored one has.
-          losses: [steps], the training loss of every step, NaN where it is not known yet.
+          state: the state at step 0, whose structure, shapes, dtypes and shardings the restored one has.
+          trace: [4, steps], what is known of every step, NaN where it is not known yet.
         """
         step = self.latest()
         if not step:
-            return 0, state, losses
+            return 0, state, trace
         from orbax.checkpoint import args
 
-        kept = self._manager.restore(step, args=args.StandardRestore({"state": _named(state), "losses": losses}))
+        kept = self._manager.restore(step, args=args.StandardRestore({"state": _named(state), "trace": trace}))
         leaves = [kept["state"][name] for name in _named(state)]
-        return step, jax.tree.unflatten(jax.tree.structure(state), leaves), np.array(kept["losses"])
+        return step, jax.tree.unflatten(jax.tree.structure(state), leaves), np.array(kept["trace"])
 
-    def save_when_due(self, step: int, state: Any, losses: np.ndarray) -> None:
-        """Save in the background, if the time since the last one is up."""
-        if time.monotonic() - self._last >= self._every:
-            from orbax.checkpoint import args
+    def due(self, step: int) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last >= self._every
 
-            self._last = time.monotonic()
-            self._manager.save(step, args=args.StandardSave({"state": _named(state), "losses": losses.copy()}))
+    def save(self, step: int, state: Any, trace: np.ndarray) -> None:
+        """Save in the background."""
+        from orbax.checkpoint import args
+
+        self._last = time.monotonic()
+        self._manager.save(step, args=args.StandardSave({"state": _named(state), "trace": trace.copy()}))
 
     def close(self) -> None:
         """Wait for a save that is under way."""

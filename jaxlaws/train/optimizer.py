@@ -21,6 +21,9 @@ class Hyper(NamedTuple):
     beta2: Scalar
     eps: Scalar
     clip: Scalar
+    momentum: Scalar
+    ema: Scalar
+    init_scale: Scalar
 
 
 def hyper(config: OptimizerConfig) -> Hyper:
@@ -43,3 +46,7 @@ def adamw(h: Hyper, lr: jax.Array) -> optax.GradientTransformation:
 
 def _matrices(params):
     return jax.tree.map(lambda x: x.ndim >= 2, params)
+
+
+def transformation(name, h, lr, model):
+    return adamw(h, lr)

@@ -1,193 +1,279 @@
-"""Training several runs of one shape side by side: the loop on the host around the compiled program."""
+"""Training runs of one shape side by side: the loop on the host around the compiled program."""
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxlaws import config
-from jaxlaws.config import RunConfig
 from jaxlaws.data.tokens import Data
-from jaxlaws.model.shape import count_params, flops_per_token
-from jaxlaws.schedules.spec import schedule_array, spec_string, warmup_steps
+from jaxlaws.train import measure
 from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.train.lane import Lane, Watch, asked
+from jaxlaws.train.mesh import Mesh, agreed, put, put_batch
 from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.program import CHUNK, Program, eval_count, stacked
+from jaxlaws.train.program import CHUNK, Program, State, Trace, stacked
+
+#: Sequences in one forward pass of a validation.
+EVAL_BATCH = 32
 
 
-@dataclass(frozen=True)
-class Lane:
-    """One run, and what follows from its config."""
+@dataclass(eq=False)
+class _Slot:
+    """A place in the program, and the lane that it trains.
 
-    run: RunConfig
+    `trace` is [4, steps]: loss, gradient norm, update norm and seconds (its share) of every step, NaN where not known.
+    """
 
-    @cached_property
-    def steps(self) -> int:
-        return config.steps(self.run)
-
-    @cached_property
-    def batch(self) -> int:
-        return config.batch_sequences(self.run)
-
-    @cached_property
-    def lr(self) -> np.ndarray:
-        return schedule_array(self.run.schedule, self.steps, self.run.optimizer.peak_lr)
-
-    @cached_property
-    def eval_steps(self) -> frozenset[int]:
-        return frozenset(config.eval_steps(self.run))
+    lane: Lane
+    trace: np.ndarray
+    done: int = 0
+    last: int = 0
+    final: float = np.nan
+    diverged: int = -1
+    compiled: float = field(default_factory=measure.compile_seconds)
+    ended: bool = False
 
     @property
-    def batch_tokens(self) -> int:
-        return self.batch * self.run.data.seq_len
+    def stop(self) -> int:
+        """Where the next dispatch ends."""
+        stops = self.lane.stops
+        return min(self.done + CHUNK, stops[bisect_right(stops, self.done)])
 
 
-#: Called with (lane, row of curve.csv) after every validation.
-OnPoint = Callable[[int, dict[str, float]], None]
-#: Called with the number of steps that all lanes took together since the last call.
-OnSteps = Callable[[int], None]
+@dataclass
+class _Work:
+    """One dispatch: who takes part, each from `first` to `stop`, and what came out of it (still on its way)."""
+
+    slots: list[_Slot | None]
+    first: np.ndarray
+    stop: np.ndarray
+    at_point: np.ndarray
+    trace: Trace | None = None
+    values: Any = None
 
 
 def train_lanes(
     program: Program,
     data: Data,
-    lanes: Sequence[Lane],
+    lanes: Iterable[Lane],
     size: int,
-    on_point: OnPoint,
-    on_steps: OnSteps,
+    watch: Watch,
     checkpoints: Checkpoints | None = None,
-) -> list[dict[str, Any]]:
-    """Train the lanes to their ends and return each one's record (columns of `jaxlaws.records.table.COLUMNS`).
+) -> None:
+    """Train every lane to its end: `size` of them side by side, the next one as soon as a place is free.
 
     Args:
       program: of the lanes' shape.
-      data: what `program` reads.
-      lanes: at most `size`; they may differ in everything but shape, batch and sequence length.
-      size: lanes of the program; those that are not used stay idle.
-      on_point, on_steps: see there; an exception that they raise ends the training.
+      data: what it reads.
+      lanes: they may differ in everything but what makes a program; asked for the next one only when a place is free.
+      size: places of the program; those that are not used stay idle.
+      watch: what is told on the way.
       checkpoints: where a single lane is saved from time to time, and continues from.
 
-    A lane that diverges stops where it is and changes nothing for the others.
+    A lane that diverges stops where it is and changes nothing for the others. The host works one dispatch ahead of the
+    device, and waits for it only where a lane ends or its state is asked for.
     """
-    began = time.perf_counter()
-    padded = [*lanes, *[lanes[0]] * (size - len(lanes))]
-    used = np.array([lane.steps for lane in lanes] + [0] * (size - len(lanes)))
-    store = _on_device(data)
-    state = program.init(np.array([lane.run.seed for lane in padded], np.uint32))
-    hypers = stacked([hyper(lane.run.optimizer) for lane in padded])
-    available = len(data.val_picks(lanes[0].run.eval.sequences))
-    val_picks = data.val_picks(eval_count(available))
-    losses = [np.full(lane.steps, np.nan) for lane in lanes]
-    last, final = [0] * len(lanes), np.full(len(lanes), np.nan)
-    stops = sorted(set().union(*(lane.eval_steps for lane in lanes)))
-    done = 0
-    if checkpoints:
-        done, state, losses[0] = checkpoints.restore(state, losses[0])
-        last[0] = max([step for step in lanes[0].eval_steps if step <= done], default=0)
-    while done < used.max():
-        stop = min(done + CHUNK, stops[bisect_right(stops, done)])
-        active = np.arange(done, done + CHUNK) < np.minimum(stop, used)[:, None]
-        lr = np.stack([_window(lane.lr, done) for lane in padded])
-        picks = np.stack([data.picks(lane.run.seed, done, CHUNK, lane.batch) for lane in padded])
-        state, chunk = program.advance(store, np.int32(done), state, hypers, lr, active, picks)
-        loss = np.asarray(chunk)
-        taken = (active & ~np.isnan(loss)).sum()
-        for i, lane in enumerate(lanes):
-            count = max(0, min(stop, lane.steps) - done)
-            losses[i][done : done + count] = loss[i, :count]
-        done = stop
-        at_point = [i for i, lane in enumerate(lanes) if done in lane.eval_steps]
-        if at_point:
-            diverged = np.asarray(state.diverged)
-            values = np.asarray(program.validate(store, state, val_picks))
-            for i in at_point:
-                if diverged[i] < 0:
-                    final[i] = values[i]
-                    on_point(i, _point(lanes[i], done, losses[i][last[i] : done], float(values[i])))
-                    last[i] = done
-            if np.all((diverged[: len(lanes)] >= 0) | (used[: len(lanes)] <= done)):
-                on_steps(int(taken))
-                break
-        on_steps(int(taken))
-        if checkpoints and done < used.max():
-            checkpoints.save_when_due(done, state, losses[0])
-    seconds = (time.perf_counter() - began) / len(lanes)
-    ends_at = np.asarray(state.diverged)
-    return [_record(lane, losses[i], float(final[i]), int(ends_at[i]), seconds) for i, lane in enumerate(lanes)]
+    queue = iter(lanes)
+    slots: list[_Slot | None] = [None] * size
+    state, hypers, rows, store = None, None, None, _on_device(data, program.mesh)
+    pending: _Work | None = None
+    settled = time.perf_counter()
+    while True:
+        fresh = [i for i, slot in enumerate(slots) if slot is None and _fill(slots, i, queue)]
+        if not any(slots):
+            return
+        if fresh:
+            hypers = stacked([hyper((slot or _any(slots)).lane.run.optimizer) for slot in slots])
+            state = _placed(program, state, slots, fresh, hypers, checkpoints)
+            if rows is None:
+                rows = _validation(data, _any(slots).lane.run.eval.sequences, program.mesh)
+        work = _next_work(slots)
+        active, lr, fetched = _inputs(work, data, program)
+        state, work.trace = program.advance(store, work.first, state, hypers, lr, active, fetched)
+        if work.at_point.any():
+            work.values = program.validate(store, state, work.at_point, rows)
+        if pending:
+            settled = _settle(pending, watch, settled)
+        pending = work
+        saved = checkpoints is not None and agreed(checkpoints.due(int(work.stop[0])))
+        asked_for = [(i, slot) for i, slot in enumerate(slots) if slot and slot.done in slot.lane.snapshots]
+        if saved or asked_for or any(slot and slot.done == slot.lane.steps for slot in slots):
+            settled = _settle(pending, watch, settled)
+            pending = None
+            for i, slot in asked_for:
+                if slot.diverged < 0:
+                    one = jax.tree.map(lambda x, i=i: np.asarray(x[i : i + 1]), state)
+                    watch.snapshot(slot.lane, slot.done, one, slot.trace[:, : slot.done])
+            if checkpoints and saved and slots[0] and not slots[0].ended:
+                checkpoints.save(slots[0].done, state, slots[0].trace)
+        slots = [None if slot and slot.ended else slot for slot in slots]
 
 
-_LAST: list[tuple[Data, Any]] = []
+def _any(slots: list[_Slot | None]) -> _Slot:
+    return next(slot for slot in slots if slot)
 
 
-def _on_device(data: Data) -> Any:
+def _fill(slots: list[_Slot | None], i: int, queue: Any) -> bool:
+    lane = next(queue, None)
+    if lane is not None:
+        slots[i] = _Slot(lane, np.full((4, lane.steps), np.nan))
+    return lane is not None
+
+
+def _placed(
+    program: Program,
+    state: State | None,
+    slots: list[_Slot | None],
+    fresh: list[int],
+    hypers: Any,
+    checkpoints: Checkpoints | None,
+) -> State:
+    """The state with the lanes of fresh slots at their starts."""
+    which = np.isin(np.arange(len(slots)), fresh)
+    seeds = [slot.lane.run.seed if slot and new else 0 for slot, new in zip(slots, which, strict=True)]
+    new = program.init(np.array(seeds, np.uint32), hypers)
+    for i in fresh:
+        slot = slots[i]
+        assert slot
+        for start in (checkpoints.restore if checkpoints else None, slot.lane.start):
+            if start is None or slot.done:
+                continue
+            one = new if len(slots) == 1 else jax.tree.map(lambda x, i=i: x[i : i + 1], new)
+            slot.done, one, slot.trace = start(one, slot.trace)
+            if slot.done:
+                new = one if len(slots) == 1 else jax.tree.map(lambda x, y, i=i: x.at[i].set(y[0]), new, one)
+        slot.last = max((step for step in slot.lane.eval_steps if step <= slot.done), default=0)
+    return new if state is None or len(fresh) == len(slots) else program.place(state, new, which)
+
+
+def _next_work(slots: list[_Slot | None]) -> _Work:
+    """The next dispatch, counted as done."""
+    first = np.array([slot.done if slot else 0 for slot in slots], np.int32)
+    stop = np.array([slot.stop if slot else 0 for slot in slots], np.int32)
+    for slot, end in zip(slots, stop, strict=True):
+        if slot:
+            slot.done = int(end)
+    at_point = np.array([slot is not None and slot.done in slot.lane.eval_steps for slot in slots])
+    return _Work(list(slots), first, stop, at_point)
+
+
+def _inputs(work: _Work, data: Data, program: Program) -> tuple[np.ndarray, np.ndarray, Any]:
+    """(active [L, CHUNK], lr [L, CHUNK], fetched [L, CHUNK, B, …]) of a dispatch."""
+    active = np.arange(CHUNK) < (work.stop - work.first)[:, None]
+    lr = np.zeros(active.shape, np.float32)
+    picks: list[np.ndarray | None] = []
+    for i, slot in enumerate(work.slots):
+        if slot:
+            part = slot.lane.lr[work.first[i] : work.stop[i]]
+            lr[i, : len(part)] = part
+            picks.append(data.picks(config.data_seed(slot.lane.run), int(work.first[i]), CHUNK, slot.lane.batch))
+        else:
+            picks.append(None)
+    idle = np.zeros_like(next(some for some in picks if some is not None))
+    every = np.stack([idle if some is None else some for some in picks])
+    if program.mesh is None:
+        return active, lr, data.fetch(every)
+    return active, lr, put_batch(every, data.fetch, 2, program.mesh)
+
+
+def _validation(data: Data, sequences: int, mesh: Mesh | None) -> Any:
+    """What a validation reads, [E, B, …]: E forward passes over B sequences, at most as many in all as asked for."""
+    picks = data.val_picks(sequences)
+    batch = min(EVAL_BATCH, len(picks))
+    picks = picks[: len(picks) // batch * batch]
+    rows = picks.reshape(-1, batch, *picks.shape[1:])
+    if mesh is None:
+        return data.fetch(rows)
+    if batch % (mesh.shape["data"] * mesh.shape["fsdp"]) == 0:
+        return put_batch(rows, data.fetch, 1, mesh)
+    return put(data.fetch(rows), NamedSharding(mesh, PartitionSpec()))
+
+
+def _settle(work: _Work, watch: Watch, since: float) -> float:
+    """Wait for a dispatch and record what it did; the seconds `since` the last one are shared by all who took part."""
+    assert work.trace
+    reports = np.stack([np.asarray(report) for report in work.trace[:3]])
+    diverged = np.asarray(work.trace.diverged)
+    values = None if work.values is None else np.asarray(work.values)
+    now = time.perf_counter()
+    share = (now - since) / max(1, sum(1 for slot in work.slots if slot and not slot.ended))
+    taken = 0
+    for i, slot in enumerate(work.slots):
+        if slot is None or slot.ended:
+            continue
+        first, stop = int(work.first[i]), int(work.stop[i])
+        slot.trace[:3, first:stop] = reports[:, i, : stop - first]
+        slot.trace[3, first:stop] = share / (stop - first)
+        taken += int((~np.isnan(reports[0, i, : stop - first])).sum())
+        slot.diverged = int(diverged[i])
+        if slot.diverged < 0 and values is not None and work.at_point[i]:
+            slot.final = float(values[i])
+            watch.point(slot.lane, _point(slot, stop))
+            slot.last = stop
+        if slot.diverged >= 0 or stop == slot.lane.steps:
+            slot.ended = True
+            watch.end(slot.lane, _record(slot))
+    watch.steps(taken)
+    return now
+
+
+_LAST: list[tuple[Data, Mesh | None, Any]] = []
+
+
+def _on_device(data: Data, mesh: Mesh | None) -> Any:
     """The data's store on the device, put there once; only the last data set is kept.
 
     Known by the object, not by its digest: another split of the same content is another store.
     """
-    if not _LAST or _LAST[0][0] is not data:
-        _LAST[:] = [(data, jax.device_put(data.store))]
-    return _LAST[0][1]
+    if not _LAST or _LAST[0][0] is not data or _LAST[0][1] != mesh:
+        if mesh is None:
+            store = jax.device_put(data.store)
+        else:
+            whole = NamedSharding(mesh, PartitionSpec())
+            store = jax.tree.map(lambda part: put(np.asarray(part), whole), data.store)
+        _LAST[:] = [(data, mesh, store)]
+    return _LAST[0][2]
 
 
-def _window(lr: np.ndarray, first: int) -> np.ndarray:
-    part = lr[first : first + CHUNK].astype(np.float32)
-    return np.pad(part, (0, CHUNK - len(part)))
-
-
-def _point(lane: Lane, step: int, losses: np.ndarray, val_loss: float) -> dict[str, float]:
+def _point(slot: _Slot, step: int) -> dict[str, float]:
+    lane = slot.lane
+    loss, gradient, update = slot.trace[:3, slot.last : step].mean(axis=1)
     return {
         "step": step,
         "tokens": step * lane.batch_tokens,
         "lr": lane.lr[step - 1],
-        "train_loss": float(losses.mean()),
-        "val_loss": val_loss,
+        "train_loss": float(loss),
+        "val_loss": slot.final,
+        "smooth_loss": float(slot.trace[0, max(0, step - _smoothing(lane)) : step].mean()),
+        "gradient_norm": float(gradient),
+        "update_norm": float(update),
     }
 
 
-def _record(lane: Lane, losses: np.ndarray, val_loss: float, diverged: int, seconds: float) -> dict[str, Any]:
-    ok = diverged < 0 and np.isfinite(val_loss)
+def _smoothing(lane: Lane) -> int:
+    """Steps over which the training loss is averaged for `smooth_loss`: a fiftieth of the run, at least 16."""
+    return max(16, lane.steps // 50)
+
+
+def _record(slot: _Slot) -> dict[str, Any]:
+    lane, losses = slot.lane, slot.trace[0]
+    ok = slot.diverged < 0 and bool(np.isfinite(slot.final))
     return {
         "status": "ok" if ok else "diverged",
-        "diverged_step": None if ok else (diverged if diverged >= 0 else lane.steps - 1),
+        "diverged_step": None if ok else (slot.diverged if slot.diverged >= 0 else lane.steps - 1),
         **asked(lane),
         "train_loss_nats": float(losses[-max(1, lane.steps // 10) :].mean()) if ok else None,
-        "val_loss_nats": val_loss if ok else None,
-        "seconds": seconds,
-    }
-
-
-def asked(lane: Lane) -> dict[str, Any]:
-    """The columns of a run's record that follow from its config, whatever becomes of it."""
-    run = lane.run
-    inner, total = count_params(run.model)
-    tokens = lane.steps * lane.batch_tokens
-    per_token = flops_per_token(run.model, run.data.seq_len)
-    return {
-        "model": f"{run.model.depth}x{run.model.width}",
-        "params_nonembedding": inner,
-        "params_total": total,
-        "tokens": tokens,
-        "steps": lane.steps,
-        "seq_len": run.data.seq_len,
-        "batch_tokens": lane.batch_tokens,
-        "batch_sequences": lane.batch,
-        "peak_lr": run.optimizer.peak_lr,
-        "final_lr": float(lane.lr[-1]),
-        "warmup_steps": warmup_steps(run.schedule, lane.steps),
-        "schedule": spec_string(run.schedule),
-        "optimizer": run.optimizer.name,
-        "weight_decay": run.optimizer.weight_decay,
-        "beta1": run.optimizer.beta1,
-        "beta2": run.optimizer.beta2,
-        "clip": run.optimizer.clip,
-        "seed": run.seed,
-        "flops_6nd": per_token[0] * tokens,
-        "flops_exact": per_token[1] * tokens,
+        "smooth_loss_nats": float(losses[-_smoothing(lane) :].mean()) if ok else None,
+        "val_loss_nats": slot.final if ok else None,
+        "seconds": float(np.nansum(slot.trace[3])),
+        "compile_seconds": measure.compile_seconds() - slot.compiled,
+        **measure.speed(lane.run, lane.batch_tokens, float(np.nanmedian(slot.trace[3]))),
     }

@@ -1,0 +1,232 @@
+"""Runs that are trained side by side: claimed one by one, kept alive, recorded as they end, given back otherwise."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jaxlaws.config import EngineConfig, identity
+from jaxlaws.model.shape import flops_per_token
+from jaxlaws.sweep.plan import Planned
+
+if TYPE_CHECKING:
+    from jaxlaws.data.tokens import Data
+    from jaxlaws.train.checkpoint import Checkpoints
+    from jaxlaws.train.lane import Lane, Watch
+    from jaxlaws.train.loggers import Logger
+
+_BEAT_EVERY = 10.0
+
+
+class Training(Protocol):
+    """What a pack needs to know of the sweep that it belongs to, and tells it."""
+
+    engine: EngineConfig
+    profiled: bool
+
+    def tell(self, flops: float, ended: Sequence[str], /) -> None:
+        """FLOPs done since the last call, and the runs that just ended."""
+
+    def trained(self, item: Planned) -> None:
+        """A run has ended."""
+
+    def busy(self, item: Planned) -> None:
+        """A run is held by another process."""
+
+
+class Pack:
+    """Runs of one shape that are trained side by side.
+
+    Args:
+      sweep: that they belong to.
+      waiting: the runs; those that are claimed are taken out, each as a place for it becomes free.
+      how, size: packing strategy and lanes.
+      checkpoints: of the one run of a pack of one.
+    """
+
+    def __init__(
+        self, sweep: Training, waiting: deque[Planned], how: str, size: int, checkpoints: Checkpoints | None = None
+    ):
+        self.sweep, self.waiting, self.how, self.size, self.checkpoints = sweep, waiting, how, size, checkpoints
+        self.held: dict[Lane, Planned] = {}
+        self.loggers: dict[Lane, list[Logger]] = {}
+
+    def train(self) -> None:
+        from jaxlaws.data.tokens import open_data
+        from jaxlaws.train.program import program
+        from jaxlaws.train.run import train_lanes
+
+        run = self.waiting[0].run
+        queue = self.queue()
+        first = next(queue, None)
+        if first is None:
+            return
+        data = open_data(run.data)
+        profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
+        with _heartbeat(self.held), profile:
+            train_lanes(
+                program(run, data, self.how, self.sweep.engine),
+                data,
+                _chain(first, queue),
+                self.size,
+                self.watch(data, profile),
+                self.checkpoints,
+            )
+
+    def queue(self) -> Iterator[Lane]:
+        """The lanes of the runs that could be claimed."""
+        from jaxlaws.train.lane import Lane
+        from jaxlaws.train.loggers import open_loggers
+
+        while self.waiting:
+            item = self.waiting.popleft()
+            if not first_says(item.directory.claim):
+                self.sweep.busy(item)
+                continue
+            lane = Lane(item.run)
+            self.held[lane] = item
+            if is_first():
+                item.directory.start_curve(self.checkpoints.latest() if self.checkpoints else 0)
+                self.loggers[lane] = open_loggers(self.sweep.engine, item.directory.path, asdict(item.run))
+            yield lane
+
+    def watch(self, data: Data, profile: _Profile) -> Watch:
+        """What is written as the lanes go."""
+        from jaxlaws.train.lane import Watch
+
+        run = next(iter(self.held)).run
+        step_flops = flops_per_token(run.model, run.data.seq_len)[1] * next(iter(self.held)).batch_tokens
+
+        def point(lane: Lane, row: dict[str, float]) -> None:
+            if is_first():
+                self.held[lane].directory.add_point(row)
+                for logger in self.loggers[lane]:
+                    logger.point(row)
+
+        def end(lane: Lane, record: dict[str, Any]) -> None:
+            item = self.held[lane]
+            if is_first():
+                about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
+                item.directory.finish({**record, **about, "strategy": self.how, "lanes": self.size})
+            self.close(lane)
+            del self.held[lane]
+            self.sweep.trained(item)
+
+        def steps(count: int) -> None:
+            profile.dispatch()
+            self.sweep.tell(step_flops * count, ())
+
+        return Watch(point, steps, end)
+
+    def release(self) -> list[Planned]:
+        """Give back the claims of the runs that have not ended, and return those runs."""
+        torn = list(self.held.values())
+        for lane in self.held:
+            self.close(lane)
+        self.held.clear()
+        if is_first():
+            for item in torn:
+                item.directory.release()
+        return torn
+
+    def close(self, lane: Lane) -> None:
+        for logger in self.loggers.pop(lane, ()):
+            logger.close()
+
+
+def _chain(first: Lane, rest: Iterator[Lane]) -> Iterator[Lane]:
+    yield first
+    yield from rest
+
+
+class _Profile:
+    """A trace of three dispatches of a sweep's first pack, where the engine asks for one; the first two are warm-up."""
+
+    def __init__(self, sweep: Training, folder: Path):
+        self.folder, self.count, self.running = folder, 0, False
+        self.wanted, sweep.profiled = sweep.engine.profile and not sweep.profiled, True
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop()
+
+    def dispatch(self) -> None:
+        """A dispatch has been settled."""
+        import jax
+
+        self.count += 1
+        if self.wanted and self.count == 2:
+            jax.profiler.start_trace(str(self.folder))
+            self.running = True
+        elif self.count == 5:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the trace, if there is one."""
+        import jax
+
+        if self.running:
+            jax.profiler.stop_trace()
+            self.running = False
+
+
+@contextmanager
+def _heartbeat(held: dict[Any, Planned]) -> Iterator[None]:
+    """Renews the claims of the runs that are held, from a thread of its own: a long compile is no sign of death."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT_EVERY):
+            with suppress(RuntimeError):  # a run ended meanwhile: the next beat is soon enough
+                for item in list(held.values()):
+                    item.directory.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def is_first() -> bool:
+    """Whether this process keeps the records."""
+    import jax
+
+    return jax.process_index() == 0
+
+
+def first_says(question: Callable[[], Any]) -> Any:
+    """The first process's answer to a question that touches files, on every process."""
+    import jax
+
+    if jax.process_count() == 1:
+        return question()
+    import numpy as np
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    said = str(question() if is_first() else "").encode().ljust(32)
+    text = bytes(np.asarray(broadcast_one_to_all(np.frombuffer(said, np.uint8)))).decode().strip()
+    return {"True": True, "False": False}.get(text, text)
+
+
+def versions() -> dict[str, Any]:
+    """What the run was made with: versions and devices."""
+    import jax
+
+    from jaxlaws import __version__
+
+    device = jax.local_devices()[0]
+    return {
+        "versions": {"jaxlaws": __version__, "jax": jax.__version__, "python": platform.python_version()},
+        "devices": {"kind": device.device_kind, "platform": device.platform, "count": jax.device_count()},
+    }
