@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from jaxlaws.data.config import DataConfig
+from jaxlaws.data.config import DataConfig, token_ids
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.units import parse_positive
@@ -197,8 +197,9 @@ def eval_steps(run: RunConfig) -> list[int]:
 def check(run: RunConfig) -> None:
     """Raises `BadInput` for the first thing that makes the run impossible, before anything is trained."""
     run.model.check()
-    if run.data.vocab > run.model.vocab:
-        raise BadInput(f"model.vocab is {run.model.vocab}, the data has {run.data.vocab} token ids.")
+    vocab = token_ids(run.data)
+    if vocab > run.model.vocab:
+        raise BadInput(f"model.vocab is {run.model.vocab}, the data has {vocab} token ids: set model.vocab={vocab}.")
     if run.optimizer.name != "adamw":
         raise BadInput(f"optimizer.name is '{run.optimizer.name}', expected adamw.")
     for name, low, high in (("beta1", 0, 1), ("beta2", 0, 1), ("weight_decay", 0, float("inf"))):
@@ -260,6 +261,10 @@ def run_config(values: dict[str, Any]) -> RunConfig:
         "eval": EvalConfig,
     }
     names = {item.name for item in fields(RunConfig)}
-    return RunConfig(
+    run = RunConfig(
         **{name: parts[name](**value) if name in parts else value for name, value in values.items() if name in names}
     )
+    if run.data.source == "shards":
+        run.data.vocab = token_ids(run.data)
+        run.model.vocab = run.model.vocab or run.data.vocab
+    return run

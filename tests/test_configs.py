@@ -7,6 +7,7 @@ import yaml
 
 from jaxlaws.cli import train
 from jaxlaws.config import TrainConfig, batch_sequences, check, eval_steps, keys, run_config, steps
+from jaxlaws.data.manifest import Manifest
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.units import parse_number, parse_positive, short
@@ -43,8 +44,11 @@ def test_every_choice_composes_into_a_possible_run(tmp_path, choice: str):
         "schedule=optax": [f"schedule.file={tmp_path / 'lr.py'}:lr"],
         "schedule=power": ["schedule.a=4.6", "schedule.b=-0.51"],
     }
+    Manifest("uint16", 300, 299, 299, 1, 0, {}, {}, ()).save(tmp_path)
+    extra["data=shards"] = [f"data.path={tmp_path}"]
     run = compose(choice, *extra.get(choice, []))
     check(run)
+    assert run.model.vocab == run.data.vocab == {"data=language": 64, "data=shards": 300}.get(choice, run.data.vocab)
     if choice == "schedule=power":
         assert (run.schedule.batch_sequences, run.schedule.seq_len) == (8, run.data.seq_len)
 

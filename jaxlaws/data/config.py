@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxlaws.data import manifest
+from jaxlaws.errors import BadInput
+
 
 @dataclass
 class DataConfig:
     """What to train on.
 
     Attributes:
-      source: stdlib (Python's own source as bytes), text (`path`, as bytes) or language (generated, known entropy).
-      path: a file or folder, for `text`.
+      source: stdlib (Python's own source as bytes), text (`path`, as bytes), shards (`path`, tokens) or language
+        (generated, known entropy).
+      path: a file or folder for `text`, a folder of `.bin` token shards for `shards`.
       seq_len: S, tokens that the model sees at once.
-      vocab: V, number of token ids: 256 for bytes, at most 256 for the language.
-      val_fraction: share of the text kept for validation.
+      vocab: V, number of token ids: 256 for bytes, up to 256 for the language, 0 for what `tokens.json` says.
+      val_fraction: share of the text kept for validation; shards named *val* are that where there are any.
       zipf: exponent of the language's rank frequencies.
       seed: of the language's grammar.
+      token_dtype: uint16 or uint32, for shards that do not say it themselves.
+      eos: the token id that ends a document, by default what `tokens.json` says.
+      documents: whether a sequence, a window of the stream, is cut at `eos` for attention and loss.
     """
 
     source: str = "stdlib"
@@ -26,3 +33,19 @@ class DataConfig:
     val_fraction: float = 0.05
     zipf: float = 1.1
     seed: int = 0
+    token_dtype: str | None = None
+    eos: int | None = None
+    documents: bool = False
+
+
+def token_ids(config: DataConfig) -> int:
+    """V, the number of token ids: `vocab` as given, or what the shards say of themselves."""
+    if config.vocab or config.source != "shards":
+        return config.vocab
+    if config.path is None:
+        raise BadInput("data=shards needs data.path=FOLDER, a folder of .bin token shards.")
+    described = manifest.find(config.path)
+    if described is None:
+        manifest.shards(config.path, config.token_dtype)
+        raise BadInput(f"nothing in '{config.path}' says how many token ids there are: give data.vocab.")
+    return described.vocab

@@ -37,24 +37,35 @@ def user_text(path: str | Path) -> np.ndarray:
 def split(tokens: np.ndarray, val_fraction: float, window: int) -> tuple[np.ndarray, np.ndarray]:
     """(train, validation): whole blocks of the stream, every k-th one for validation, so that the two never overlap.
 
+    Args:
+      tokens: [n].
+      val_fraction, window: see `blocks`.
+    """
+    every, block = blocks(len(tokens), val_fraction, window)
+    is_val = np.arange(len(tokens)) // block % every == every - 1
+    return tokens[~is_val], tokens[is_val]
+
+
+def blocks(tokens: int, val_fraction: float, window: int) -> tuple[int, int]:
+    """(k, length of a block): every k-th block of the stream is for validation.
+
     Interleaved blocks of up to 64 KiB make both parts the same kind of text even where the stream is sorted.
 
     Args:
-      tokens: [n].
+      tokens: length of the stream.
       val_fraction: share of the blocks for validation, in (0, 0.5].
       window: tokens that a sequence needs; a block is never shorter.
     """
     if not 0 < val_fraction <= 0.5:
         raise BadInput(f"data.val_fraction is {val_fraction}, expected a share in (0, 0.5].")
     every = max(2, round(1 / val_fraction))
-    block = max(window, min(_BLOCK, len(tokens) // (2 * every)))
-    if len(tokens) < every * block:
+    block = max(window, min(_BLOCK, tokens // (2 * every)))
+    if tokens < every * block:
         raise BadInput(
-            f"the data has {len(tokens)} tokens, too few to keep 1 block in {every} of {block} tokens for validation: "
+            f"the data has {tokens} tokens, too few to keep 1 block in {every} of {block} tokens for validation: "
             "use more data, a shorter data.seq_len or a larger data.val_fraction."
         )
-    is_val = np.arange(len(tokens)) // block % every == every - 1
-    return tokens[~is_val], tokens[is_val]
+    return every, block
 
 
 def _read(files: list[Path], where: str) -> np.ndarray:

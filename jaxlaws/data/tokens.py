@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlaws.data import corpus, language
-from jaxlaws.data.config import DataConfig
+from jaxlaws.data import corpus, language, shards
+from jaxlaws.data.config import DataConfig, token_ids
 from jaxlaws.errors import BadInput, unknown
 
 
@@ -68,6 +68,8 @@ def _open(fields: tuple[Any, ...]) -> Data:
         raise BadInput(f"data.seq_len is {config.seq_len}, expected at least 1.")
     if config.source not in SOURCES:
         raise unknown("data source", config.source, SOURCES)
+    if config.documents and config.source != "shards":
+        raise BadInput(f"data.documents is for data=shards, data={config.source} marks no ends of documents.")
     return SOURCES[config.source](config)
 
 
@@ -82,7 +84,7 @@ def _text(config: DataConfig) -> Data:
 
 
 def _language(config: DataConfig) -> Data:
-    tables = language.grammar(config.vocab, config.zipf, config.seed)
+    tables = language.grammar(token_ids(config), config.zipf, config.seed)
     validation = 2**32 - 1
 
     def picks(seed: int, first: int, steps: int, batch: int) -> np.ndarray:
@@ -92,42 +94,91 @@ def _language(config: DataConfig) -> Data:
     def val_picks(sequences: int) -> np.ndarray:
         return np.stack([np.full(sequences, validation), np.arange(sequences)], axis=-1).astype(np.uint32)
 
-    read = language.Sentences(config.seq_len, config.vocab, config.seed)
+    read = language.Sentences(config.seq_len, token_ids(config), config.seed)
     digest = hashlib.sha256(tables.permutations.tobytes() + tables.cumulative.tobytes()).hexdigest()[:12]
     return Data((tables.permutations, tables.cumulative), read, picks, val_picks, None, digest, tables.entropy)
 
 
-SOURCES: dict[str, Callable[[DataConfig], Data]] = {"stdlib": _stdlib, "text": _text, "language": _language}
+def _shards(config: DataConfig) -> Data:
+    """Windows of S + 1 tokens that share one with the next, over all shards; the last of training reaches back."""
+    tokens, S = shards.open_tokens(config), config.seq_len
+    train, val = -(-(tokens.train.length - 1) // S), (tokens.val.length - 1) // S
+    if train + val >= 2**31:
+        raise BadInput(f"the shards make {train + val} windows of {S} tokens, more than 2³¹: raise data.seq_len.")
+
+    def picks(seed: int, first: int, steps: int, batch: int) -> np.ndarray:
+        return _shuffled(seed, first, steps, batch, train).astype(np.int32)
+
+    def val_picks(sequences: int) -> np.ndarray:
+        return (train + _spread(sequences, val, S)).astype(np.int32)
+
+    def fetch(picks: np.ndarray) -> np.ndarray:
+        rows = np.empty((picks.size, S + 1), tokens.dtype)
+        for row, pick in zip(rows, picks.ravel().tolist(), strict=True):
+            part, window = (tokens.train, pick) if pick < train else (tokens.val, pick - train)
+            start = min(window * S, part.length - S - 1)
+            part.read(start, row)
+            if row.max() >= tokens.vocab:
+                at = part.stream.place(part.position(start + int(row.argmax())))
+                raise BadInput(
+                    f"shard {at} has token id {row.max()}, data.vocab is {tokens.vocab}: the file has changed since it "
+                    "was checked; restore it."
+                )
+        return rows.reshape(*picks.shape, S + 1)
+
+    return Data((), _as_int32, picks, val_picks, train, tokens.digest, None, fetch, tokens.eos)
+
+
+def _as_int32(store: tuple[()], tokens_BxS1: jax.Array) -> jax.Array:
+    return tokens_BxS1.astype(jnp.int32)
+
+
+SOURCES: dict[str, Callable[[DataConfig], Data]] = {
+    "stdlib": _stdlib,
+    "text": _text,
+    "shards": _shards,
+    "language": _language,
+}
 
 
 def windows(tokens: np.ndarray, config: DataConfig) -> Data:
     """A stream of tokens, cut into windows of S + 1 that share one token; each is read once before any again."""
     S = config.seq_len
-    if int(tokens.max()) >= config.vocab:
+    if int(tokens.max()) >= token_ids(config):
         raise BadInput(f"the data has token id {tokens.max()}, data.vocab is {config.vocab}: raise data.vocab.")
     train, val = corpus.split(tokens, config.val_fraction, S + 1)
     train_windows, val_windows = (len(train) - 1) // S, (len(val) - 1) // S
     digest = hashlib.sha256(tokens.tobytes()).hexdigest()[:12]
 
     def picks(seed: int, first: int, steps: int, batch: int) -> np.ndarray:
-        index = first * batch + np.arange(steps * batch, dtype=np.int64)
-        starts = np.empty(len(index), np.int64)
-        for epoch in np.unique(index // train_windows):
-            chosen = index // train_windows == epoch
-            starts[chosen] = S * permuted(index[chosen] % train_windows, train_windows, (seed, int(epoch)))
-        return starts.reshape(steps, batch).astype(np.int32)
+        return (S * _shuffled(seed, first, steps, batch, train_windows)).astype(np.int32)
 
     def val_picks(sequences: int) -> np.ndarray:
-        if sequences > val_windows:
-            warnings.warn(
-                f"eval.sequences is {sequences}, the validation data holds {val_windows} of {S} tokens: using those.",
-                stacklevel=2,
-            )
-        count = min(sequences, val_windows)
-        return (len(train) + S * (np.arange(count) * val_windows // count)).astype(np.int32)
+        return (len(train) + S * _spread(sequences, val_windows, S)).astype(np.int32)
 
     store = np.concatenate([train, val])
     return Data(store, Windows(S), picks, val_picks, train_windows, digest)
+
+
+def _shuffled(seed: int, first: int, steps: int, batch: int, size: int) -> np.ndarray:
+    """int64 [steps, batch]: which of `size` windows each step reads, every one once before any again."""
+    index = first * batch + np.arange(steps * batch, dtype=np.int64)
+    windows = np.empty(len(index), np.int64)
+    for epoch in np.unique(index // size):
+        chosen = index // size == epoch
+        windows[chosen] = permuted(index[chosen] % size, size, (seed, int(epoch)))
+    return windows.reshape(steps, batch)
+
+
+def _spread(wanted: int, available: int, seq_len: int) -> np.ndarray:
+    """int64 [at most `wanted`]: windows of the validation part, evenly spread."""
+    if wanted > available:
+        warnings.warn(
+            f"eval.sequences is {wanted}, the validation data holds {available} of {seq_len} tokens: using those.",
+            stacklevel=3,
+        )
+    count = min(wanted, available)
+    return np.arange(count) * available // count
 
 
 def permuted(index: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
