@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -13,7 +11,7 @@ import optax
 import pytest
 
 from jaxlaws.cli import main
-from jaxlaws.config import DataConfig, ModelConfig
+from jaxlaws.config import DataConfig, EvalConfig, ModelConfig, OptimizerConfig, RunConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.schedules import families
 from jaxlaws.schedules.config import FAMILIES
@@ -131,27 +129,30 @@ def test_files_of_another_kind_are_refused(tmp_path, name: str, content: bytes):
 
 
 def test_an_exported_schedule_drives_plain_optax_to_the_same_losses(tmp_path, capsys):
-    """`jaxlaws schedule -o`, read with the csv module into `optax.adamw`, next to `jaxlaws train` of the same spec."""
+    """`jaxlaws schedule -o`, read with the csv module into `optax.adamw`, next to our training of the same spec."""
+    from jaxlaws.cli.progress import progress
     from jaxlaws.data.tokens import open_data
     from jaxlaws.model.transformer import build
+    from jaxlaws.quickstart import sweep
 
-    spec = "wsd_cycles(warmup_steps=3, cooldown=0.4, shape=square, cycles=2)"
-    lr_file = tmp_path / "lr.csv"
+    spec, lr_file = "wsd_cycles(warmup_steps=3, cooldown=0.4, shape=square, cycles=2)", tmp_path / "lr.csv"
     assert main(["schedule", spec, "--steps", "40", "--peak-lr", "0.01", "-o", str(lr_file)]) == 0
-    fields = "width=16,depth=1,heads=2,mlp_width=24,vocab=16"
-    sizes = [f"model.{field}" for field in fields.split(",")] + ["data.vocab=16", "data.seq_len=16"]
-    length = ["tokens=null", "steps=40", "batch_sequences=4", "eval.points=4", "eval.sequences=32"]
-    schedule = ["schedule=wsd_cycles", "schedule.warmup_steps=3", "schedule.cooldown=0.4", "schedule.shape=square"]
-    override = [*sizes, *length, *schedule, "data=language", "optimizer.peak_lr=0.01", f"out={tmp_path / 'runs'}"]
-    subprocess.run([sys.executable, "-m", "jaxlaws", "train", *override], check=True, capture_output=True)
-    (curve,) = (tmp_path / "runs").glob("*/curve.csv")
-    with curve.open() as stream:
+    run = RunConfig(
+        model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
+        data=DataConfig(source="language", vocab=16, seq_len=16),
+        schedule=ScheduleConfig(**parse(spec)),
+        optimizer=OptimizerConfig(peak_lr=0.01),
+        eval=EvalConfig(points=4, sequences=32),
+        steps=40,
+        batch_sequences=4,
+    )
+    (planned,) = sweep([run], tmp_path / "runs", progress)
+    with (planned.directory.path / "curve.csv").open() as stream:
         ours = list(csv.DictReader(stream))
 
     with lr_file.open() as stream:
         lr = np.array([float(row["lr"]) for row in csv.DictReader(stream)])
-    data = open_data(DataConfig(source="language", vocab=16, seq_len=16))
-    model = build(ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16))
+    data, model = open_data(run.data), build(run.model)
     mask = lambda params: jax.tree.map(lambda x: x.ndim >= 2, params)  # noqa: E731
     adamw = optax.adamw(to_optax(lr), 0.9, 0.95, 1e-8, weight_decay=0.1, mask=mask)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), adamw)
