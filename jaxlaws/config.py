@@ -215,6 +215,9 @@ def check(run: RunConfig) -> None:
     if run.eval.sequences < 1:
         raise BadInput(f"eval.sequences is {run.eval.sequences}, expected at least 1.")
     schedule_array(run.schedule, steps(run), run.optimizer.peak_lr)
+    ours, its = (batch_sequences(run), run.data.seq_len), (run.schedule.batch_sequences, run.schedule.seq_len)
+    if run.schedule.name == "power" and its != ours:
+        raise BadInput(f"schedule.batch_sequences, seq_len are {its[0]}, {its[1]}, the run's {ours[0]}, {ours[1]}.")
     eval_steps(run)
 
 

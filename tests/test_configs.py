@@ -1,5 +1,6 @@
 """Every config composes into a run that is possible, and the named models are as large as their names say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,8 @@ def test_every_choice_composes_into_a_possible_run(tmp_path, choice: str):
     assert run.model.vocab == run.data.vocab == {"data=language": 64, "data=shards": 300}.get(choice, run.data.vocab)
     if choice == "schedule=power":
         assert (run.schedule.batch_sequences, run.schedule.seq_len) == (8, run.data.seq_len)
+        with pytest.raises(BadInput, match=r"seq_len are 8, 128, the run's 4, 128"):
+            check(replace(run, batch_sequences=4))
 
 
 def test_every_schedule_is_a_choice_and_says_its_own_defaults():
