@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from jaxlaws.cli.live import live_table
 from jaxlaws.sweep.lanes import OnProgress
 from jaxlaws.sweep.plan import Planned
 
@@ -21,14 +22,16 @@ class FailFast(BaseException):
 def progress(planned: Sequence[Planned], title: str = "training", fail_fast: bool = False) -> Iterator[OnProgress]:
     """A callback for `train_sweep` that shows how much of a plan is done, by the FLOPs of the runs that have not ended.
 
-    A run that fails is said at once.
+    On a terminal it shows the runs that are being trained too, as `live_table` has them. A run that fails is said at
+    once.
 
     Args:
       planned: from `jaxlaws.sweep.plan.plan`.
       title: what is being done.
       fail_fast: whether the first failure raises `FailFast`.
     """
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import (
         BarColumn,
         Progress,
@@ -48,12 +51,13 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[runs]}"),
+        TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
-    task = bar.add_task(title, total=work, runs=f"0/{runs} runs")
+    task = bar.add_task(title, total=work, runs=f"0/{runs} runs", speed="")
 
     directories = {item.directory.name: item.directory for item in planned}
 
@@ -65,12 +69,16 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
         if failed and fail_fast:
             raise FailFast
         done, ended = done + flops, ended + len(names)
-        bar.update(task, completed=done, runs=f"{ended}/{runs} runs")
         now = time.monotonic()
+        speed = f"{done / max(now - began, 1e-9) / 1e9:.3g} GFLOP/s"
+        bar.update(task, completed=done, runs=f"{ended}/{runs} runs", speed=speed)
         if not console.is_terminal and now - shown > _LINE_EVERY and 0 < done < work:
             shown = now
             left = (now - began) * (work - done) / done
             print(f"{title}: {ended}/{runs} runs, {done / work:.0%}, ETA {left:.0f} s", file=sys.stderr, flush=True)
 
-    with bar:
+    if not console.is_terminal:
+        yield tell
+        return
+    with Live(console=console, get_renderable=lambda: Group(bar, live_table(planned)), refresh_per_second=1):
         yield tell

@@ -1,0 +1,60 @@
+"""What is being trained right now, on one screen: read from the runs' own files, so that any process can show it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from jaxlaws.config import steps
+from jaxlaws.sweep.plan import Planned
+
+#: Runs that are shown at once.
+_ROWS = 12
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def live_table(planned: Sequence[Planned]) -> Table:
+    """The runs that are held by a process: how far each is, its last losses and norms, and its loss so far as bars."""
+    table = Table("run", "model", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far")
+    held = [item for item in planned if (item.directory.path / "claim.json").exists()]
+    for item in held[:_ROWS]:
+        run, curve = item.run, read_curve(item.directory.path / "curve.csv")
+        last = curve[-1] if curve else {}
+        shown = [f"{last[name]:.4g}" if name in last else "…" for name in _SHOWN]
+        shape = f"{run.model.depth}x{run.model.width}"
+        at = f"{int(last.get('step', 0)):,}/{steps(run):,}"
+        bars = sparkline([row["val_loss"] for row in curve if "val_loss" in row][-32:])
+        table.add_row(item.directory.name, shape, at, f"{run.optimizer.peak_lr:.3g}", *shown, bars)
+    if len(held) > _ROWS:
+        table.caption = f"and {len(held) - _ROWS} more"
+    return table
+
+
+_SHOWN = ("train_loss", "val_loss", "gradient_norm", "update_norm")
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The whole rows of a curve.csv that may be being written; columns that are empty are left out."""
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = list(csv.DictReader(path.read_text().splitlines(keepends=True)))
+    found = []
+    for row in rows:
+        try:
+            found.append({name: float(value) for name, value in row.items() if value})
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as bars of eight heights, between their least and their largest."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((value - low) * scale)] for value in values)
