@@ -8,34 +8,11 @@ from typing import Any
 
 from jaxlaws.data.config import DataConfig, token_ids
 from jaxlaws.errors import BadInput
+from jaxlaws.hyper import OptimizerConfig
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.units import parse_positive
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 from jaxlaws.schedules.spec import identity as schedule_identity
-
-
-@dataclass
-class OptimizerConfig:
-    """AdamW with decoupled weight decay on matrices, after clipping the global gradient norm.
-
-    Attributes:
-      name: adamw.
-      peak_lr: largest LR of the schedule.
-      weight_decay: λ; a step shrinks matrices by LR · λ.
-      beta1, beta2, eps: Adam's moments and its ε.
-      clip: largest global gradient norm.
-    """
-
-    name: str = "adamw"
-    peak_lr: float = 3e-3
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    clip: float = 1.0
-    momentum: float = 0.9
-    ema: float = 0.0
-    init_scale: float = 1.0
 
 
 @dataclass
@@ -200,15 +177,7 @@ def check(run: RunConfig) -> None:
     vocab = token_ids(run.data)
     if vocab > run.model.vocab:
         raise BadInput(f"model.vocab is {run.model.vocab}, the data has {vocab} token ids: set model.vocab={vocab}.")
-    if run.optimizer.name != "adamw":
-        raise BadInput(f"optimizer.name is '{run.optimizer.name}', expected adamw.")
-    for name, low, high in (("beta1", 0, 1), ("beta2", 0, 1), ("weight_decay", 0, float("inf"))):
-        value = getattr(run.optimizer, name)
-        if not low <= value < high:
-            raise BadInput(f"optimizer.{name} is {value}, expected a number from {low} up to {high}.")
-    for name in ("eps", "clip"):
-        if not getattr(run.optimizer, name) > 0:
-            raise BadInput(f"optimizer.{name} is {getattr(run.optimizer, name)}, expected more than zero.")
+    run.optimizer.check()
     for name, value in (("seed", run.seed), ("data_seed", data_seed(run))):
         if not 0 <= value < 2**31:
             raise BadInput(f"{name} is {value}, expected 0 to 2³¹ − 1.")
@@ -230,10 +199,10 @@ def identity(run: RunConfig, corpus: str) -> dict[str, Any]:
     """
     data = {name: value for name, value in asdict(run.data).items() if name != "path"}
     return {
-        "model": asdict(run.model),
+        "model": run.model.identity(),
         "data": data | {"corpus": corpus},
         "schedule": schedule_identity(run.schedule),
-        "optimizer": asdict(run.optimizer),
+        "optimizer": run.optimizer.identity(),
         "steps": steps(run),
         "batch_sequences": batch_sequences(run),
         "seed": run.seed,

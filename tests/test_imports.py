@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "jaxlaws"
 #: Package → its floor. A module imports from its own package and from lower floors only.
 FLOORS = {
     "errors": 0,
+    "hyper": 1,
     "laws": 1,
     "schedules": 1,
     "model": 1,
@@ -28,7 +29,7 @@ FLOORS = {
     "cli": 9,
 }
 #: The two wings, which meet in records and schedules only.
-LAWS, TRAINING = {"laws", "fitting", "recommender", "design"}, {"model", "data", "train", "sweep", "config"}
+LAWS, TRAINING = {"laws", "fitting", "recommender", "design"}, {"hyper", "model", "data", "train", "sweep", "config"}
 
 
 def _imports(path: Path) -> set[str]:

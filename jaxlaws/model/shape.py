@@ -2,64 +2,121 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from jaxlaws.errors import BadInput
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.model.parameterisation import PARAMETERISATIONS
+
+NORMS = ("rmsnorm", "layernorm")
+#: Kind of MLP → number of its matrices.
+MLPS = {"swiglu": 3, "gelu": 2}
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass
 class ModelConfig:
-    """A decoder-only transformer: pre-norm RMSNorm, RoPE, causal attention, SwiGLU, untied head, no biases.
+    """A decoder-only transformer: pre-norm, RoPE, causal attention, no biases.
 
     Attributes:
       width: d, of the residual stream.
       depth: l, number of layers.
       heads: attention heads; d must be divisible by 2 · heads (RoPE rotates pairs).
-      mlp_width: f, hidden width of SwiGLU.
+      kv_heads: heads of keys and values, each shared by heads / kv_heads heads (grouped queries, arXiv 2305.13245);
+        by default as many as `heads`.
+      mlp_width: f, hidden width of the MLP.
       vocab: V, number of token ids.
       rope_base: base of the rotary frequencies.
+      norm: rmsnorm or layernorm (with a gain, without a bias).
+      mlp: swiglu or gelu.
+      qk_norm: whether queries and keys are normed, a head at a time, before they are rotated.
+      tied: whether the head is the embedding, transposed.
+      softcap: c, logits become c · tanh(logits / c); None: they stay.
+      z_loss: ζ, the objective is cross-entropy + ζ · mean (ln Σ e^logits)².
+      parameterisation: a name of `PARAMETERISATIONS`.
+      base_width: the width at which `mup` scales nothing; `standard` does not read it.
       dtype: of activations and matrix products; parameters, optimiser state and LR are float32 always.
     """
 
     width: int = 64
     depth: int = 2
     heads: int = 2
+    kv_heads: int | None = None
     mlp_width: int = 176
     vocab: int = 256
     rope_base: float = 10_000.0
+    norm: str = "rmsnorm"
+    mlp: str = "swiglu"
+    qk_norm: bool = False
+    tied: bool = False
+    softcap: float | None = None
+    z_loss: float = 0.0
+    parameterisation: str = "standard"
+    base_width: int = 64
     dtype: str = "float32"
 
     def check(self) -> ModelConfig:
         """Itself, if such a model exists."""
-        for name in ("width", "depth", "heads", "mlp_width", "vocab"):
+        for name in ("width", "depth", "heads", "mlp_width", "vocab", "base_width"):
             if getattr(self, name) < 1:
                 raise BadInput(f"model.{name} is {getattr(self, name)}, expected at least 1.")
         if self.width % (2 * self.heads):
             raise BadInput(f"model.width is {self.width}, expected a multiple of 2 · model.heads = {2 * self.heads}.")
-        if self.dtype not in ("float32", "bfloat16"):
-            raise BadInput(f"model.dtype is '{self.dtype}', expected float32 or bfloat16.")
+        if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
+            raise BadInput(f"model.kv_heads is {self.kv_heads}, expected a divisor of model.heads = {self.heads}.")
+        for name, valid in (("norm", NORMS), ("mlp", MLPS), ("parameterisation", PARAMETERISATIONS), ("dtype", DTYPES)):
+            if getattr(self, name) not in valid:
+                raise unknown(f"model.{name}", getattr(self, name), valid)
+        if not self.rope_base > 1:
+            raise BadInput(f"model.rope_base is {self.rope_base}, expected more than 1.")
+        if self.softcap is not None and not self.softcap > 0:
+            raise BadInput(f"model.softcap is {self.softcap}, expected more than zero, or null for none.")
+        if not self.z_loss >= 0:
+            raise BadInput(f"model.z_loss is {self.z_loss}, expected zero or more.")
         return self
+
+    @property
+    def head_width(self) -> int:
+        """K, the width of a head."""
+        return self.width // self.heads
+
+    @property
+    def kv_width(self) -> int:
+        """Width of all keys, or of all values."""
+        return self.head_width * (self.kv_heads or self.heads)
+
+    def identity(self) -> dict[str, Any]:
+        """What of the config decides the model: one way to say the same, nothing that is not read."""
+        values = asdict(self) | {"kv_heads": self.kv_heads or self.heads}
+        if self.parameterisation == "standard":
+            del values["base_width"]
+        return values
+
+
+def _matrices(c: ModelConfig) -> int:
+    """Elements of a layer's matrices: queries and output d·d each, keys and values d·kv_width each, and the MLP."""
+    return 2 * c.width * (c.width + c.kv_width) + MLPS[c.mlp] * c.width * c.mlp_width
 
 
 def count_params(config: ModelConfig) -> tuple[int, int]:
     """(N without, N with embeddings and head).
 
-    A layer has d·3d + d·d (attention), 3·d·f (SwiGLU) and 2·d (two norms); a last norm has d; embedding and head have
-    V·d each.
+    A layer has 2·d·(d + d_kv) (attention, d_kv = d without grouped queries), 3·d·f (SwiGLU) or 2·d·f (GELU), 2·d (two
+    norms) and with `qk_norm` 2·K; a last norm has d; embedding and head have V·d each, and share them where tied.
     """
-    d, f = config.width, config.mlp_width
-    inner = config.depth * (4 * d * d + 3 * d * f + 2 * d) + d
-    return inner, inner + 2 * config.vocab * d
+    d = config.width
+    gains = 2 * d + (2 * config.head_width if config.qk_norm else 0)
+    inner = config.depth * (_matrices(config) + gains) + d
+    return inner, inner + (1 if config.tied else 2) * config.vocab * d
 
 
 def flops_per_token(config: ModelConfig, seq_len: int) -> tuple[float, float]:
     """Training FLOPs a token: (6N with N non-embedding, exact).
 
     Exact counts every matrix product, 2 FLOPs a multiply-add, and forward plus backward as three forward passes:
-    3 · [2 · (l(4d² + 3df) + dV) + l · 2d(S+1)], where attention's two products cost 2·2·d·(S+1)/2 a token, the average
-    of a causal mask over S positions. Element-wise work and recomputation are not counted.
+    3 · [2 · (l · matrices of a layer + dV) + l · 2d(S+1)], where attention's two products cost 2·2·d·(S+1)/2 a token,
+    the average of a causal mask over S positions. Element-wise work and recomputation are not counted.
     """
-    d, f = config.width, config.mlp_width
-    matrices = config.depth * (4 * d * d + 3 * d * f) + d * config.vocab
-    attention = config.depth * 2 * d * (seq_len + 1)
+    matrices = config.depth * _matrices(config) + config.width * config.vocab
+    attention = config.depth * 2 * config.width * (seq_len + 1)
     return 6.0 * count_params(config)[0], 3.0 * (2 * matrices + attention)

@@ -1,20 +1,28 @@
-"""The optimiser with every hyperparameter a traced float32 scalar, so that a new value never recompiles."""
+"""Optimisers by name, every hyperparameter of them a traced scalar: a new value never compiles anew.
+
+Each is one step's transformation, built anew from that step's learning rate: clip the global gradient norm, the rule,
+decoupled weight decay, times −LR, the last two with the multipliers of the model's parameterisation.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
+from optax.contrib import scale_by_muon
 
-from jaxlaws.config import OptimizerConfig
+from jaxlaws.errors import unknown
+from jaxlaws.hyper import OptimizerConfig
+from jaxlaws.model.transformer import Model
 
 Scalar = jax.Array | np.ndarray | np.float32
 
 
 class Hyper(NamedTuple):
-    """AdamW's hyperparameters as float32 scalars (or one array a field, one element a lane)."""
+    """Hyperparameters as float32 scalars (or one array a field, one element a lane); see `OptimizerConfig`."""
 
     weight_decay: Scalar
     beta1: Scalar
@@ -31,22 +39,81 @@ def hyper(config: OptimizerConfig) -> Hyper:
     return Hyper(*(np.float32(getattr(config, name)) for name in Hyper._fields))
 
 
-def adamw(h: Hyper, lr: jax.Array) -> optax.GradientTransformation:
-    """AdamW at one step's learning rate: clip, Adam's moments, decoupled decay of matrices, times −lr.
+def transformation(name: str, h: Hyper, lr: Scalar, model: Model) -> optax.GradientTransformation:
+    """The optimiser `name` at one step's learning rate; its state knows no values, so each step builds its own.
 
-    The state does not depend on the values, so each step may build its own. Loshchilov & Hutter 2019, arXiv 1711.05101.
+    With u the rule's update and s the multipliers of `model.scales`, a step adds −lr · s_lr · (u + λ · s_decay · w).
+
+    Raises:
+      BadInput: no such optimiser.
     """
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer.name", name, OPTIMIZERS)
+    family, decays, rule = OPTIMIZERS[name]
+    scales = model.scales[family]
+
+    def decay(update: Any, params: Any) -> Any:
+        return jax.tree.map(lambda u, w, s: u + (h.weight_decay * s) * w if s else u, update, params, scales.decay)
+
+    def descend(update: Any, _: Any) -> Any:
+        return jax.tree.map(lambda u, s: (-lr * s) * u, update, scales.lr)
+
     return optax.chain(
         optax.clip_by_global_norm(h.clip),
-        optax.scale_by_adam(h.beta1, h.beta2, h.eps),
-        optax.add_decayed_weights(h.weight_decay, mask=_matrices),
-        optax.scale(-lr),
+        rule(h, model),
+        optax.stateless(decay) if decays else optax.identity(),
+        optax.stateless(descend),
     )
 
 
-def _matrices(params):
-    return jax.tree.map(lambda x: x.ndim >= 2, params)
+def _adam(h: Hyper, model: Model) -> optax.GradientTransformation:
+    return optax.scale_by_adam(h.beta1, h.beta2, h.eps)
 
 
-def transformation(name, h, lr, model):
-    return adamw(h, lr)
+def _sgd(h: Hyper, model: Model) -> optax.GradientTransformation:
+    return optax.trace(h.momentum)
+
+
+def _nesterov(h: Hyper, model: Model) -> optax.GradientTransformation:
+    return optax.trace(h.momentum, nesterov=True)
+
+
+def _lion(h: Hyper, model: Model) -> optax.GradientTransformation:
+    return optax.scale_by_lion(h.beta1, h.beta2)
+
+
+def _adafactor(h: Hyper, model: Model) -> optax.GradientTransformation:
+    """With an absolute LR, as in Zhai et al. 2021, arXiv 2106.04560, so that its scale is that of Adam."""
+    return optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0), optax.ema(h.beta1, debias=False))
+
+
+def _muon(h: Hyper, model: Model) -> optax.GradientTransformation:
+    """The layers' matrices orthogonal, with elements of the size of Adam's (0.2, arXiv 2502.16982); the others Adam."""
+    labels = jax.tree.map(lambda group: "muon" if group == "matrix" else "adam", model.groups)
+
+    def resize(update: Any, _: Any) -> Any:
+        return jax.tree.map(lambda u: 0.2 * max(u.shape) ** 0.5 * u, update)
+
+    muon = optax.chain(scale_by_muon(beta=h.momentum), optax.stateless(resize))
+    return optax.partition({"muon": muon, "adam": _adam(h, model)}, labels)
+
+
+class Optimizer(NamedTuple):
+    """`family` of `parameterisation.FAMILIES`, whether weights decay, and (hyperparameters, model) → update rule."""
+
+    family: str
+    decays: bool
+    rule: Callable[[Hyper, Model], optax.GradientTransformation]
+
+
+#: Kingma & Ba 2015, arXiv 1412.6980; Loshchilov & Hutter 2019, arXiv 1711.05101; Chen et al. 2023, arXiv 2302.06675
+#: (Lion); Shazeer & Stern 2018, arXiv 1804.04235 (Adafactor); Jordan et al. 2024, github.com/KellerJordan/Muon.
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adamw": Optimizer("adam", True, _adam),
+    "adam": Optimizer("adam", False, _adam),
+    "sgd": Optimizer("sgd", True, _sgd),
+    "nesterov": Optimizer("sgd", True, _nesterov),
+    "lion": Optimizer("adam", True, _lion),
+    "adafactor": Optimizer("adam", True, _adafactor),
+    "muon": Optimizer("muon", True, _muon),
+}
