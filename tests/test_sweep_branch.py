@@ -7,9 +7,12 @@ import pytest
 
 from jaxlaws import config
 from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
+from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
+from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep.branch import branches, points, summary
-from jaxlaws.sweep.plan import lay_out
+from jaxlaws.sweep.lanes import train_sweep
+from jaxlaws.sweep.plan import lay_out, plan
 
 WSD = ScheduleConfig(name="wsd", cooldown=0.2, warmup_steps=10)
 RUN = RunConfig(
@@ -123,3 +126,95 @@ def test_what_a_branch_of_a_branch_looks_at_is_asked_of_its_trunk(tmp_path):
     found = branches([c, b, a])
     assert [(x.run, x.trunk, x.step) for x in found] == [(b, a, 50), (c, b, 70)]
     assert points(found) == {a.directory.name: {20, 40}, b.directory.name: {20, 40, 60}}
+
+
+#: What differs between a branch's record and that of its full run: times, and that it is a branch.
+OWN = (
+    "seconds",
+    "compile_seconds",
+    "step_seconds",
+    "tokens_per_second",
+    "mfu",
+    "lanes",
+    "strategy",
+    "trunk",
+    "trunk_steps",
+)
+
+
+def asked(folder, *runs):
+    return plan(runs, folder, lambda data: open_data(data).digest)
+
+
+def results(folder) -> dict[str, tuple[dict, str]]:
+    return {
+        run.name: ({k: v for k, v in run.record().items() if k not in OWN}, (run.path / "curve.csv").read_text())
+        for run in run_dirs(folder)
+    }
+
+
+HORIZONS = [
+    *[replace(RUN, steps=steps) for steps in (50, 100, 200)],
+    replace(RUN, steps=100, eval=EvalConfig(every=9, sequences=32)),
+    replace(RUN, steps=100, schedule=replace(WSD, cooldown=0.5, shape="1-sqrt")),
+    replace(RUN, steps=60, seed=1),
+]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Every run of the horizons trained from its own beginning."""
+    folder = tmp_path_factory.mktemp("full")
+    train_sweep(asked(folder, *HORIZONS), "map")
+    return results(folder)
+
+
+def test_branches_equal_full_runs_bit_for_bit_and_repeat_nothing(tmp_path, full):
+    planned = asked(tmp_path, *HORIZONS)
+    flops: list[float] = []
+    summary = train_sweep(planned, "map", lambda count, names: flops.append(count), branch="auto")
+    assert len(summary.trained) == 6
+    assert results(tmp_path) == full
+    found = branches(planned)
+    assert len(found) == 4
+    record = {run.name: run.record() for run in run_dirs(tmp_path)}
+    told = {name: (r["trunk"], r["trunk_steps"]) for name, r in record.items() if "trunk" in r}
+    assert told == {b.run.directory.name: (b.trunk.directory.name, b.step) for b in found}
+    assert sum(flops) == pytest.approx(sum(item.work for item in planned))
+    assert not list(tmp_path.glob("*/snapshots"))
+
+
+@pytest.mark.parametrize("how", ["vmap", "shard"])
+def test_packed_branches_wait_for_their_trunk_and_agree(tmp_path, full, how: str):
+    train_sweep(asked(tmp_path, *HORIZONS), how, branch="auto")
+    found = results(tmp_path)
+    for name, (record, curve) in full.items():
+        assert found[name][0]["val_loss_nats"] == pytest.approx(record["val_loss_nats"], rel=2e-5)
+        steps = [row.split(",")[0] for row in curve.splitlines()]
+        assert [row.split(",")[0] for row in found[name][1].splitlines()] == steps
+    assert sum("trunk" in run.record() for run in run_dirs(tmp_path)) == 4
+
+
+def test_an_interrupted_sweep_branches_off_the_snapshots_that_it_left(tmp_path, full):
+    planned = asked(tmp_path, *HORIZONS)
+
+    def stop(flops, names):
+        if names:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "map", stop, branch="auto")
+    assert sum(item.directory.state() == "ok" for item in planned) == 1
+    assert len(list(tmp_path.glob("*/snapshots/*.npz"))) == 3
+    train_sweep(planned, "map", branch="auto")
+    assert results(tmp_path) == full
+    assert sum("trunk" in run.record() for run in run_dirs(tmp_path)) == 4
+    assert not list(tmp_path.glob("*/snapshots"))
+
+
+def test_runs_that_diverge_on_their_trunk_diverge_as_full_runs_do(tmp_path):
+    wild = [replace(run, optimizer=OptimizerConfig(peak_lr=1e30)) for run in HORIZONS[:3]]
+    train_sweep(asked(tmp_path / "full", *wild), "map")
+    train_sweep(asked(tmp_path / "branched", *wild), "map", branch="auto")
+    assert results(tmp_path / "branched") == results(tmp_path / "full")
+    assert {record["status"] for record, _ in results(tmp_path / "full").values()} == {"diverged"}

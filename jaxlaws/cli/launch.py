@@ -62,6 +62,7 @@ def launch(
     from jaxlaws.cli.progress import FailFast, progress
     from jaxlaws.cli.status import print_ended
     from jaxlaws.data.tokens import open_data
+    from jaxlaws.sweep.branch import summary
     from jaxlaws.sweep.cluster import train_on_cluster
     from jaxlaws.sweep.complete import complete, so_far
     from jaxlaws.sweep.cost import remember
@@ -69,6 +70,7 @@ def launch(
     from jaxlaws.sweep.ledger import notes
     from jaxlaws.sweep.pack import is_first
     from jaxlaws.sweep.plan import lay_out, plan, shard
+    from jaxlaws.sweep.snapshots import Snapshots
 
     def digest(config: DataConfig) -> str:
         return open_data(config).digest
@@ -76,29 +78,33 @@ def launch(
     planned = lay_out(runs, out, digest)
     said = notes(out, planned) if len(runs) > 1 else []
     part = shard(planned, how.shard) if how.shard and not cluster else planned
+    waiting = [item for item in part if item.directory.state() in ("pending", "running")]
+    if how.branch == "auto" and (shared := summary(waiting, Snapshots(part, waiting).found)):
+        said.append(f"{shared}.")
     if dry:
         dry_run(out, part, _device(), dry.picture, said)
         return 0
     for text in said:
         print(f"note: {text}", file=sys.stderr)
     plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
-    pending = {item.directory.name for item in part if item.directory.state() == "pending"}
     if not is_first():
         return 1 if train_sweep(part, how.strategy, None, engine).failed else 0
     with progress(part, fail_fast=how.fail_fast) as tell:
         try:
             if cluster:
-                summary = train_on_cluster(
+                became = train_on_cluster(
                     part, _for_shards(asked), out / "submitit", tell=tell, **_split_settings(cluster)
                 )
             else:
-                summary = complete(part, lambda some: train_sweep(some, how.strategy, tell, engine), how.wait)
-                remember(part, summary.trained, _device())
+                became = complete(
+                    part, lambda some: train_sweep(some, how.strategy, tell, engine, how.branch), how.wait
+                )
+                remember(part, became.trained, _device())
         except FailFast:
-            summary = so_far(part, pending)
-    print_ended(out, [item.directory for item in part], summary)
-    left = cluster and len(summary.trained) + len(summary.skipped) < len(part)
-    return 1 if summary.failed or summary.busy or left else 0
+            became = so_far(part, {item.directory.name for item in waiting})
+    print_ended(out, [item.directory for item in part], became)
+    left = cluster and len(became.trained) + len(became.skipped) < len(part)
+    return 1 if became.failed or became.busy or left else 0
 
 
 def _for_shards(asked: Sequence[str]) -> list[str]:

@@ -55,7 +55,7 @@ def status(runs: Sequence[RunDir]) -> dict[str, Any]:
     states = {item.name: item.state() for item in runs}
     records = {item.name: item.record() for item in runs if states[item.name] in ("ok", "diverged")}
     seconds = sum(record["seconds"] for record in records.values())
-    flops = sum(record["flops_exact"] for record in records.values())
+    flops = sum(record["flops_exact"] * (1 - _not_repeated(record)) for record in records.values())
     left = sum(_left(item, states[item.name]) for item in runs if states[item.name] in ("running", "pending"))
     workers = {item.owner() for item in runs if states[item.name] == "running"}
     counts = Counter(states.values())
@@ -95,12 +95,24 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         + (f", {len(summary.busy)} held by another process" if summary.busy else "")
         + (f", {waiting} pending" if waiting else "")
     )
+    saved = {name: _not_repeated(ended[name]) * ended[name]["flops_exact"] for name in summary.trained}
+    if any(saved.values()):
+        branched = sum(value > 0 for value in saved.values())
+        console.print(
+            f"  {branched} runs branched off the training of others: {sum(saved.values()):.2g} FLOPs not repeated",
+            highlight=False,
+        )
     if summary.busy:
         console.print(f"  jaxlaws status {out} shows when they have ended", highlight=False)
     for name, reason in summary.failed.items():
         console.print(f"  {name} failed: {reason}", style="red", highlight=False)
     if summary.failed:
         console.print(f"  jaxlaws status {out} --retry-failed makes them pending again", highlight=False)
+
+
+def _not_repeated(record: dict[str, Any]) -> float:
+    """The share of a run that its trunk has trained for it."""
+    return record["trunk_steps"] / record["steps"] if "trunk_steps" in record else 0.0
 
 
 def _left(item: RunDir, state: str) -> float:

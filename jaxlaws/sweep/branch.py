@@ -43,13 +43,13 @@ def branches(planned: Sequence[Planned]) -> list[Branch]:
     edge of which is trained once, in whatever order the runs come: the longest first, each off the first run before it
     with which it shares most.
     """
-    by_start: dict[str, list[Planned]] = {}
-    for item in planned:
-        by_start.setdefault(repr(_start(item)), []).append(item)
+    by_start: dict[tuple[str, bytes], list[tuple[Planned, np.ndarray]]] = {}
+    for item in sorted(planned, key=lambda item: -config.steps(item.run)):
+        curve = item.lr.astype(np.float32)
+        by_start.setdefault((repr(_start(item)), curve[:1].tobytes()), []).append((item, curve))
     found = []
-    for group in by_start.values():
-        group = sorted(group, key=lambda item: -config.steps(item.run))
-        curves = [item.lr.astype(np.float32) for item in group]
+    for same in by_start.values():
+        group, curves = zip(*same, strict=True)
         for i in range(1, len(group)):
             shared = [_shared(curves[i], curve) for curve in curves[:i]]
             trunk = int(np.argmax(shared))

@@ -119,6 +119,7 @@ def remember(planned: Sequence[Planned], trained: Sequence[str], device: str, ca
     path = cache or _cache_file()
     known = _read(path)
     for group in groups([item for item in planned if item.directory.name in set(trained)]):
+        group = [item for item in group if "trunk" not in item.directory.record()]
         work, steps = sum(item.work for item in group), sum(config.steps(item.run) for item in group)
         seconds = sum(item.directory.record()["seconds"] for item in group)
         if work >= LEAST_REMEMBERED and seconds > 0:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jaxlaws.config import EngineConfig, batch_sequences
+from jaxlaws.errors import unknown
 from jaxlaws.model.shape import count_params
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
 from jaxlaws.sweep.packing import out_of_memory, packing
 from jaxlaws.sweep.plan import Planned, groups
+from jaxlaws.sweep.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def train_sweep(
     strategy: str = "auto",
     on_progress: OnProgress | None = None,
     engine: EngineConfig | None = None,
+    branch: str = "off",
 ) -> Summary:
     """Train every run of a plan that has not ended, and say what became of each.
 
@@ -51,10 +54,15 @@ def train_sweep(
       strategy: how runs of one shape are packed: `auto`, or a name of `jaxlaws.train.program.STRATEGIES`.
       on_progress: see there.
       engine: how runs are computed.
+      branch: `auto` trains the first part that runs share once (`jaxlaws.sweep.branch`), `off` every run by itself.
 
     A run that raises ends as failed with its error.txt, and the others go on. Where several processes share one mesh,
     all of them call this with the same plan, and the first one keeps the records.
     """
+    import jax
+
+    if branch not in ("auto", "off"):
+        raise unknown("sweep.branch", branch, ("auto", "off"))
     sweep = _Sweep(strategy, engine or EngineConfig(), on_progress or (lambda flops, ended: None))
     waiting = []
     for item in planned:
@@ -65,6 +73,8 @@ def train_sweep(
             sweep.summary.skipped.append(item.directory.name)
         else:
             waiting.append(item)
+    if branch == "auto" and jax.process_count() == 1:
+        sweep.snapshots = Snapshots(planned, waiting)
     shapes = groups(waiting)
     sweep.check(shapes)
     for group in shapes:
@@ -78,6 +88,7 @@ class _Sweep:
     def __init__(self, strategy: str, engine: EngineConfig, tell: OnProgress):
         self.strategy, self.engine, self.tell, self.summary = strategy, engine, tell, Summary()
         self.profiled = False
+        self.snapshots = Snapshots([], [])
 
     def trained(self, item: Planned) -> None:
         """A run has ended."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jaxlaws.config import EngineConfig, identity
 from jaxlaws.model.shape import flops_per_token
 from jaxlaws.sweep.plan import Planned
+from jaxlaws.sweep.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from jaxlaws.data.tokens import Data
@@ -29,6 +30,7 @@ class Training(Protocol):
 
     engine: EngineConfig
     profiled: bool
+    snapshots: Snapshots
 
     def tell(self, flops: float, ended: Sequence[str], /) -> None:
         """FLOPs done since the last call, and the runs that just ended."""
@@ -63,9 +65,8 @@ class Pack:
         from jaxlaws.train.run import train_lanes
 
         run = self.waiting[0].run
-        queue = self.queue()
-        first = next(queue, None)
-        if first is None:
+        queue = _Queue(self)
+        if queue.first is None:
             return
         data = open_data(run.data)
         profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
@@ -73,28 +74,42 @@ class Pack:
             train_lanes(
                 program(run, data, self.how, self.sweep.engine),
                 data,
-                _chain(first, queue),
+                queue,
                 self.size,
                 self.watch(data, profile),
                 self.checkpoints,
             )
 
-    def queue(self) -> Iterator[Lane]:
-        """The lanes of the runs that could be claimed."""
-        from jaxlaws.train.lane import Lane
+    def next_lane(self) -> Lane | None:
+        """The lane of the next run that can start now and could be claimed."""
         from jaxlaws.train.loggers import open_loggers
 
-        while self.waiting:
-            item = self.waiting.popleft()
+        snapshots = self.sweep.snapshots
+        while True:
+            others = [item.directory.name for item in (*self.held.values(), *self.waiting)]
+            item = next((item for item in self.waiting if snapshots.ready(item, others)), None)
+            if item is None:
+                return None
+            self.waiting.remove(item)
             if not first_says(item.directory.claim):
                 self.sweep.busy(item)
                 continue
-            lane = Lane(item.run)
+            lane, rows = snapshots.lane(item)
             self.held[lane] = item
             if is_first():
-                item.directory.start_curve(self.checkpoints.latest() if self.checkpoints else 0)
+                done = self.checkpoints.latest() if self.checkpoints else 0
+                item.directory.start_curve(done)
                 self.loggers[lane] = open_loggers(self.sweep.engine, item.directory.path, asdict(item.run))
-            yield lane
+                for row in rows if not done else []:
+                    self.record(lane, row)
+            self.sweep.tell(item.work * snapshots.started(item, lane) / lane.steps, ())
+            return lane
+
+    def record(self, lane: Lane, row: dict[str, float]) -> None:
+        """Write a row of a run's curve."""
+        self.held[lane].directory.add_point(row)
+        for logger in self.loggers[lane]:
+            logger.point(row)
 
     def watch(self, data: Data, profile: _Profile) -> Watch:
         """What is written as the lanes go."""
@@ -103,26 +118,35 @@ class Pack:
         run = next(iter(self.held)).run
         step_flops = flops_per_token(run.model, run.data.seq_len)[1] * next(iter(self.held)).batch_tokens
 
+        snapshots = self.sweep.snapshots
+
         def point(lane: Lane, row: dict[str, float]) -> None:
+            snapshots.look(self.held[lane], int(row["step"]), row["val_loss"])
             if is_first():
-                self.held[lane].directory.add_point(row)
-                for logger in self.loggers[lane]:
-                    logger.point(row)
+                self.record(lane, row)
+
+        def look(lane: Lane, step: int, val_loss: float) -> None:
+            snapshots.look(self.held[lane], step, val_loss)
+
+        def snapshot(lane: Lane, step: int, state: Any, trace: Any) -> None:
+            snapshots.save(self.held[lane], step, state, trace)
 
         def end(lane: Lane, record: dict[str, Any]) -> None:
             item = self.held[lane]
             if is_first():
                 about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
+                about |= snapshots.trunk(item, lane)
                 item.directory.finish({**record, **about, "strategy": self.how, "lanes": self.size})
             self.close(lane)
             del self.held[lane]
+            snapshots.ended(item)
             self.sweep.trained(item)
 
         def steps(count: int) -> None:
             profile.dispatch()
             self.sweep.tell(step_flops * count, ())
 
-        return Watch(point, steps, end)
+        return Watch(point, steps, end, look, snapshot)
 
     def release(self) -> list[Planned]:
         """Give back the claims of the runs that have not ended, and return those runs."""
@@ -140,9 +164,20 @@ class Pack:
             logger.close()
 
 
-def _chain(first: Lane, rest: Iterator[Lane]) -> Iterator[Lane]:
-    yield first
-    yield from rest
+class _Queue:
+    """The lanes of a pack. There may be one later where there is none now: a branch waits for its trunk."""
+
+    def __init__(self, pack: Pack):
+        self.pack, self.first = pack, pack.next_lane()
+
+    def __iter__(self) -> Iterator[Lane]:
+        return self
+
+    def __next__(self) -> Lane:
+        lane, self.first = self.first or self.pack.next_lane(), None
+        if lane is None:
+            raise StopIteration
+        return lane
 
 
 class _Profile:

@@ -29,11 +29,13 @@ class Lane:
       run: its config.
       start: where it goes on from; from its initial values by default.
       snapshots: numbers of finished steps after which its state is asked for.
+      looks: numbers of finished steps after which it is validated for others, without a row of its own.
     """
 
     run: RunConfig
     start: Start | None = None
     snapshots: frozenset[int] = frozenset()
+    looks: frozenset[int] = frozenset()
 
     @cached_property
     def steps(self) -> int:
@@ -54,7 +56,13 @@ class Lane:
     @cached_property
     def stops(self) -> list[int]:
         """The numbers of finished steps at which the host has something to do."""
-        return sorted({*self.eval_steps, *(step for step in self.snapshots if 0 < step < self.steps), self.steps})
+        inner = (step for step in self.snapshots | self.looks if 0 < step < self.steps)
+        return sorted({*self.eval_steps, *inner, self.steps})
+
+    @property
+    def smoothing(self) -> int:
+        """Steps over which the training loss is averaged for `smooth_loss`: a fiftieth of the run, at least 16."""
+        return max(16, self.steps // 50)
 
     @property
     def batch_tokens(self) -> int:
@@ -69,12 +77,14 @@ class Watch:
       point: (lane, row of curve.csv) after every validation.
       steps: number of steps that all lanes took together since the last call.
       end: (lane, record) as soon as a lane has ended; the record has columns of `jaxlaws.records.table.COLUMNS`.
+      look: (lane, finished steps, validation loss) where a lane is validated for others.
       snapshot: (lane, finished steps, its state [1, …] on the host, trace so far) where a lane asks for it.
     """
 
     point: Callable[[Lane, dict[str, float]], None] = lambda lane, row: None
     steps: Callable[[int], None] = lambda count: None
     end: Callable[[Lane, dict[str, Any]], None] = lambda lane, record: None
+    look: Callable[[Lane, int, float], None] = lambda lane, step, val_loss: None
     snapshot: Callable[[Lane, int, State, np.ndarray], None] = lambda lane, step, state, trace: None
 
 
@@ -106,4 +116,27 @@ def asked(lane: Lane) -> dict[str, Any]:
         "data_seed": config.data_seed(run),
         "flops_6nd": per_token[0] * tokens,
         "flops_exact": per_token[1] * tokens,
+    }
+
+
+def curve_row(lane: Lane, trace: np.ndarray, since: int, step: int, val_loss: float) -> dict[str, float]:
+    """A row of curve.csv.
+
+    Args:
+      lane: whose.
+      trace: [4, steps], loss, gradient norm, update norm and seconds of every step.
+      since: step of the row before.
+      step: finished steps.
+      val_loss: validation there.
+    """
+    loss, gradient, update = trace[:3, since:step].mean(axis=1)
+    return {
+        "step": step,
+        "tokens": step * lane.batch_tokens,
+        "lr": lane.lr[step - 1],
+        "train_loss": float(loss),
+        "val_loss": val_loss,
+        "smooth_loss": float(trace[0, max(0, step - lane.smoothing) : step].mean()),
+        "gradient_norm": float(gradient),
+        "update_norm": float(update),
     }

@@ -16,7 +16,7 @@ from jaxlaws import config
 from jaxlaws.data.tokens import Data
 from jaxlaws.train import measure
 from jaxlaws.train.checkpoint import Checkpoints
-from jaxlaws.train.lane import Lane, Watch, asked
+from jaxlaws.train.lane import Lane, Watch, asked, curve_row
 from jaxlaws.train.mesh import Mesh, agreed, put, put_batch
 from jaxlaws.train.optimizer import hyper
 from jaxlaws.train.program import CHUNK, Program, State, Trace, stacked
@@ -161,7 +161,7 @@ def _next_work(slots: list[_Slot | None]) -> _Work:
     for slot, end in zip(slots, stop, strict=True):
         if slot:
             slot.done = int(end)
-    at_point = np.array([slot is not None and slot.done in slot.lane.eval_steps for slot in slots])
+    at_point = np.array([slot is not None and slot.done in slot.lane.eval_steps | slot.lane.looks for slot in slots])
     return _Work(list(slots), first, stop, at_point)
 
 
@@ -215,9 +215,12 @@ def _settle(work: _Work, watch: Watch, since: float) -> float:
         taken += int((~np.isnan(reports[0, i, : stop - first])).sum())
         slot.diverged = int(diverged[i])
         if slot.diverged < 0 and values is not None and work.at_point[i]:
-            slot.final = float(values[i])
-            watch.point(slot.lane, _point(slot, stop))
-            slot.last = stop
+            if stop in slot.lane.looks:
+                watch.look(slot.lane, stop, float(values[i]))
+            if stop in slot.lane.eval_steps:
+                slot.final = float(values[i])
+                watch.point(slot.lane, curve_row(slot.lane, slot.trace, slot.last, stop, slot.final))
+                slot.last = stop
         if slot.diverged >= 0 or stop == slot.lane.steps:
             slot.ended = True
             watch.end(slot.lane, _record(slot))
@@ -243,26 +246,6 @@ def _on_device(data: Data, mesh: Mesh | None) -> Any:
     return _LAST[0][2]
 
 
-def _point(slot: _Slot, step: int) -> dict[str, float]:
-    lane = slot.lane
-    loss, gradient, update = slot.trace[:3, slot.last : step].mean(axis=1)
-    return {
-        "step": step,
-        "tokens": step * lane.batch_tokens,
-        "lr": lane.lr[step - 1],
-        "train_loss": float(loss),
-        "val_loss": slot.final,
-        "smooth_loss": float(slot.trace[0, max(0, step - _smoothing(lane)) : step].mean()),
-        "gradient_norm": float(gradient),
-        "update_norm": float(update),
-    }
-
-
-def _smoothing(lane: Lane) -> int:
-    """Steps over which the training loss is averaged for `smooth_loss`: a fiftieth of the run, at least 16."""
-    return max(16, lane.steps // 50)
-
-
 def _record(slot: _Slot) -> dict[str, Any]:
     lane, losses = slot.lane, slot.trace[0]
     ok = slot.diverged < 0 and bool(np.isfinite(slot.final))
@@ -271,7 +254,7 @@ def _record(slot: _Slot) -> dict[str, Any]:
         "diverged_step": None if ok else (slot.diverged if slot.diverged >= 0 else lane.steps - 1),
         **asked(lane),
         "train_loss_nats": float(losses[-max(1, lane.steps // 10) :].mean()) if ok else None,
-        "smooth_loss_nats": float(losses[-_smoothing(lane) :].mean()) if ok else None,
+        "smooth_loss_nats": float(losses[-lane.smoothing :].mean()) if ok else None,
         "val_loss_nats": slot.final if ok else None,
         "seconds": float(np.nansum(slot.trace[3])),
         "compile_seconds": measure.compile_seconds() - slot.compiled,

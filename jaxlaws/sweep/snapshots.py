@@ -1,0 +1,128 @@
+"""What trunks leave for their branches: the state after some step and the record until then, a file for each step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlaws import config
+from jaxlaws.sweep.branch import Branch, branches, points
+from jaxlaws.sweep.plan import Planned
+
+if TYPE_CHECKING:
+    from jaxlaws.train.lane import Lane
+
+
+class Snapshots:
+    """The trunks and branches among runs that are to be trained, and the snapshots that lie between them.
+
+    A snapshot is kept in the directory of its trunk until its branches have ended, so that branches of a sweep that was
+    interrupted start from it too. A branch without one is trained from its beginning.
+
+    Args:
+      planned: all the runs of the sweep.
+      waiting: those that are to be trained; none of them branches where this is empty.
+    """
+
+    def __init__(self, planned: Sequence[Planned], waiting: Sequence[Planned]):
+        left = {item.directory.name for item in waiting}
+        kept = [item for item in branches(planned) if item.run.directory.name in left and _file(item).exists()]
+        begun = {item.run.directory.name: item.step for item in kept}
+        rest = [item for item in branches(waiting) if item.run.directory.name not in begun]
+        self.found = [*kept, *(item for item in rest if item.step > begun.get(item.trunk.directory.name, 0))]
+        self._branch = {item.run.directory.name: item for item in self.found}
+        self._looks = points(self.found)
+        self._steps: dict[str, set[int]] = {}
+        self._values: dict[str, dict[int, float]] = {}
+        for item in self.found:
+            self._steps.setdefault(item.trunk.directory.name, set()).add(item.step)
+
+    def ready(self, item: Planned, others: Iterable[str]) -> bool:
+        """Whether a run can start: it is no branch, its snapshot is there, or its trunk is not among the others."""
+        branch = self._branch.get(item.directory.name)
+        return branch is None or _file(branch).exists() or branch.trunk.directory.name not in set(others)
+
+    def lane(self, item: Planned) -> tuple[Lane, list[dict[str, float]]]:
+        """The lane of a run, and the rows of its curve that its trunk has trained."""
+        from jaxlaws.train.lane import Lane, curve_row
+
+        name = item.directory.name
+        steps, looks = frozenset(self._steps.get(name, ())), frozenset(self._looks.get(name, ()))
+        self._values[name] = {}
+        branch = self._branch.get(name)
+        kept = _read(_file(branch)) if branch else None
+        if branch is None or kept is None:
+            return Lane(item.run, None, steps, looks), []
+        values = dict(zip(kept["at"].tolist(), kept["values"].tolist(), strict=True))
+        own = [step for step in config.eval_steps(item.run) if step <= branch.step]
+        if not values.keys() >= set(own):
+            return Lane(item.run, None, steps, looks), []
+        self._values[name] = values
+        lane = Lane(item.run, lambda state, trace: _start(kept, branch.step, state, trace), steps, looks)
+        rows = [
+            curve_row(lane, kept["trace"], since, step, values[step])
+            for since, step in zip([0, *own], own, strict=False)
+        ]
+        return lane, rows
+
+    def started(self, item: Planned, lane: Lane) -> int:
+        """The steps of a run that its trunk has trained for it."""
+        return self._branch[item.directory.name].step if lane.start else 0
+
+    def trunk(self, item: Planned, lane: Lane) -> dict[str, Any]:
+        """What a branch's record says of its trunk."""
+        if not lane.start:
+            return {}
+        branch = self._branch[item.directory.name]
+        return {"trunk": branch.trunk.directory.name, "trunk_steps": branch.step}
+
+    def look(self, item: Planned, step: int, value: float) -> None:
+        """A run was validated."""
+        self._values.setdefault(item.directory.name, {})[step] = value
+
+    def save(self, item: Planned, step: int, state: Any, trace: np.ndarray) -> None:
+        """Keep the state of a trunk, with leaves [1, …], and its trace so far."""
+        import jax
+
+        path = item.directory.path / "snapshots" / f"{step}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = {at: value for at, value in self._values.get(item.directory.name, {}).items() if at <= step}
+        leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+        draft = path.with_name(f".{step}.{os.getpid()}.npz")
+        np.savez(draft, trace=trace, at=np.array(list(known), int), values=np.array(list(known.values())), **leaves)
+        os.replace(draft, path)
+
+    def ended(self, item: Planned) -> None:
+        """A run has ended: its snapshot goes with the last run that needs it."""
+        branch = self._branch.pop(item.directory.name, None)
+        if branch and not any(_file(other) == _file(branch) for other in self._branch.values()):
+            _file(branch).unlink(missing_ok=True)
+            folder = _file(branch).parent
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _file(branch: Branch) -> Path:
+    return branch.trunk.directory.path / "snapshots" / f"{branch.step}.npz"
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as kept:
+        return dict(kept)
+
+
+def _start(kept: dict[str, np.ndarray], step: int, state: Any, trace: np.ndarray) -> tuple[int, Any, np.ndarray]:
+    """(steps done, state, trace) of a branch; the seconds of its trunk are not its own."""
+    import jax
+
+    leaves, structure = jax.tree.flatten(state)
+    begun = [jax.device_put(kept[f"leaf_{i}"], leaf.sharding) for i, leaf in enumerate(leaves)]
+    trace = trace.copy()
+    trace[:3, :step] = kept["trace"][:3]
+    return step, jax.tree.unflatten(structure, begun), trace
