@@ -18,6 +18,7 @@ COLUMNS: Mapping[str, str] = {
     "status": "ok | diverged | failed",
     "diverged_step": "first step whose loss or gradient was not finite; empty where none was",
     "model": "name or shape of the model, for people",
+    "parameterisation": "how initial values, LR and decay follow the width: standard or mup",
     "params_nonembedding": "N without embeddings and output head",
     "params_total": "N with them",
     "tokens": "D, tokens trained on",

@@ -96,6 +96,7 @@ def asked(lane: Lane) -> dict[str, Any]:
     per_token = flops_per_token(run.model, run.data.seq_len)
     return {
         "model": f"{run.model.depth}x{run.model.width}",
+        "parameterisation": run.model.parameterisation,
         "params_nonembedding": inner,
         "params_total": total,
         "tokens": tokens,
