@@ -54,6 +54,12 @@ def test_status(tmp_path, capsys):
     assert printed(capsys, "status", str(tmp_path)) == documented("status")
 
 
+def test_data(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("a text")
+    keys = printed(capsys, "data", str(tmp_path / "a.txt"), "-o", str(tmp_path / "shards"))
+    assert keys == documented("data")
+
+
 def test_schedule(capsys):
     assert printed(capsys, "schedule", "wsd", "--steps", "100", "--peak-lr", "1e-3") == documented("schedule")
 

@@ -14,6 +14,7 @@ from jaxlaws.errors import BadInput, Untrusted, unknown
 COMMANDS = {
     "quickstart": "the whole loop on a laptop CPU: sweep, fit, recommend, verify",
     "train": "one run, or with -m a sweep (Hydra)",
+    "data": "text, JSONL, Parquet or a Hugging Face data set into token shards",
     "status": "done, running, failed, diverged and pending runs of a sweep",
     "collect": "a sweep as one table",
     "fit": "fit a law to a sweep, a table or a published table",

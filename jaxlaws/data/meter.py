@@ -18,21 +18,21 @@ class Meter:
       unit: of what.
     """
 
-    def __init__(self, title: str, total: int | None, unit: str):
+    def __init__(self, title: str, total: float | None, unit: str):
         self._title, self._total, self._unit = title, total, unit
-        self._done, self._began = 0, time.monotonic()
+        self._done, self._began = 0.0, time.monotonic()
         self._live = sys.stderr.isatty()
         self._shown = self._began + (_QUIET - 0.2 if self._live else _QUIET - _EVERY)
         self._wrote = False
 
-    def add(self, count: int, note: str = "") -> None:
+    def add(self, count: float, note: str = "") -> None:
         """Say that `count` more are done; a note is shown behind."""
         self._done += count
         now = time.monotonic()
         if now - self._shown < (0.2 if self._live else _EVERY):
             return
         self._shown = now
-        text = f"{self._title}: {self._done:.4g} {self._unit}"
+        text = f"{self._title}: {self._done / 1e6:.2f}M {self._unit}"
         if self._total:
             left = (now - self._began) * max(0, self._total - self._done) / max(1, self._done)
             text += f", {self._done / self._total:.0%}, ETA {left:.0f} s"

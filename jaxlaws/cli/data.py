@@ -1,0 +1,65 @@
+"""`jaxlaws data`: text, JSONL, Parquet or a Hugging Face data set into token shards."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("source", metavar="SOURCE", help="a file, a folder, or the name of a Hugging Face data set")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder of shards, for data.path=DIR")
+    parser.add_argument("--field", default="text", help="column of JSONL, Parquet and data sets with the text (text)")
+    parser.add_argument("--split", default="train", help="split of a Hugging Face data set (train)")
+    parser.add_argument("--config", help="configuration of a Hugging Face data set")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--tokenizer", default="bytes", help="bytes, a tokenizer.json, or a tiktoken encoding (bytes)")
+    which.add_argument("--train-tokenizer", type=int, metavar="VOCAB", help="train a byte-level BPE of VOCAB ids on it")
+    parser.add_argument("--eos", metavar="TOKEN", help="the token that ends a document, where its name is unusual")
+    parser.add_argument(
+        "--val-fraction",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="hold out this share of the documents; by default a run splits off data.val_fraction",
+    )
+    parser.add_argument("--shard-tokens", type=float, default=1e8, metavar="N", help="tokens of a shard (1e8)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the shards and say what they hold."""
+    from jaxlaws.data.prepare import Question, prepare
+
+    began = time.monotonic()
+    names = ("source", "field", "split", "config", "tokenizer", "eos", "train_tokenizer", "val_fraction")
+    question = Question(**{name: getattr(args, name) for name in names}, shard_tokens=int(args.shard_tokens))
+    made, fresh = prepare(question, args.output)
+    val = sum(shard.tokens for shard in made.shards if shard.split == "val")
+    answer = {
+        "output": args.output,
+        "made": fresh,
+        "documents": made.documents,
+        "tokens": made.tokens,
+        "val_tokens": val,
+        "shards": len(made.shards),
+        "dtype": made.dtype,
+        "vocab": made.vocab,
+        "eos": made.eos,
+        "max_id": made.max_id,
+        "tokenizer": made.tokenizer,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    if args.json:
+        print(json.dumps(answer))
+        return 0
+    print(f"{Path(args.output)}: {made.documents:,} documents, {made.tokens:,} tokens, {val:,} of them for validation")
+    print(
+        f"{len(made.shards)} shards of {made.dtype}, tokenizer {made.tokenizer['name']}, {made.vocab:,} ids, "
+        f"{made.eos} ends a document" + ("" if fresh else "; there already, nothing was changed")
+    )
+    print(f"train with: jaxlaws train data=shards data.path={args.output} data.documents=true")
+    return 0
