@@ -149,16 +149,13 @@ def _program(
             slope, value = gradient(store, state.params, fetched)
             rule = transformation(optimizer, h, lr, model)
             update, moments = rule.update(slope, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, update)
+            average = optax.incremental_update(params, state.average, 1 - h.ema) if averaged else None
             norm = optax.tree.norm(slope)
-            finite = jnp.isfinite(value) & jnp.isfinite(norm)
-            keep = partial(jax.tree.map, partial(jnp.where, finite))
-            params = keep(optax.apply_updates(state.params, update), state.params)
-            average = state.average
-            if averaged:
-                average = keep(optax.incremental_update(params, average, 1 - h.ema), average)
-            diverged = jnp.where(finite, state.diverged, number)
-            following = State(params, keep(moments, state.optimizer), average, diverged)
-            return following, (value, norm, optax.tree.norm(update))
+            # What is not finite spoils the parameters, and no later step is taken: keeping the last good ones instead
+            # would hold the whole state twice.
+            diverged = jnp.where(jnp.isfinite(value) & jnp.isfinite(norm), state.diverged, number)
+            return State(params, moments, average, diverged), (value, norm, optax.tree.norm(update))
 
         def skip(state: State) -> tuple[State, tuple[jax.Array, ...]]:
             return state, (jnp.full((), jnp.nan, jnp.float32),) * 3
