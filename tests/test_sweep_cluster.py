@@ -22,7 +22,8 @@ def table(sweep: Path) -> pd.DataFrame:
 
 
 def through(executor: str, *more: str) -> list[str]:
-    launcher = ["hydra/launcher=lanes_submitit", f"hydra.launcher.executor={executor}", "hydra.launcher.shards=2"]
+    preset = ["slurm"] if executor == "slurm" else ["lanes_submitit", f"hydra.launcher.executor={executor}"]
+    launcher = [f"hydra/launcher={preset[0]}", *preset[1:], "hydra.launcher.shards=2"]
     return [*COMMAND, *launcher, "sweep.name=there", *more]
 
 
@@ -54,7 +55,7 @@ def test_jobs_of_slurm(here, tmp_path, monkeypatch):
     if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, check=False).returncode:
         pytest.skip("no SLURM here: sinfo is missing or finds no cluster")
     monkeypatch.chdir(tmp_path)
-    assert main(through("slurm", "hydra.launcher.cpus_per_task=1")) == 0
+    assert main(through("slurm", "hydra.launcher.cpus_per_task=1", "+hydra.launcher.slurm.comment=jaxlaws")) == 0
     compare(here)
 
 

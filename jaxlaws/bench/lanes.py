@@ -6,15 +6,35 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from jaxlaws.bench import Row, median_seconds
+from jaxlaws.config import EngineConfig, RunConfig
+from jaxlaws.data.config import DataConfig
+from jaxlaws.model.shape import ModelConfig
+from jaxlaws.records.run import RunDir
+from jaxlaws.records.units import short
+from jaxlaws.sweep.plan import Planned
 
 _LRS = (1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 8e-3, 1.2e-2)
-_COMMON = ("data=language", "data.vocab=64", "data.seq_len=64", "tokens=null", "eval.points=1", "eval.sequences=64")
+_COMMON = (
+    "data=language",
+    "data.vocab=64",
+    "data.seq_len=64",
+    "tokens=null",
+    "eval.points=1",
+    "eval.sequences=64",
+    "steps=100",
+    "batch_sequences=8",
+)
+_MODELS = {
+    "55k": ModelConfig(width=48, depth=2, heads=3, mlp_width=128),
+    "1m": ModelConfig(width=128, depth=5, heads=8, mlp_width=352),
+    "10m": ModelConfig(width=384, depth=6, heads=6, mlp_width=960),
+}
 #: At most so many repeats of what takes minutes.
 _MOST_REPEATS = 3
 
@@ -22,7 +42,7 @@ _MOST_REPEATS = 3
 def rows(repeats: int = 5) -> list[Row]:
     """Seconds of a sweep of 16 jobs in two shapes beside Hydra's basic and joblib launchers, and of 200 tiny runs.
 
-    Every repeat starts with empty compile caches, on both sides.
+    Every repeat starts with empty compile caches, on both sides. On an accelerator also `packs`.
     """
     repeats = min(repeats, _MOST_REPEATS)
     lrs = ",".join(map(str, _LRS))
@@ -31,7 +51,7 @@ def rows(repeats: int = 5) -> list[Row]:
     for launcher in ("basic", "joblib"):
         if launcher == "joblib" and find_spec("hydra_plugins.hydra_joblib_launcher") is None:
             continue
-        theirs, count = median_seconds(partial(_plain, launcher, f"peak_lr={lrs}"), repeats)
+        theirs, count = median_seconds(partial(_plain, launcher, "model=6k,25k", f"peak_lr={lrs}"), repeats)
         told = f"a plain script under Hydra's {launcher} launcher"
         note = f"16 jobs, 2 shapes, 100 steps; results: ours {ran}, theirs {count}; {_cores()} cores"
         found.append(Row(f"a sweep of 16 jobs, beside {launcher}", ours, theirs, told, note))
@@ -39,13 +59,51 @@ def rows(repeats: int = 5) -> list[Row]:
         lambda: _ours("model=6k", "optimizer.peak_lr=logspace(1e-3,1e-2,20)", "sweep.replicates=10"), repeats
     )
     note = f"{ran} runs of 6k parameters and 100 steps: {60 * ran / many:.0f} runs a minute; {_cores()} cores"
-    return [*found, Row("a sweep of 200 tiny runs", many, note=note)]
+    found.append(Row("a sweep of 200 tiny runs", many, note=note))
+    return [*found, *packs()] if on_accelerator() else found
+
+
+def on_accelerator() -> bool:
+    """Whether JAX has something better than the CPU here; asked in another process, which frees the device again."""
+    code = "import jax; print(jax.default_backend())"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return answer.stdout.strip() != "cpu"
+
+
+def packs(models: Mapping[str, ModelConfig] | None = None, sizes: Sequence[int] = (4, 16, 64)) -> list[Row]:
+    """Seconds for a million tokens of packed lanes, all together, beside one run at a time; one row a model size.
+
+    Args:
+      models: by name; about 50k, 1M and 10M parameters where none are given.
+      sizes: lanes of a pack in one batch.
+    """
+    from jaxlaws.sweep.packing import measure, out_of_memory, trial
+
+    found = []
+    for name, model in (models or _MODELS).items():
+        run = RunConfig(model=model, data=DataConfig(seq_len=128), steps=1000, batch_sequences=8)
+        item, engine = Planned(run, RunDir(Path(name))), EngineConfig()
+        rates = {("map", 1): measure(item, "map", 1, engine)}
+        for size in sizes:
+            try:
+                rates["vmap", size] = measure(item, "vmap", size, engine)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+        packed = max((pair for pair in rates if pair[0] == "vmap"), key=lambda pair: rates[pair])
+        told = ", ".join(f"{size}: {short(rate)}" for (_, size), rate in rates.items())
+        how, lanes = trial(item, max(sizes), engine)
+        note = f"tokens/s by lanes: {told}; the chooser takes {how} with {lanes} lanes"
+        found.append(
+            Row(f"lanes of {name}, 1M tokens", 1e6 / rates[packed], 1e6 / rates["map", 1], "one run at a time", note)
+        )
+    return found
 
 
 def _ours(*swept: str) -> int:
     """Runs that `jaxlaws train -m` has recorded."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "jaxlaws", "train", "-m", *_COMMON, "steps=100", "batch_sequences=8", *swept]
+        command = ["-m", "jaxlaws", "train", "-m", *_COMMON, *swept]
         _run([*command, f"out={folder}/sweep"], folder)
         return len(list(Path(folder, "sweep").glob("*/run.json")))
 
@@ -56,7 +114,7 @@ def _plain(launcher: str, *swept: str) -> int:
         quiet = ("hydra/hydra_logging=none", "hydra/job_logging=none", "hydra.output_subdir=null")
         places = (f"out={folder}", f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=.", f"hydra/launcher={launcher}")
         jobs = [f"hydra.launcher.n_jobs={_cores()}"] if launcher == "joblib" else []
-        _run(["-m", "jaxlaws.bench.plain_run", "-m", *quiet, *places, *jobs, "model=6k,25k", *swept], folder)
+        _run(["-m", "jaxlaws.bench.plain_run", "-m", *quiet, *places, *jobs, *swept], folder)
         return len(list(Path(folder).glob("*.json")))
 
 
