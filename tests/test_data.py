@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from jaxlaws.config import RunConfig
 from jaxlaws.data import corpus, language
 from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data, permuted, windows
 from jaxlaws.errors import BadInput
+from jaxlaws.sweep.plan import lay_out, repeats
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +130,20 @@ def test_data_on_the_device_is_fetched_by_its_picks(counted):
     picks = counted.picks(0, 0, 3, 2)
     np.testing.assert_array_equal(counted.fetch(picks), picks)
     assert counted.eos is None
+
+
+def test_a_plan_says_which_runs_repeat_their_data(tmp_path):
+    data = DataConfig(seq_len=64)
+    has = open_data(data).train_sequences
+    runs = [
+        RunConfig(data=data, steps=has, batch_sequences=1),
+        RunConfig(data=data, steps=has, batch_sequences=3),
+        RunConfig(data=DataConfig("language", vocab=16, seq_len=64), steps=has, batch_sequences=3),
+    ]
+    planned = lay_out(runs, tmp_path, lambda config: "x")
+
+    def sequences(config: DataConfig) -> int | None:
+        return open_data(config).train_sequences
+
+    assert repeats(planned, sequences) == ["1 of 3 runs read their training data more than once, up to 3 times."]
+    assert not repeats([planned[0], planned[2]], sequences)

@@ -69,7 +69,7 @@ def launch(
     from jaxlaws.sweep.lanes import train_sweep
     from jaxlaws.sweep.ledger import notes
     from jaxlaws.sweep.pack import is_first
-    from jaxlaws.sweep.plan import lay_out, plan, shard
+    from jaxlaws.sweep.plan import lay_out, plan, repeats, shard
     from jaxlaws.sweep.snapshots import Snapshots
 
     def digest(config: DataConfig) -> str:
@@ -77,6 +77,7 @@ def launch(
 
     planned = lay_out(runs, out, digest)
     said = notes(out, planned) if len(runs) > 1 else []
+    said += repeats(planned, lambda data: open_data(data).train_sequences)
     part = shard(planned, how.shard) if how.shard and not cluster else planned
     waiting = [item for item in part if item.directory.state() in ("pending", "running")]
     if how.branch == "auto" and (shared := summary(waiting, Snapshots(part, waiting).found)):

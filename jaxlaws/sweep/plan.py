@@ -84,6 +84,25 @@ def lay_out(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig
     return list(planned.values())
 
 
+def repeats(planned: Sequence[Planned], sequences: Callable[[DataConfig], int | None]) -> list[str]:
+    """A sentence where runs read their data more than once.
+
+    Args:
+      planned: the runs.
+      sequences: how many sequences a data set has before it repeats; None where it never does.
+    """
+    most: dict[tuple[Any, ...], tuple[DataConfig, list[int]]] = {}
+    for item in planned:
+        wanted = config.steps(item.run) * config.batch_sequences(item.run)
+        most.setdefault(tuple(asdict(item.run.data).values()), (item.run.data, []))[1].append(wanted)
+    times = [n / has for data, wanted in most.values() if (has := sequences(data)) for n in wanted if n > has]
+    if not times:
+        return []
+    return [
+        f"{len(times)} of {len(planned)} runs read their training data more than once, up to {max(times):.3g} times."
+    ]
+
+
 def shard(planned: Sequence[Planned], part: str) -> list[Planned]:
     """The i-th of n parts of a plan, i = 1 … n: about equal work, and runs of one shape together.
 
