@@ -93,6 +93,12 @@ def test_groups_share_a_shape_and_start_with_the_most_work(tmp_path):
     assert [item.run.steps for item in shapes[1]] == [20, 20, 9]
 
 
+def test_what_is_compiled_in_keeps_runs_apart(tmp_path):
+    rules = [OptimizerConfig(), OptimizerConfig(name="lion"), OptimizerConfig(ema=0.9), OptimizerConfig(ema=0.99)]
+    shapes = groups(plan([replace(RUN, optimizer=rule) for rule in rules], tmp_path, digest))
+    assert sorted(len(group) for group in shapes) == [1, 1, 2]
+
+
 def test_a_sweep_is_trained_once_and_becomes_a_table(tmp_path):
     planned = plan(lr_runs(1e-3, 1e-2), tmp_path, digest)
     first = train_sweep(planned)

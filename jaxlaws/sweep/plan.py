@@ -33,6 +33,8 @@ class Planned:
         return (
             *asdict(run.model).values(),
             *(str(value) for value in asdict(run.data).values()),
+            run.optimizer.name,
+            run.optimizer.ema > 0,
             run.eval.sequences,
             config.batch_sequences(run),
         )
