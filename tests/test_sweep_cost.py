@@ -57,17 +57,17 @@ def test_the_cost_counts_what_is_left(tmp_path):
 
 def test_speed_is_remembered_by_device_and_size(tmp_path):
     cache = tmp_path / "cache" / "speed.json"
-    planned = a_plan(tmp_path / "sweep", steps=(200_000,))
+    planned = a_plan(tmp_path / "sweep", steps=(20_000,))
     assert 4 * planned[0].work > LEAST_REMEMBERED
     guess = remembered(cache)("cpu", 1e6)
     assert not is_remembered("cpu", cache)
     for item in planned:
         item.directory.ask({}, np.ones(1))
-        item.directory.finish({"status": "ok", "seconds": item.work / (1e9 * item.run.batch_sequences)})
+        item.directory.finish({"status": "ok", "step_seconds": item.work / 20_000 / (1e9 * item.run.batch_sequences)})
     remember(planned, [item.directory.name for item in planned], "cpu", cache)
     speed = remembered(cache)
     for batch in (4, 8):
-        step = next(item.work for item in planned if item.run.batch_sequences == batch) / 200_000
+        step = next(item.work for item in planned if item.run.batch_sequences == batch) / 20_000
         assert speed("cpu", step) == pytest.approx(1e9 * batch)
         assert speed("cpu", 1.2 * step) == pytest.approx(1e9 * batch)
     assert speed("some card", 1e6) != speed("cpu", 1e6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ from jaxlaws.sweep.plan import Planned, groups
 UNMEASURED = {"cpu": 15e9, "accelerator": 2e12}
 #: Seconds to compile one program.
 COMPILE_SECONDS = {"cpu": 2.5, "accelerator": 8.0}
-#: Training FLOPs below which a measurement is mostly start-up and is not remembered.
-LEAST_REMEMBERED = 2e11
+#: Training FLOPs of a group below which its speed is not remembered.
+LEAST_REMEMBERED = 2e10
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,12 @@ def remember(planned: Sequence[Planned], trained: Sequence[str], device: str, ca
     path = cache or _cache_file()
     known = _read(path)
     for group in groups([item for item in planned if item.directory.name in set(trained)]):
-        group = [item for item in group if "trunk" not in item.directory.record()]
         work, steps = sum(item.work for item in group), sum(config.steps(item.run) for item in group)
-        seconds = sum(item.directory.record()["seconds"] for item in group)
-        if work >= LEAST_REMEMBERED and seconds > 0:
-            row = {"step_flops": float(f"{work / steps:.3g}"), "flops_per_second": work / seconds}
-            kept = [old for old in known.get(device, []) if old["step_flops"] != row["step_flops"]]
-            known[device] = [*kept, row]
+        if work >= LEAST_REMEMBERED:
+            step_flops = float(f"{work / steps:.3g}")
+            rate = step_flops / statistics.median(item.directory.record()["step_seconds"] for item in group)
+            kept = [old for old in known.get(device, []) if old["step_flops"] != step_flops]
+            known[device] = [*kept, {"step_flops": step_flops, "flops_per_second": rate}]
     if known:
         write_atomic(path, json.dumps(known, indent=1) + "\n")
 
