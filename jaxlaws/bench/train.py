@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlaws.bench import Row, median_seconds
+from jaxlaws.bench import Row, median_seconds, utilisation
 from jaxlaws.config import EvalConfig, RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
@@ -34,8 +34,12 @@ _STEPS = {"25k": 320, "1m": 64, "10m": 16}
 
 
 def rows(repeats: int = 5) -> list[Row]:
-    """One row a model size, each step of ours against a step of the bare loop, then the cold start."""
-    return [*(_steps(name, repeats) for name in _SHAPES), _cold(repeats)]
+    """One row a model size, each step of ours against a step of the bare loop, then the cold start.
+
+    On an accelerator also how much of its peak larger models use (`jaxlaws.bench.utilisation`).
+    """
+    found = [*(_steps(name, repeats) for name in _SHAPES), _cold(repeats)]
+    return found if jax.default_backend() == "cpu" else found + utilisation.rows(repeats)
 
 
 def _steps(name: str, repeats: int) -> Row:
