@@ -17,11 +17,11 @@ from jaxlaws.train.lane import Lane, Watch
 from jaxlaws.train.program import CHUNK, program
 from jaxlaws.train.run import train_lanes
 
-_BF16 = {"vocab": 50_304, "dtype": "bfloat16"}
+_VOCAB = 50_304
 #: Name → (model, sequences of 2048 in a step).
 SHAPES = {
-    "124m": (ModelConfig(width=768, depth=12, heads=12, mlp_width=2048, **_BF16), 32),
-    "350m": (ModelConfig(width=1024, depth=24, heads=16, mlp_width=2736, **_BF16), 16),
+    "124m": (ModelConfig(width=768, depth=12, heads=12, mlp_width=2048, vocab=_VOCAB, dtype="bfloat16"), 32),
+    "350m": (ModelConfig(width=1024, depth=24, heads=16, mlp_width=2736, vocab=_VOCAB, dtype="bfloat16"), 16),
 }
 
 
