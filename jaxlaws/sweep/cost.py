@@ -123,7 +123,7 @@ def remember(planned: Sequence[Planned], trained: Sequence[str], device: str, ca
         work, steps = sum(item.work for item in group), sum(config.steps(item.run) for item in group)
         if work >= LEAST_REMEMBERED:
             step_flops = float(f"{work / steps:.3g}")
-            rate = step_flops / statistics.median(item.directory.record()["step_seconds"] for item in group)
+            rate = work / steps / statistics.median(item.directory.record()["step_seconds"] for item in group)
             kept = [old for old in known.get(device, []) if old["step_flops"] != step_flops]
             known[device] = [*kept, {"step_flops": step_flops, "flops_per_second": rate}]
     if known:
