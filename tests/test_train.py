@@ -155,13 +155,16 @@ def test_lanes_of_different_lengths_end_where_they_would_alone(alone):
     assert [point["step"] for point in curves[0]] == [4, 7, 11]
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
-def test_a_diverging_lane_is_a_result_and_leaves_its_neighbour_alone(alone, strategy: str):
-    """An infinite LR at step 3 makes the loss at step 4 not finite."""
-    wild = with_lr(RUN, 1e38, schedule=ScheduleConfig(name="constant", warmup_steps=0))
-    records, curves = train(wild, RUN, strategy=strategy)
+@pytest.mark.parametrize("strategy", ["map", "vmap", "shard"])
+def test_a_diverging_lane_is_a_result_and_leaves_its_neighbour_alone(alone, strategy: str, tmp_path):
+    """The LR of step 2 throws the parameters out of range, so that the loss of step 3 is not finite."""
+    rates = np.where(np.arange(40) == 2, 1e38, 1e-3)
+    (tmp_path / "wild.csv").write_text("step,lr\n" + "".join(f"{t},{rate}\n" for t, rate in enumerate(rates)))
+    wild = with_lr(RUN, 1e38, schedule=ScheduleConfig(name="table", file=str(tmp_path / "wild.csv")))
+    size = None if strategy != "shard" else 2 * jax.local_device_count()
+    records, curves = train(wild, RUN, strategy=strategy, size=size)
     assert records[0]["status"] == "diverged"
-    assert records[0]["diverged_step"] == 1
+    assert records[0]["diverged_step"] == 3
     assert records[0]["val_loss_nats"] is None
     assert curves[0] == []
     assert records[1]["status"] == "ok"
