@@ -124,6 +124,8 @@ def _gather(
             held_out["test"] = score.errors(everything.loss[held], predicted[held])
     if not state.single:
         held_out["gaps"] = score.gaps(everything, predicted, train)
+    if law.kind == "curve":
+        held_out["decay_gaps"] = score.decay_ratio(everything, predicted, train)
     intervals, tails = {}, (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     if len(draws) >= 20:
         intervals = {name: np.percentile(draws[:, i], tails).tolist() for i, name in enumerate(law.names)}
@@ -175,7 +177,7 @@ def _gather(
                     "quantiles": np.quantile(state.inner, _QUANTILES).tolist(),
                 },
                 "draws": [[float(f"{value:.12g}") for value in row] for row in keep],
-                "ranges": _ranges(problem.points),
+                "ranges": _ranges(problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
                 "data": {
                     "source": runs.source,
                     "digest": runs.digest,
@@ -241,6 +243,22 @@ def _ranges(chosen: Points) -> dict[str, list[float]]:
         for name in names
         if name in chosen.inputs and chosen.inputs[name].ndim == 1
     }
+
+
+def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
+    """What the schedules of the curves went through, after the warm-up and up to the last loss.
+
+    `curve_steps`; `lowest_share`, the lowest LR over the peak; `steepest_drop`, of one step, over the peak.
+    """
+    seen: dict[str, list[float]] = {"curve_steps": [], "lowest_share": [], "steepest_drop": []}
+    for name in chosen.names:
+        curve = runs.curves[name]
+        lr = curve.lr[max(curve.warmup_steps - 1, 0) : curve.at[-1] + 1]
+        peak = float(curve.lr.max())
+        seen["curve_steps"].append(float(curve.at[-1] + 1))
+        seen["lowest_share"].append(float(lr.min()) / peak)
+        seen["steepest_drop"].append(max(float(-np.diff(lr).min(initial=0.0)), 0.0) / peak)
+    return {key: [min(values), max(values)] for key, values in seen.items() if values}
 
 
 def _warnings(

@@ -56,6 +56,7 @@ def open_fit(name: str | Path | Fit) -> Fit:
             convention={**law.convention, **preset.convention},
             noise="published",
             params=dict(preset.values),
+            held_out=dict(preset.held_out),
             data={"source": preset.reference, "range": preset.range},
         )
     return Fit.load(text)
@@ -117,6 +118,12 @@ def predict(
             warnings,
         )
     return Prediction(values[0], low, high, fit.level, warnings)
+
+
+def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, params: float | None = None) -> np.ndarray:
+    """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
+    inputs, _ = _inputs(fit, params, None, None, lr, None, warmup_steps)
+    return _evaluate(fit, np.array([[*fit.params.values()], *fit.draws], np.float64), inputs)[:, 0]
 
 
 def _same_convention(fit: Fit, key: str, given: str | None) -> None:

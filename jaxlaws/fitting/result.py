@@ -33,11 +33,11 @@ class Fit:
       starts, starts_agreeing: how many random starts, and the share within 1e-6 of the best objective.
       warnings: sentences for people.
       curves: run → split (train, test, -), r2, mae, rmse, pred_e, worst_e.
-      held_out: errors where data were left out: `test`, `leave_one_run_out`, `forward`, `gaps`.
+      held_out: errors where data were left out: `test`, `leave_one_run_out`, `forward`, `gaps`, `decay_gaps`.
       diagnostics: gradient, condition number, bounds, unidentified directions, next basin, δ, resamples.
       scatter: of a new run about the law: `offset` sd of a run, `quantiles` of ln L − ln L̂ of a point.
       draws: resampled constants, one row each in the order of `params`.
-      ranges: input → [low, high] of the data.
+      ranges: input → [low, high] of the data, and of the schedules that it saw.
       data: source, digest and counts.
       versions: of what computed it.
     """

@@ -74,3 +74,32 @@ def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, mos
         "mean_measured": float(np.mean([abs(row[3]) for row in rows])),
         "worst": dict(zip(("first", "second", "step", "measured", "predicted"), worst, strict=True)),
     }
+
+
+def decay_ratio(points: Points, predicted: np.ndarray, train: Sequence[str] | None) -> dict[str, float]:
+    """By how much a law exaggerates the gaps between schedules that both decay: measured over predicted.
+
+    Pairs of curves that end within 2% of the same step with the LR below half its peak; at least one is held out where
+    some are. Losses are means over the last three evaluations.
+
+    Returns:
+      `ratio` Σ mp/Σ p² of measured gaps m on predicted ones p, its standard error `se`, and `pairs`; empty below three
+      pairs.
+    """
+    decayed = []
+    for i, name in enumerate(points.names):
+        rows = np.flatnonzero(points.run == i)[-3:]
+        if len(rows) == 3 and points.inputs["lr"][rows[-1]] < 0.5 * points.inputs["peak"][rows[-1]]:
+            held = train is None or name not in train
+            decayed.append((int(points.at[rows[-1]]), held, points.loss[rows].mean(), predicted[rows].mean()))
+    measured, guess = [], []
+    for i, (end, held, loss, value) in enumerate(decayed):
+        for other_end, other_held, other_loss, other_value in decayed[:i]:
+            if (held or other_held) and min(end, other_end) >= 0.98 * max(end, other_end):
+                measured.append(loss - other_loss)
+                guess.append(value - other_value)
+    m, p = np.array(measured), np.array(guess)
+    if len(m) < 3 or not np.any(p):
+        return {}
+    ratio = float(np.sum(m * p) / np.sum(p**2))
+    return {"ratio": ratio, "se": float(np.sqrt(np.mean((m - ratio * p) ** 2) / np.sum(p**2))), "pairs": len(m)}

@@ -47,12 +47,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Preset:
-    """Published constants: `values` by parameter name, the `reference`, their `range` and their `convention`."""
+    """Published constants: `values` by parameter name, the `reference`, their `range` and their `convention`.
+
+    `held_out` has errors that are known of them, by the names that a fit has.
+    """
 
     values: Params
     reference: str
     range: str
     convention: Mapping[str, str] = field(default_factory=dict)
+    held_out: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _same(params: Params, scale: Scale) -> dict[str, Any]:
