@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,98 @@ def bound(lr: np.ndarray, gradient_norm: np.ndarray | float = 1.0, distance: flo
     return Bound(float(distance**2 / (2 * after[0])), float(energy[0] / (2 * after[0])), float(tail.sum() / 2))
 
 
+def gradient(
+    lr: np.ndarray, gradient_norm: np.ndarray | float = 1.0, distance: float = 1.0, base_lr: float | None = None
+) -> np.ndarray:
+    """dΩ/dη_t of every step, [steps], in O(T): which steps of a schedule ask for a higher LR (negative) or a lower one.
+
+    Args:
+      lr: [steps] relative LR, positive at every step.
+      gradient_norm: G_t, [steps] or one number.
+      distance: D.
+      base_lr: γ; at the best one without it, where it is the gradient of Ω* as well.
+
+    Raises:
+      BadInput: the schedule cannot be bounded, or has a step without an LR.
+    """
+    found = bound(lr, gradient_norm, distance)
+    eta = np.asarray(lr, np.float64)
+    if eta.min() <= 0:
+        raise BadInput("the gradient of the bound is expected of a schedule that is positive at every step.")
+    square = np.broadcast_to(np.asarray(gradient_norm, np.float64), eta.shape) ** 2
+    after = np.cumsum(eta[::-1])[::-1]
+    energy = np.cumsum((eta**2 * square)[::-1])[::-1]
+    rate = 1 / (after[:-1] * after[1:])
+    price = eta[:-1] * energy[:-1] * rate
+    by_distance = -(distance**2) / (2 * after[0] ** 2)
+    by_gradients = eta * square / after[0] - energy[0] / (2 * after[0] ** 2)
+    own = np.append(energy[:-1] * rate, 0.0) / 2
+    by_energy = eta * square * np.cumsum(np.append(eta[:-1] * rate, 0.0))
+    by_sums = np.cumsum(np.append(price / after[:-1], 0.0)) + np.cumsum(np.append(0.0, price / after[1:]))
+    gamma = found.best_lr if base_lr is None else base_lr
+    return by_distance / gamma + gamma * (by_gradients + own + by_energy - by_sums / 2)
+
+
 def transfer(source: np.ndarray, target: np.ndarray) -> float:
     """γ*(target)/γ*(source): what a tuned peak LR of one schedule is multiplied by for another of the same peak 1."""
     return bound(target).best_lr / bound(source).best_lr
+
+
+def second_stage(steps: int, longer: int, cooldown: float = 0.2) -> float:
+    """ρ, the LR of a second stage that extends a WSD run from T0 to T1 steps at its own best base LR.
+
+    The longer schedule is 1 up to (1 − c)·T0, ρ from there, and a linear cooldown over its last c·T1 steps; ρ is where
+    its γ* is that of the WSD run of T0 steps. Schaipp et al. 2025, §5.
+
+    Args:
+      steps: T0.
+      longer: T1 > T0.
+      cooldown: c, share of the steps in both.
+
+    Raises:
+      BadInput: the lengths or the share make no sense.
+    """
+    _check_longer(steps, longer, cooldown)
+    tuned = bound(_wsd(steps, cooldown)).best_lr
+    trunk, shape = round((1 - cooldown) * steps), _wsd(longer, cooldown)
+
+    def best(rho: float) -> float:
+        return bound(np.where(np.arange(longer) < trunk, 1.0, rho * shape)).best_lr
+
+    return _bisect(lambda rho: best(rho) - tuned, 1e-3, 1.0)
+
+
+def longer_cooldown(steps: int, longer: int, cooldown: float = 0.2) -> float | None:
+    """The cooldown share with which T1 steps have the same best base LR as T0 steps with `cooldown`; None if none has.
+
+    Args:
+      steps: T0.
+      longer: T1 > T0.
+      cooldown: share of the steps in the decay of the run of T0 steps.
+    """
+    _check_longer(steps, longer, cooldown)
+    tuned = bound(_wsd(steps, cooldown)).best_lr
+    if bound(_wsd(longer, 1.0)).best_lr < tuned:
+        return None
+    return _bisect(lambda share: tuned - bound(_wsd(longer, share)).best_lr, cooldown, 1.0)
+
+
+def _wsd(steps: int, cooldown: float) -> np.ndarray:
+    """1, then linear over the last share of the steps, to 1/n."""
+    n = max(round(cooldown * steps), 1)
+    return np.minimum(1.0, (steps - np.arange(steps)) / n)
+
+
+def _check_longer(steps: int, longer: int, cooldown: float) -> None:
+    if not 0 < steps < longer:
+        raise BadInput(f"a run of {steps} steps cannot be extended to {longer}: give more steps than it has.")
+    if not 0 < cooldown <= 1:
+        raise BadInput(f"the cooldown is {cooldown}, expected a share of the steps above 0 and up to 1.")
+
+
+def _bisect(falls: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses zero."""
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falls(middle) > 0 else (low, middle)
+    return (low + high) / 2
