@@ -81,6 +81,17 @@ def test_step_law(folder, capsys):
     assert keys == documented("fit step_law")
 
 
+def test_design_and_bound(capsys):
+    common = ["multi_power:25M", "--peak-lr", "3e-4"]
+    for what, extra in (
+        ("schedule", ["--steps", "2000", "--family", "wsd(shape=linear)"]),
+        ("cooldown", ["--horizons", "2000"]),
+        ("extend", ["--schedule", "wsd", "--steps", "2000", "--to", "4000"]),
+    ):
+        assert printed(capsys, "design", what, *common, *extra) == documented(f"design {what}")
+    assert printed(capsys, "bound", "wsd", "--steps", "2000") == documented("bound")
+
+
 def test_laws(capsys):
     main(["laws", "--json"])
     answer = json.loads(capsys.readouterr().out)

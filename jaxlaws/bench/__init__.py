@@ -13,6 +13,7 @@ BENCHES = {
     "lanes": "jaxlaws.bench.lanes",
     "recommend": "jaxlaws.bench.recommend",
     "train": "jaxlaws.bench.train",
+    "schedule": "jaxlaws.bench.schedule",
 }
 
 

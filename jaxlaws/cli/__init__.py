@@ -22,6 +22,8 @@ COMMANDS = {
     "compare": "fits side by side, by held-out error",
     "predict": "the loss of a new run, from a fit or published constants",
     "schedule": "the learning rate of every step, shown and written for any trainer",
+    "design": "the best schedule for a fitted law, which cooldown, and how to extend a run",
+    "bound": "the convex bound of a schedule, its best base LR, transfer and extension",
     "laws": "every law and preset: formula, units, range, reference",
     "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",

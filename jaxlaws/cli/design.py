@@ -1,0 +1,233 @@
+"""`jaxlaws design …`: the best schedule for a law, which cooldown, and how to extend a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxlaws.errors import BadInput, Untrusted
+from jaxlaws.records.units import parse_number, parse_positive
+
+if TYPE_CHECKING:
+    from jaxlaws.design.schedule import Design
+    from jaxlaws.fitting.result import Fit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    schedule = what.add_parser("schedule", help="the schedule with the lowest predicted final loss")
+    _common(schedule)
+    schedule.add_argument("--steps", help="T, warm-up included")
+    schedule.add_argument("--horizons", metavar="A,B,…", help="several T that share one trunk")
+    schedule.add_argument("--weights", metavar="A,B,…", help="of the horizons' losses (equal)")
+    schedule.add_argument("--peak-lr", help="peak of the schedule")
+    schedule.add_argument("--free-peak", action="store_true", help="find the peak, within those that were fitted")
+    schedule.add_argument(
+        "--family", metavar="SPEC", help="the numbers of a family, such as wsd or 'wsd(shape=linear)'"
+    )
+    schedule.add_argument("--knots", type=int, metavar="K", help="a decay that is linear between K knots")
+    schedule.add_argument("--seed", type=int, default=0, help="of the random starts")
+    schedule.add_argument("-o", "--out", metavar="FILE", help="write step,lr as .csv (or .npy, .json for LambdaLR)")
+    schedule.add_argument("--plot", metavar="FILE", help="draw it into a .png, .svg or .pdf")
+    cooldown = what.add_parser("cooldown", help="which share of the steps to cool down over")
+    _common(cooldown)
+    cooldown.add_argument("--horizons", "--steps", required=True, metavar="A,B,…", help="one T or several")
+    cooldown.add_argument("--peak-lr", required=True)
+    cooldown.add_argument("--shape", default="linear", help="of the cooldown (linear)")
+    extend = what.add_parser("extend", help="a finished run to more steps: go on, or start again")
+    _common(extend)
+    extend.add_argument("--schedule", required=True, metavar="FILE|SPEC", help="of the finished run")
+    extend.add_argument("--steps", help="that a SPEC has")
+    extend.add_argument("--peak-lr", help="that a SPEC has")
+    extend.add_argument("--to", required=True, metavar="STEPS", help="the horizon in view")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    parser.add_argument("--warmup", help="warm-up steps (5%% of the shortest horizon)")
+    parser.add_argument("--params", help="N, for laws that read it")
+    parser.add_argument("--force", action="store_true", help="answer from a fit that cannot be trusted")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    from jaxlaws.design.schedule import curve_law
+    from jaxlaws.fitting.predict import open_fit
+
+    fit = open_fit(args.fit)
+    params = None if args.params is None else parse_positive(args.params, "--params")
+    curve_law(fit, params)
+    if not fit.trusted and not args.force:
+        reason = "; ".join(fit.warnings) or "no reason stored"
+        raise Untrusted(f"the fit {args.fit} is {fit.status.replace('_', ' ')} ({reason}): add runs, or use --force.")
+    answer = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, params)
+    if args.json:
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+    return 0
+
+
+def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+    from jaxlaws.design import gain
+
+    if (args.steps is None) == (args.horizons is None):
+        raise BadInput("give the length as exactly one of --steps and --horizons.")
+    horizons = [_whole(args.steps, "--steps")] if args.horizons is None else _list(args.horizons, "--horizons")
+    weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
+    warmup = _warmup(args, horizons)
+    found = _design(args, fit, params, horizons, weights, warmup)
+    files = _write(args, found)
+    shares = weights or [1.0] * len(horizons)
+    warnings: list[str] = []
+    parts = []
+    for steps, lr, loss in zip(horizons, found.lr, found.loss, strict=True):
+        gains = gain.gains(fit, lr, gain.baselines(steps, found.peak_lr, warmup), warmup, params)
+        below = [t for t in range(warmup, steps) if lr[t] < 0.999 * found.peak_lr]
+        parts.append(
+            {
+                "steps": steps,
+                "objective": loss,
+                "predicted": gain.predicted(fit, lr, warmup, params),
+                "decay_begins": below[0] if below else None,
+                "final_lr": float(lr[-1]),
+                "gains": {name: value._asdict() for name, value in gains.items()},
+            }
+        )
+        warnings += [text for text in gain.warnings(fit, lr, warmup, params) if text not in warnings]
+    answer = {
+        "law": fit.law,
+        "convention": dict(fit.convention),
+        "form": found.form,
+        "peak_lr": found.peak_lr,
+        "warmup_steps": warmup,
+        "objective": sum(w * loss for w, loss in zip(shares, found.loss, strict=True)) / sum(shares),
+        "objective_warmup_ld": "excluded",
+        "schedules": parts,
+        "starts": list(found.starts),
+        "files": files,
+        "warnings": warnings,
+    }
+    if not args.json:
+        _show(answer, found)
+    return answer
+
+
+def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -> Design:
+    from jaxlaws.design.family import best_of_family
+    from jaxlaws.design.schedule import design
+
+    peak: float | tuple[float, float]
+    if args.free_peak:
+        if args.peak_lr is not None:
+            raise BadInput("--free-peak finds the peak LR: leave out --peak-lr.")
+        low, high = fit.ranges.get("peak", (0.0, 0.0))
+        if not high > 1.05 * low:
+            raise BadInput(
+                "--free-peak needs a fit whose runs had several peak LRs: give --peak-lr, or fit a sweep of them."
+            )
+        peak = (low, high)
+    elif args.peak_lr is None:
+        raise BadInput("--peak-lr is missing: give the peak of the schedule, or --free-peak.")
+    else:
+        peak = parse_positive(args.peak_lr, "--peak-lr")
+    if args.family is None:
+        steps = horizons if args.horizons is not None else horizons[0]
+        return design(fit, steps, peak, warmup, knots=args.knots, weights=weights, params=params, seed=args.seed)
+    if args.knots is not None or args.horizons is not None:
+        raise BadInput("--family goes with neither --knots nor --horizons: they are other forms of a schedule.")
+    return best_of_family(fit, args.family, horizons[0], peak, warmup, params)
+
+
+def _show(answer: dict[str, Any], found: Design) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from jaxlaws.cli.schedule import picture
+
+    console = Console()
+    print(f"{answer['law']}, {answer['form']}: peak LR {found.peak_lr:.4g}, {answer['warmup_steps']} steps of warm-up")
+    for part, lr in zip(answer["schedules"], found.lr, strict=True):
+        value = part["predicted"]
+        edges = "" if value["low"] is None else f" [{value['low']:.4f}, {value['high']:.4f}]"
+        begins = "no decay" if part["decay_begins"] is None else f"decay from step {part['decay_begins']}"
+        print(
+            f"{part['steps']} steps, {begins} to LR {part['final_lr']:.3g}: predicted loss {value['value']:.4f}{edges}"
+        )
+        print(picture(lr))
+        table = Table("gain over", "predicted", "90% interval", "expected", "noise of a pair", "verdict")
+        for name, one in part["gains"].items():
+            interval = "none" if one["low"] is None else f"{one['low']:+.4f} … {one['high']:+.4f}"
+            verdict = one["verdict"] + ("" if one["pairs"] in (None, 1) else f", {one['pairs']} pairs show it")
+            table.add_row(
+                name, f"{one['predicted']:+.4f}", interval, f"{one['expected']:+.4f}", f"{one['noise']:.4f}", verdict
+            )
+        console.print(table)
+    print(f"objective (without the warm-up's LR changes): {', '.join(f'{loss:.6f}' for loss in found.loss)}")
+    for warning in answer["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+    for file in answer["files"]:
+        print(f"written to {file}")
+
+
+def _write(args: argparse.Namespace, found: Design) -> list[str]:
+    from jaxlaws.schedules.exchange import write_table
+
+    files = []
+    if args.out is not None:
+        path = Path(args.out)
+        for lr in found.lr:
+            name = path if len(found.lr) == 1 else path.with_stem(f"{path.stem}-{len(lr)}")
+            files.append(str(write_table(name, lr)))
+    if args.plot is not None:
+        from jaxlaws.report.figures import schedules
+
+        if Path(args.plot).suffix not in (".png", ".svg", ".pdf"):
+            raise BadInput(f"--plot is '{args.plot}', expected a file that ends with .png, .svg or .pdf.")
+        curves = [(f"{found.form}, {len(lr)} steps", lr, 1) for lr in found.lr]
+        files.append(str(schedules(Path(args.plot), curves, "steps")))
+    return files
+
+
+def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+    from jaxlaws.design.budget import cooldowns
+
+    horizons = _list(args.horizons, "--horizons")
+    peak, warmup = parse_positive(args.peak_lr, "--peak-lr"), _warmup(args, horizons)
+    rows = cooldowns(fit, horizons, peak, warmup, args.shape, params)
+    if not args.json:
+        print(f"{fit.law}: predicted final loss of wsd({args.shape}) by the share of its cooldown")
+        print(f"{'steps':>10}", *(f"{share:>8.0%}" for share in rows[0]["losses"]), f"{'best':>8}{'loss':>9}", sep="")
+        for row in rows:
+            losses = (f"{value:>8.4f}" for value in row["losses"].values())
+            print(f"{row['steps']:>10}", *losses, f"{row['best']:>8.1%}{row['loss']:>9.4f}", sep="")
+    return {"law": fit.law, "shape": args.shape, "peak_lr": peak, "warmup_steps": warmup, "horizons": rows}
+
+
+def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+    from jaxlaws.cli.schedule import open_schedule
+    from jaxlaws.design.budget import extend
+
+    name, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
+    ways = extend(fit, lr, _whole(args.to, "--to"), warmup, params)
+    if not args.json:
+        print(f"{fit.law}: from {name}, {len(lr)} steps, to {len(ways[0].lr)}")
+        for way in ways:
+            print(f"  {way.name:<16} predicted loss {way.loss:.4f}, {way.steps} steps to train")
+    body = [{"name": way.name, "loss": way.loss, "steps": way.steps} for way in ways]
+    return {"law": fit.law, "schedule": name, "steps": len(ways[0].lr), "ways": body}
+
+
+def _warmup(args: argparse.Namespace, horizons: list[int]) -> int:
+    return round(0.05 * min(horizons)) if args.warmup is None else int(parse_number(args.warmup, "--warmup"))
+
+
+def _whole(text: str, name: str) -> int:
+    value = parse_positive(text, name)
+    if value != int(value):
+        raise BadInput(f"{name} is {text}, expected a whole number of steps.")
+    return int(value)
+
+
+def _list(text: str, name: str) -> list[int]:
+    return [_whole(part, name) for part in text.split(",")]

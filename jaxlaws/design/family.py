@@ -1,0 +1,125 @@
+"""The numbers of a named schedule family that a fitted law likes best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.design.objective import final_loss
+from jaxlaws.design.schedule import Design, check, curve_law
+from jaxlaws.errors import BadInput
+from jaxlaws.fitting.result import Fit
+from jaxlaws.schedules.config import family
+from jaxlaws.schedules.shapes import SHAPES
+from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
+
+#: Fields of a family that are searched, and within which range.
+RANGES: dict[str, tuple[float, float]] = {
+    "floor": (0.0, 1.0),
+    "cooldown": (0.01, 1.0),
+    "descent": (0.0, 0.9),
+    "level": (0.01, 1.0),
+    "phi": (0.02, 4.0),
+}
+#: An exponential decay and the infinite schedule have no floor below this.
+_LEAST = 1e-4
+#: Steps of the smaller schedule on which the search is done.
+_STEPS = 2048
+
+
+def best_of_family(
+    fit: Fit,
+    spec: str,
+    steps: int,
+    peak_lr: float | tuple[float, float],
+    warmup_steps: int = 0,
+    params: float | None = None,
+) -> Design:
+    """The schedule of one family with the lowest predicted final loss.
+
+    Numbers that the spec gives stay, such as the shape in `wsd(shape=1-sqrt)`; the others of `RANGES`, and the decay's
+    shape, are searched by steps along each that shrink, from three starts a shape, on a schedule of at most 2048 steps;
+    the answer is then made and weighed at full length.
+
+    Args:
+      fit: of a law of loss along a schedule.
+      spec: a family, with the numbers that are not searched.
+      steps: T, warm-up included.
+      peak_lr: or the range in which it is free.
+      warmup_steps: W.
+      params: N, for laws that read it.
+
+    Raises:
+      BadInput: an impossible request, or a fit that no schedule can be designed with.
+    """
+    law, extra = curve_law(fit, params)
+    low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
+    check([steps], warmup_steps, low)
+    given = parse(spec)
+    fields = family(given["name"]).fields
+    if not family(given["name"]).warmup:
+        raise BadInput(f"schedule '{given['name']}' is read from a file and has no numbers to design.")
+    names = [name for name in fields if name in RANGES and name not in given]
+    names = [name for name in names if not (name == "floor" and "floor_lr" in given)]
+    if low < high:
+        names.append("peak")
+    shapes = list(SHAPES) if "shape" in fields and "shape" not in given else [None]
+    if not names and shapes == [None]:
+        raise BadInput(f"'{spec}' leaves no number free: leave out the ones that the design is to find.")
+    scale = min(1.0, _STEPS / steps)
+    small, small_warmup = max(round(steps * scale), 2), round(warmup_steps * scale)
+
+    def config(numbers: dict[str, float], shape: str | None, warmup: int) -> tuple[ScheduleConfig, float]:
+        made = ScheduleConfig(**{**given, "warmup_steps": warmup, "shape": shape or given.get("shape")})
+        numbers = dict(numbers)
+        peak = low * (high / low) ** numbers.pop("peak", 0.0)
+        if (made.shape or fields.get("shape")) == "exponential" or given["name"] == "infinite":
+            numbers["floor"] = max(numbers.get("floor", made.floor or 0.0), _LEAST)
+        if "floor" in numbers and "level" in numbers:
+            numbers["floor"] = min(numbers["floor"], numbers["level"])
+        return ScheduleConfig(**{**vars(made), **numbers}), peak
+
+    def value(shape: str | None, numbers: dict[str, float]) -> float:
+        made, peak = config(numbers, shape, small_warmup)
+        lr = schedule_array(made, small, peak)
+        return final_loss(law, fit.params, lr, small_warmup, extra, stretch=steps / small)
+
+    found = []
+    for shape, start in product(shapes, (0.15, 0.4, 0.8)):
+        found.append((*_compass(partial(value, shape), names, start), shape))
+    _, numbers, shape = min(found, key=lambda one: one[0])
+    made, peak = config({name: float(f"{number:.4g}") for name, number in numbers.items()}, shape, warmup_steps)
+    lr = schedule_array(made, steps, peak)
+    loss = final_loss(law, fit.params, lr, warmup_steps, extra)
+    return Design((lr,), (loss,), warmup_steps, peak, spec_string(made), tuple(sorted(one[0] for one in found)))
+
+
+def _compass(
+    value: Callable[[dict[str, float]], float], names: list[str], start: float
+) -> tuple[float, dict[str, float]]:
+    """The lowest value from `start`, a share of every range, by steps that halve when none of them helps."""
+    ranges = {name: RANGES.get(name, (0.0, 1.0)) for name in names}
+    x = {name: low + (high - low) * start**2 for name, (low, high) in ranges.items()}
+    best, step = value(x), 0.25
+    while step > 1e-4:
+        moved = False
+        for trial in _around(x, ranges, step):
+            reached = value(trial)
+            if reached < best - 1e-10:
+                x, best, moved = trial, reached, True
+                break
+        if not moved:
+            step /= 2
+    return best, x
+
+
+def _around(x: dict[str, float], ranges: dict[str, tuple[float, float]], step: float) -> Iterator[dict[str, Any]]:
+    for name, (low, high) in ranges.items():
+        for sign in (1, -1):
+            moved = float(np.clip(x[name] + sign * step * (high - low), low, high))
+            if moved != x[name]:
+                yield {**x, name: moved}

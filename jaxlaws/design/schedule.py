@@ -1,0 +1,200 @@
+"""The schedule that a fitted law likes best: a free curve, a curve of a few knots, for one horizon or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxlaws.design.curves import Form, free, knotted
+from jaxlaws.design.newton import newton
+from jaxlaws.design.objective import final_loss, loss, pad_warm_up
+from jaxlaws.errors import BadInput
+from jaxlaws.fitting.result import Fit
+from jaxlaws.laws.base import Law
+from jaxlaws.laws.table import get
+
+#: Share of each of several horizons that they have in common at least: where the cooldowns may begin.
+TRUNK = 0.5
+
+
+class Design(NamedTuple):
+    """A designed schedule for each horizon.
+
+    Attributes:
+      lr: for each horizon, [steps] with its warm-up.
+      loss: for each horizon, the objective: the loss predicted at its end with the LR changes of the warm-up left out,
+        as the authors of the Multi-Power Law optimise it; nats a token.
+      warmup_steps: of them all.
+      peak_lr: as given, or as found.
+      form: of the curve, for people.
+      starts: weighted loss where each random start ended, best first.
+    """
+
+    lr: tuple[np.ndarray, ...]
+    loss: tuple[float, ...]
+    warmup_steps: int
+    peak_lr: float
+    form: str
+    starts: tuple[float, ...]
+
+
+def curve_law(fit: Fit, params: float | None = None) -> tuple[Law, dict[str, float]]:
+    """The law of a fit and what it reads besides the schedule, if a schedule can be designed with it.
+
+    Raises:
+      BadInput: it does not read a schedule, no decay changes its prediction, its data never saw one, or it needs N.
+    """
+    law = get(fit.law)
+    if law.kind != "curve":
+        raise BadInput(
+            f"the law {law.name} reads model and tokens: a schedule needs a law such as multi_power or bound."
+        )
+    if not {"drop", "lr", "V"} & set(law.inputs):
+        raise BadInput(
+            f"the law {law.name} reads the LR sum only, so that no decay can help: fit multi_power or bound."
+        )
+    seen = fit.ranges.get("lowest_share")
+    if seen is not None and seen[0] > 0.99:
+        raise BadInput(
+            f"the fit of {law.name} comes from schedules that never decay (the LR stays above {seen[0]:.0%} of its "
+            "peak): add runs with a decay and fit again."
+        )
+    if "N" not in law.inputs:
+        return law, {}
+    if params is None:
+        raise BadInput(f"the law {law.name} needs the size of the model: give --params.")
+    return law, {"N": float(params)}
+
+
+def design(
+    fit: Fit,
+    steps: int | Sequence[int],
+    peak_lr: float | tuple[float, float],
+    warmup_steps: int = 0,
+    *,
+    knots: int | None = None,
+    weights: Sequence[float] | None = None,
+    warm: np.ndarray | None = None,
+    params: float | None = None,
+    starts: int = 8,
+    seed: int = 0,
+) -> Design:
+    """The non-increasing schedule of the lowest predicted final loss.
+
+    Several horizons share warm-up and trunk (the peak) and branch off it after half of each at the earliest; the
+    weighted sum of their losses is minimised.
+
+    Args:
+      fit: of a law of loss along a schedule.
+      steps: T, warm-up included; or several.
+      peak_lr: or the range in which it is free.
+      warmup_steps: W, the same for every horizon.
+      knots: of a continuous decay (`curves.knotted`); a free curve without it (`curves.free`).
+      weights: of the horizons; equal without it.
+      warm: [W] another warm-up than (t+1)/W, relative to the peak.
+      params: N, for laws that read it.
+      starts: random starts.
+      seed: of them.
+
+    Raises:
+      BadInput: an impossible request, or a fit that no schedule can be designed with.
+    """
+    law, extra = curve_law(fit, params)
+    horizons = [steps] if isinstance(steps, int) else list(steps)
+    low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
+    check(horizons, warmup_steps, low)
+    _check(horizons, knots, weights)
+    form = free() if knots is None else knotted(knots)
+    if warm is None:
+        warm = (np.arange(warmup_steps) + 1) / max(warmup_steps, 1)
+    several = len(horizons) > 1
+    stable = [max(round(TRUNK * n) - warmup_steps, 0) if several else 0 for n in horizons]
+    share = np.ones(len(horizons)) if weights is None else np.asarray(weights, float)
+    share = share / share.sum()
+    rng = np.random.default_rng(seed)
+    begun = np.stack([form.start(rng) for _ in range(starts)])
+
+    def solve(peak: float) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+        """Horizons do not meet but in the peak, so that each is minimised by itself."""
+        found = []
+        for n, flat in zip(horizons, stable, strict=True):
+            with jax.enable_x64(True):
+                x, value = _minimise(law.name, form)(
+                    begun, dict(fit.params), extra, peak * pad_warm_up(warm), float(n - warmup_steps), float(flat), peak
+                )
+            order = np.argsort(value)
+            found.append((np.asarray(x)[order[0]], np.asarray(value)[order]))
+        return float(np.dot(share, [value[0] for _, value in found])), found
+
+    peak = low if low == high else _lowest(lambda peak: solve(peak)[0], low, high)
+    _, found = solve(peak)
+    curves = [
+        peak * np.r_[warm, form.values(x, n - warmup_steps, flat)]
+        for (x, _), n, flat in zip(found, horizons, stable, strict=True)
+    ]
+    losses = tuple(final_loss(law, fit.params, lr, warmup_steps, extra) for lr in curves)
+    name = "free" if knots is None else f"knots({knots})"
+    ends = np.dot(share, [value for _, value in found])
+    return Design(tuple(curves), losses, warmup_steps, peak, name, tuple(ends.tolist()))
+
+
+@lru_cache(maxsize=32)
+def _minimise(name: str, form: Form):
+    """Every start minimised in turn, in one program: the constants, the lengths and the peak are its arguments."""
+    law = get(name)
+
+    def run(begun, params, extra, warm, steps, stable, peak):
+        def value(x):
+            levels, widths = form.blocks(x, steps, stable)
+            return loss(law, params, warm, peak * levels, widths, extra)
+
+        def one(x):
+            found = newton(value, x)
+            return found.x, found.value
+
+        return jax.lax.map(one, begun)
+
+    return jax.jit(run)
+
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function of the LR is lowest: a grid of seven, then golden section around its best to 1%."""
+    grid = np.geomspace(low, high, 7)
+    best = int(np.argmin([function(float(x)) for x in grid]))
+    left, right = np.log(grid[max(best - 1, 0)]), np.log(grid[min(best + 1, 6)])
+    ratio = (np.sqrt(5) - 1) / 2
+    inner = [right - ratio * (right - left), left + ratio * (right - left)]
+    values = [function(float(np.exp(x))) for x in inner]
+    while right - left > 0.01:
+        if values[0] < values[1]:
+            right, inner = inner[1], [inner[1] - ratio * (inner[1] - left), inner[0]]
+            values = [function(float(np.exp(inner[0]))), values[0]]
+        else:
+            left, inner = inner[0], [inner[1], inner[0] + ratio * (right - inner[0])]
+            values = [values[1], function(float(np.exp(inner[1])))]
+    candidates = [float(np.clip(np.exp((left + right) / 2), low, high)), float(grid[best])]
+    return min(candidates, key=function)
+
+
+def check(horizons: Sequence[int], warmup_steps: int, peak_lr: float) -> None:
+    """Raises `BadInput` for a request that no schedule can meet."""
+    for steps in horizons:
+        if steps < 2:
+            raise BadInput(f"--steps is {steps}, expected at least two.")
+        if not 0 <= warmup_steps < steps:
+            raise BadInput(f"the warm-up has {warmup_steps} steps, the run has {steps}: shorten --warmup.")
+    if not (np.isfinite(peak_lr) and peak_lr > 0):
+        raise BadInput(f"--peak-lr is {peak_lr}, expected a positive number.")
+
+
+def _check(horizons: Sequence[int], knots: int | None, weights: Sequence[float] | None) -> None:
+    if len(set(horizons)) < len(horizons):
+        raise BadInput("--horizons names a number of steps twice, expected each once.")
+    if knots is not None and not 1 <= knots <= 64:
+        raise BadInput(f"--knots is {knots}, expected 1 to 64.")
+    if weights is not None and (len(weights) != len(horizons) or not min(weights) > 0):
+        raise BadInput("--weights does not hold one positive number for each horizon.")
