@@ -8,13 +8,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from jaxlaws.config import EngineConfig, batch_sequences
+from jaxlaws.config import EngineConfig, batch_sequences, identity
 from jaxlaws.errors import unknown
 from jaxlaws.model.shape import count_params
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
 from jaxlaws.sweep.packing import out_of_memory, packing
 from jaxlaws.sweep.plan import Planned, groups
 from jaxlaws.sweep.snapshots import Snapshots
+
+#: Settings of the engine that decide the last bits of a result.
+_LAST_BITS = ("data", "fsdp", "tensor", "accumulate", "remat", "scan", "attention")
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +123,9 @@ class _Sweep:
             pack = Pack(self, waiting, how, size)
             try:
                 pack.train()
+            except KeyboardInterrupt:
+                pack.release()
+                raise
             except Exception as error:
                 torn = pack.release()
                 if out_of_memory(error):
@@ -133,23 +139,29 @@ class _Sweep:
 
     def train_alone(self, item: Planned, how: str) -> None:
         """Train one run, from its latest checkpoint on; what it raises is its failure."""
+        from jaxlaws.data.tokens import open_data
         from jaxlaws.train.checkpoint import Checkpoints
 
         engine = self.engine
         checkpoints = Checkpoints(
-            item.directory.path / "checkpoints", engine.checkpoint_seconds, engine.checkpoint_steps, engine.keep
+            item.directory.path / "checkpoints",
+            engine.checkpoint_seconds,
+            engine.checkpoint_steps,
+            engine.keep,
+            identity(item.run, open_data(item.run.data).digest),
+            {**versions(), "engine": {name: getattr(engine, name) for name in _LAST_BITS}},
         )
         pack = Pack(self, deque([item]), how, 1, checkpoints)
         try:
             pack.train()
-            if item.directory.name in self.summary.trained and is_first():
-                checkpoints.remove()
         except Exception as error:
             if item not in pack.release():
                 raise
             self.fail(item, error)
         finally:
             checkpoints.close()
+            if item.directory.name in self.summary.trained and is_first():
+                checkpoints.remove()
             pack.release()
 
     def fail(self, item: Planned, error: Exception) -> None:

@@ -61,6 +61,7 @@ class Pack:
 
     def train(self) -> None:
         from jaxlaws.data.tokens import open_data
+        from jaxlaws.train.preemption import preemptible
         from jaxlaws.train.program import program
         from jaxlaws.train.run import train_lanes
 
@@ -70,7 +71,7 @@ class Pack:
             return
         data = open_data(run.data)
         profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
-        with _heartbeat(self.held), profile:
+        with _heartbeat(self.held), profile, preemptible():
             train_lanes(
                 program(run, data, self.how, self.sweep.engine),
                 data,

@@ -106,13 +106,13 @@ def put_batch(picks: np.ndarray, fetch: Callable[[np.ndarray], np.ndarray], axis
     return jax.make_array_from_callback(shape, sharding, lambda index: fetch(picks[(index or ())[: axis + 1]]))
 
 
-def agreed(flag: bool) -> bool:
-    """True on every process where it is on any, so that all of them stop or save at the same step."""
+def agreed(*flags: bool) -> tuple[bool, ...]:
+    """Each is true on every process where it is on any, so that all of them stop or save at the same step."""
     if jax.process_count() == 1:
-        return flag
+        return flags
     from jax.experimental.multihost_utils import process_allgather
 
-    return bool(np.any(process_allgather(np.array([flag]))))
+    return tuple(np.any(process_allgather(np.array(flags)), axis=0).tolist())
 
 
 def _part(array: np.ndarray, index: Any) -> np.ndarray:

@@ -19,6 +19,7 @@ from jaxlaws.train.checkpoint import Checkpoints
 from jaxlaws.train.lane import Lane, Watch, asked, curve_row
 from jaxlaws.train.mesh import Mesh, agreed, put, put_batch
 from jaxlaws.train.optimizer import hyper
+from jaxlaws.train.preemption import Preempted, stop_asked
 from jaxlaws.train.program import CHUNK, Program, State, Trace, stacked
 
 #: Sequences in one forward pass of a validation.
@@ -78,7 +79,8 @@ def train_lanes(
       watch: what is told on the way.
       checkpoints: where a single lane is saved from time to time, and continues from.
 
-    A lane that diverges stops where it is and changes nothing for the others. The host works one dispatch ahead of the
+    A lane that diverges stops where it is and changes nothing for the others. A signal to stop raises `Preempted` after
+    the dispatch that it meets, once the lane has been saved. The host works one dispatch ahead of the
     device, and waits for it only where a lane ends or its state is asked for.
     """
     queue = iter(lanes)
@@ -103,9 +105,10 @@ def train_lanes(
         if pending:
             settled = _settle(pending, watch, settled)
         pending = work
-        saved = checkpoints is not None and agreed(checkpoints.due(int(work.stop[0])))
+        stopping, due = agreed(stop_asked(), checkpoints is not None and checkpoints.due(int(work.stop[0])))
+        saved = checkpoints is not None and (stopping or due)
         asked_for = [(i, slot) for i, slot in enumerate(slots) if slot and slot.done in slot.lane.snapshots]
-        if saved or asked_for or any(slot and slot.done == slot.lane.steps for slot in slots):
+        if saved or stopping or asked_for or any(slot and slot.done == slot.lane.steps for slot in slots):
             settled = _settle(pending, watch, settled)
             pending = None
             for i, slot in asked_for:
@@ -115,6 +118,8 @@ def train_lanes(
             if checkpoints and saved and slots[0] and not slots[0].ended:
                 checkpoints.save(slots[0].done, state, slots[0].trace)
         slots = [None if slot and slot.ended else slot for slot in slots]
+        if stopping:
+            raise Preempted
 
 
 def _any(slots: list[_Slot | None]) -> _Slot:

@@ -1,0 +1,283 @@
+"""Checkpoints are whole or absent and come back bit for bit, whatever ends the process that wrote them."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.run import run_dirs
+from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.train.preemption import Preempted, preemptible, stop_asked
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = jax.random.key(0)
+
+
+def state(scale: float = 1.0):
+    """Leaves of every kind that a training state has."""
+    normal = scale * jax.random.normal(KEY, (1, 33, 5))
+    return {"params": {"w": normal, "half": normal.astype(jnp.bfloat16)}, "step": (jnp.full((1,), 7, jnp.int32), ())}
+
+
+def trace(done: int) -> np.ndarray:
+    return np.where(np.arange(100) < done, np.linspace(0, 1, 400).reshape(4, 100), np.nan)
+
+
+def same(a, b) -> bool:
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        x.dtype == y.dtype and np.asarray(x).tobytes() == np.asarray(y).tobytes()
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def saved(folder, *steps: int, **options) -> Checkpoints:
+    checkpoints = Checkpoints(folder, 1e9, **options)
+    for step in steps:
+        checkpoints.save(step, state(step), trace(step))
+    checkpoints.close()
+    return checkpoints
+
+
+def test_what_was_saved_comes_back_bit_for_bit_and_the_last_few_are_kept(tmp_path):
+    assert Checkpoints(tmp_path / "none", 1).restore(state(), trace(0))[0] == 0
+    saved(tmp_path / "c", 16, 32, 48, keep=2)
+    assert {path.name for path in (tmp_path / "c").iterdir() if path.name.isdigit()} == {"32", "48"}
+    again = Checkpoints(tmp_path / "c", 1e9, keep=2)
+    step, got, record = again.restore(jax.tree.map(jnp.zeros_like, state()), trace(0))
+    assert step == again.latest() == 48
+    assert same(got, state(48))
+    assert record.tobytes() == trace(48).tobytes()
+    again.remove()
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_state_that_changes_while_it_is_saved_is_saved_as_it_was(tmp_path):
+    step = jax.jit(lambda tree: jax.tree.map(lambda x: (x + 1).astype(x.dtype), tree), donate_argnums=0)
+    big = {"w": jnp.arange(2_000_000.0)}
+    checkpoints = Checkpoints(tmp_path, 1e9)
+    checkpoints.save(16, big, trace(16))
+    for _ in range(20):
+        big = step(big)
+    checkpoints.close()
+    _, got, _ = Checkpoints(tmp_path, 1e9).restore(big, trace(0))
+    assert same(got, {"w": jnp.arange(2_000_000.0)})
+
+
+def test_when_the_next_one_is_due(tmp_path):
+    never = Checkpoints(tmp_path, 1e9)
+    assert not never.due(10**6)
+    assert Checkpoints(tmp_path, 0.0).due(1)
+    steps = Checkpoints(tmp_path, 1e9, 40)
+    assert [step for step in range(16, 200, 16) if steps.due(step) and not steps.save(step, state(), trace(0))] == [
+        48,
+        80,
+        128,
+        160,
+    ]
+    steps.close()
+
+
+def test_a_save_that_orbax_declines_is_an_error(tmp_path):
+    checkpoints = saved(tmp_path, 32)
+    again = Checkpoints(tmp_path, 1e9)
+    with pytest.raises(RuntimeError, match=r"did not save step 16 into .* has step 32"):
+        again.save(16, state(), trace(16))
+    again.close()
+    checkpoints.close()
+
+
+def test_a_half_written_one_is_none(tmp_path):
+    saved(tmp_path, 16)
+    shutil.copytree(tmp_path / "16", tmp_path / "32.orbax-checkpoint-tmp-1")
+    again = Checkpoints(tmp_path, 1e9)
+    assert again.latest() == 16
+    assert same(again.restore(state(), trace(0))[1], state(16))
+    again.save(32, state(32), trace(32))
+    again.close()
+    assert same(Checkpoints(tmp_path, 1e9).restore(state(), trace(0))[1], state(32))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["32"]
+
+
+def test_a_damaged_one_is_refused_in_one_sentence(tmp_path):
+    saved(tmp_path, 16, 32, keep=2)
+    for path in (tmp_path / "32").rglob("*"):
+        if path.is_file() and "run" in path.parts:
+            path.write_bytes(path.read_bytes()[:5])
+    with pytest.raises(BadInput, match=r"32 cannot be read \(.*\): remove it to continue from the one before"):
+        Checkpoints(tmp_path, 1e9).restore(state(), trace(0))
+    shutil.rmtree(tmp_path / "32")
+    assert Checkpoints(tmp_path, 1e9).restore(state(), trace(0))[0] == 16
+
+
+def test_one_of_another_run_is_refused_and_other_circumstances_are_said(tmp_path, caplog):
+    mine = {"model": {"width": 32, "depth": 2}, "optimizer": {"name": "adamw"}, "steps": 100}
+    made = {"versions": {"jax": "0.10.2"}, "engine": {"fsdp": 1}}
+    saved(tmp_path, 16, identity=mine, made_with=made)
+    other = {**mine, "model": {"width": 64, "depth": 2}, "steps": 200}
+    with pytest.raises(
+        BadInput, match=r"is of another run, model\.width was 32, is 64; steps was 100, is 200: remove it"
+    ):
+        Checkpoints(tmp_path, 1e9, identity=other, made_with=made).restore(state(), trace(0))
+    with caplog.at_level(logging.WARNING):
+        assert Checkpoints(tmp_path, 1e9, identity=mine, made_with=made).restore(state(), trace(0))[0] == 16
+        assert not caplog.records
+        new = {"versions": {"jax": "0.11.0"}, "engine": {"fsdp": 4}}
+        assert Checkpoints(tmp_path, 1e9, identity=mine, made_with=new).restore(state(), trace(0))[0] == 16
+    assert "not bit for bit: engine.fsdp was 1, is 4; versions.jax was 0.10.2, is 0.11.0" in caplog.text
+
+
+MESHES = """
+import sys, jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jaxlaws.train.checkpoint import Checkpoints
+x, trace = np.random.default_rng(0).normal(size=(8, 12)).astype(np.float32), np.ones((4, 9))
+def lay(shape, spec):
+    mesh = Mesh(np.array(jax.devices()[: int(np.prod(shape))]).reshape(shape), ("data", "fsdp"))
+    return NamedSharding(mesh, spec)
+first = Checkpoints(__import__("pathlib").Path(sys.argv[1]), 1e9)
+first.save(16, {"w": jax.device_put(x, lay((2, 2), P("fsdp", "data")))}, trace)
+first.close()
+for shape, spec in (((1, 4), P("fsdp")), ((4, 1), P()), ((1, 1), P()), ((2, 2), P(None, "fsdp"))):
+    wanted = {"w": jax.device_put(np.zeros_like(x), lay(shape, spec))}
+    step, got, _ = Checkpoints(__import__("pathlib").Path(sys.argv[1]), 1e9).restore(wanted, trace)
+    assert step == 16 and got["w"].sharding == wanted["w"].sharding, (shape, got["w"].sharding)
+    assert np.asarray(got["w"]).tobytes() == x.tobytes()
+print("all")
+"""
+
+
+def test_a_sharded_state_comes_back_on_any_mesh(tmp_path):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    answer = subprocess.run(
+        [sys.executable, "-c", MESHES, str(tmp_path / "c")], capture_output=True, text=True, env=environment, cwd=ROOT
+    )
+    assert answer.stdout == "all\n", answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_is_noted_and_the_second_is_what_it_was(number):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+
+    def stopped_twice():
+        with preemptible():
+            assert not stop_asked()
+            os.kill(os.getpid(), number)
+            assert stop_asked()
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Preempted):
+        stopped_twice()
+    assert not stop_asked()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    other = threading.Thread(target=lambda: preemptible().__enter__())
+    other.start()
+    other.join()
+    assert signal.getsignal(signal.SIGTERM) == before[0]
+
+
+TRAIN = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from jaxlaws.cli import main
+from jaxlaws.train.checkpoint import Checkpoints
+how, step = sys.argv[1], int(sys.argv[2])
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+save, due = Checkpoints.save, Checkpoints.due
+def saves(self, at, state, trace):
+    if how == "committing" and at >= step:
+        self._manager.wait_until_finished()
+        from orbax.checkpoint._src.path.atomicity import AtomicRenameTemporaryPath
+        AtomicRenameTemporaryPath.finalize = die
+    save(self, at, state, trace)
+    if how == "writing" and at >= step:
+        die()
+def dues(self, at):
+    global how
+    if how == "between" and at >= step:
+        self.close()
+        die()
+    if how in ("SIGTERM", "SIGINT") and at >= step:
+        number, how = getattr(signal, how), ""
+        os.kill(os.getpid(), number)
+    return due(self, at)
+Checkpoints.save, Checkpoints.due = saves, dues
+Checkpoints.remove = Checkpoints.close  # the last one is compared as well
+sys.exit(main(["train", "data=language", "data.vocab=16", "data.seq_len=16", "model=6k", "tokens=null", "steps=120",
+    "batch_sequences=4", "eval.points=5", "eval.sequences=32", "optimizer.peak_lr=1e-2",
+    "engine.checkpoint_steps=16", "engine.checkpoint_seconds=1e9", "out=" + sys.argv[3]]))
+"""
+
+
+def train(folder: Path, how: str = "", step: int = 0) -> tuple[int, str]:
+    """(exit code, stderr) of `jaxlaws train` in a process of its own that something happens to."""
+    command = [sys.executable, "-c", TRAIN, how, str(step), str(folder)]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return answer.returncode, answer.stderr
+
+
+def latest(folder: Path) -> int:
+    return max((Checkpoints(path, 1).latest() for path in folder.glob("*/checkpoints")), default=0)
+
+
+def left(folder: Path) -> tuple[dict, str, list[bytes]]:
+    """What a finished run leaves: its record but for times, its curve, and the bits of its last checkpoint."""
+    (run,) = run_dirs(folder)
+    timing = ("seconds", "compile_seconds", "step_seconds", "tokens_per_second", "mfu")
+    record = {name: value for name, value in run.record().items() if name not in timing}
+    from orbax.checkpoint import StandardCheckpointer
+
+    with StandardCheckpointer() as reader:
+        kept = reader.restore(run.path / "checkpoints" / str(latest(folder)) / "run")
+    bits = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(kept["state"])]
+    return record, (run.path / "curve.csv").read_text(), bits
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    code, err = train(folder)
+    assert code == 0, err
+    return left(folder)
+
+
+def check_resumed(tmp_path, whole, happenings):
+    for how, step, code, floor in happenings:
+        got, err = train(tmp_path, how, step)
+        assert got == code, err
+        assert "Traceback" not in err
+        assert latest(tmp_path) >= floor
+    code, err = train(tmp_path)
+    assert code == 0, err
+    record, curve, bits = left(tmp_path)
+    assert json.dumps(record) == json.dumps(whole[0])
+    assert curve == whole[1]
+    assert bits == whole[2]
+    assert not list(tmp_path.glob("*/claim.json"))
+
+
+def test_killed_during_a_save_and_preempted_it_is_the_run_that_was_never_stopped(tmp_path, whole):
+    check_resumed(tmp_path, whole, [("committing", 48, -9, 32), ("SIGTERM", 70, 130, 70)])
+
+
+@pytest.mark.slow
+def test_killed_at_many_steps_it_is_the_run_that_was_never_stopped(tmp_path, whole):
+    happenings = [("between", 1, -9, 0), ("writing", 16, -9, 0), ("committing", 16, -9, 0), ("between", 41, -9, 40)]
+    happenings += [
+        ("SIGINT", 50, 130, 50),
+        ("writing", 80, -9, 50),
+        ("between", 97, -9, 80),
+        ("committing", 112, -9, 80),
+    ]
+    check_resumed(tmp_path, whole, happenings)
