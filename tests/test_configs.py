@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -10,6 +11,7 @@ from jaxlaws.cli import train
 from jaxlaws.config import TrainConfig, batch_sequences, check, eval_steps, keys, run_config, steps
 from jaxlaws.data.manifest import Manifest
 from jaxlaws.errors import BadInput
+from jaxlaws.model.ladder import ladder, table
 from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.units import parse_number, parse_positive, short
 from jaxlaws.schedules.config import FAMILIES
@@ -67,6 +69,18 @@ def test_every_schedule_is_a_choice_and_says_its_own_defaults():
 def test_models_are_as_large_as_their_names_say(path: Path):
     fields = yaml.safe_load(path.read_text()) | {"vocab": 256}
     assert count_params(ModelConfig(**fields).check())[0] == pytest.approx(parse_number(path.stem), rel=0.05)
+
+
+def test_the_ladder_s_page_is_what_the_configs_say_and_its_steps_are_even():
+    page = (CONF.parent / "docs" / "models.md").read_text()
+    assert page == table(CONF / "model")
+    sizes = {name: count_params(model)[0] for name, model in ladder(CONF / "model").items()}
+    for name, inner in sizes.items():
+        assert f"| {name} |" in page
+        assert f"| {inner:,} |" in page
+    steps = np.diff(np.log(list(sizes.values())))
+    assert np.log(1.3) < steps.min() < steps.max() < np.log(2.6)
+    assert all(model.head_width in range(16, 129) for model in ladder(CONF / "model").values())
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
 #: Vocabulary from which the backward pass computes the softmax again instead of keeping it, a float32 [B, S, V].
 RECOMPUTE_FROM = 8192
@@ -31,10 +32,8 @@ def loss(
 
     def each(raw: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = finish(raw)
-        top = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-        log_sum = jnp.log(jnp.sum(jnp.exp(logits - top), axis=-1))
-        picked = finish(jnp.take_along_axis(raw, labels_BxS[..., None], axis=-1)) - top
-        return log_sum - picked[..., 0], (log_sum + top[..., 0]) ** 2
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels_BxS)
+        return entropy, jax.nn.logsumexp(logits, axis=-1) ** 2
 
     if raw_BxSxV.shape[-1] >= RECOMPUTE_FROM:
         each = jax.checkpoint(each)

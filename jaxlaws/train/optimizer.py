@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from optax.contrib import scale_by_muon
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from jaxlaws.errors import unknown
 from jaxlaws.hyper import OptimizerConfig
@@ -94,7 +94,10 @@ def _muon(h: Hyper, model: Model) -> optax.GradientTransformation:
     def resize(update: Any, _: Any) -> Any:
         return jax.tree.map(lambda u: 0.2 * max(u.shape) ** 0.5 * u, update)
 
-    muon = optax.chain(scale_by_muon(beta=h.momentum), optax.stateless(resize))
+    def whole(params: Any) -> Any:
+        return jax.tree.map(lambda _: MuonDimensionNumbers(), params)
+
+    muon = optax.chain(scale_by_muon(beta=h.momentum, weight_dimension_numbers=whole), optax.stateless(resize))
     return optax.partition({"muon": muon, "adam": _adam(h, model)}, labels)
 
 
