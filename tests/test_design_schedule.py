@@ -212,6 +212,15 @@ def test_forms_are_non_increasing_curves_of_the_right_length(form, steps, stable
                 assert float(jnp.sum(widths * levels)) == pytest.approx(values.sum(), rel=0.02)
 
 
+def test_a_law_that_wants_no_lr_at_all_gets_a_millionth_of_the_peak():
+    """The annealing law is linear in the drops: its optimum is one sudden drop to nothing."""
+    lr = design(open_fit("annealing:25M"), STEPS, PEAK, WARMUP).lr[0]
+    end = lr[-1] / PEAK
+    assert end == pytest.approx(1e-6, rel=1e-2)
+    assert np.sum((lr[WARMUP:] < 0.999 * PEAK) & (lr[WARMUP:] > 1.1e-6 * PEAK)) == 0
+    assert np.all(np.isfinite(final_losses(open_fit("annealing:25M"), lr, WARMUP)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

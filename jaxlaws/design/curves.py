@@ -16,6 +16,8 @@ import numpy as np
 
 #: Blocks that stand for one slope, and for a whole decay.
 _BLOCKS, _DECAY_BLOCKS = 64, 512
+#: Share of the peak that no curve falls below: a law may ask for an LR of 0, at which sums over LRs have no ratio.
+LEAST = 1e-6
 
 
 class Form(NamedTuple):
@@ -46,7 +48,7 @@ def free(parts: int = 6) -> Form:
         share = xp.exp(xp.concatenate([xp.zeros(1), x[: parts - 1]]))
         drop, slope = xp.exp(x[parts - 1 : 2 * parts - 1]), xp.exp(x[2 * parts - 1 :])
         down = xp.cumsum(drop + slope)
-        return (steps - stable) * share / xp.sum(share), xp.exp(slope - down), xp.exp(-down)
+        return (steps - stable) * share / xp.sum(share), _level(slope - down, xp), _level(-down, xp)
 
     def blocks(x, steps, stable):
         lengths, begin, end = pieces(x, steps, stable, jnp)
@@ -83,7 +85,7 @@ def knotted(knots: int) -> Form:
     """
 
     def shape(x, steps, stable, xp):
-        heights = xp.exp(-xp.cumsum(xp.concatenate([xp.zeros(1), xp.exp(x[1:])])))
+        heights = _level(-xp.cumsum(xp.concatenate([xp.zeros(1), xp.exp(x[1:])])), xp)
         return (steps - stable) / (1 + xp.exp(-x[0])), heights
 
     def blocks(x, steps, stable):
@@ -102,3 +104,8 @@ def knotted(knots: int) -> Form:
         return np.r_[rng.uniform(-2, 1), np.log(rng.uniform(1, 5) / knots) + 0.3 * rng.standard_normal(knots)]
 
     return Form(1 + knots, start, blocks, values)
+
+
+def _level(log: Any, xp: Any) -> Any:
+    """The share of the peak of its logarithm, above `LEAST`."""
+    return LEAST + (1 - LEAST) * xp.exp(log)
