@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -216,7 +217,7 @@ Checkpoints.save, Checkpoints.due = saves, dues
 Checkpoints.remove = Checkpoints.close  # the last one is compared as well
 sys.exit(main(["train", "data=language", "data.vocab=16", "data.seq_len=16", "model=6k", "tokens=null", "steps=120",
     "batch_sequences=4", "eval.points=5", "eval.sequences=32", "optimizer.peak_lr=1e-2",
-    "engine.checkpoint_steps=16", "engine.checkpoint_seconds=1e9", "out=" + sys.argv[3]]))
+    "engine.checkpoint_steps=16", "engine.checkpoint_seconds=1e9", "out=" + sys.argv[3], *sys.argv[4:]]))
 """
 
 
@@ -281,3 +282,31 @@ def test_killed_at_many_steps_it_is_the_run_that_was_never_stopped(tmp_path, who
         ("committing", 112, -9, 80),
     ]
     check_resumed(tmp_path, whole, happenings)
+
+
+def job(folder: Path, *happens: tuple[str, int]) -> list[tuple[int, str]]:
+    """`train` of one run as a job of processes, to each of which something happens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    started = []
+    for index, (how, step) in enumerate(happens):
+        command = [sys.executable, "-c", TRAIN, how, str(step), str(folder), "engine.distributed=true"]
+        about = {"COORDINATOR_ADDRESS": address, "NUM_PROCESSES": str(len(happens)), "PROCESS_ID": str(index)}
+        environment = os.environ | {f"JAX_{name}": value for name, value in about.items()}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=300)[1] for process in started]
+    return [(process.returncode, error) for process, error in zip(started, errors, strict=True)]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_of_a_job_saves_and_stops_all_and_any_number_goes_on(tmp_path, whole):
+    stopped = job(tmp_path, ("", 0), ("SIGTERM", 50))
+    assert [code for code, _ in stopped] == [130, 130], stopped
+    assert latest(tmp_path) >= 50
+    code, err = train(tmp_path)
+    assert code == 0, err
+    assert "is continued not bit for bit: devices.count was 2, is 1" in err
+    record, _, _ = left(tmp_path)
+    assert record["val_loss_nats"] == pytest.approx(whole[0]["val_loss_nats"], rel=2e-5)
+    assert not list(tmp_path.glob("*/claim.json"))

@@ -6,12 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from jaxlaws.config import RunConfig, check
+from jaxlaws.config import EvalConfig, RunConfig, check
 from jaxlaws.data import corpus, manifest, shards
 from jaxlaws.data.config import DataConfig, token_ids
 from jaxlaws.data.tokens import open_data, windows
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig
+from jaxlaws.sweep.lanes import train_sweep
+from jaxlaws.sweep.plan import plan
 
 
 def write(folder, name, tokens, dtype="<u2", header=None):
@@ -181,3 +183,28 @@ def test_the_model_must_hold_every_token_id(tmp_path):
 def test_documents_need_an_end():
     with pytest.raises(BadInput, match="marks no ends of documents"):
         open_data(DataConfig(documents=True))
+
+
+def test_a_run_on_shards_is_the_run_on_the_same_text(tmp_path):
+    n = next(n for n in range(4000, 5000) if len(corpus.split(np.arange(n), 0.1, 17)[0]) % 16 == 1)
+    text = np.random.default_rng(0).integers(97, 123, n).astype(np.uint8)
+    (tmp_path / "a.txt").write_bytes(text.tobytes())
+    for i, part in enumerate(np.array_split(text, 3)):
+        write(tmp_path / "shards", f"{i}.bin", part)
+    places = {"text": tmp_path / "a.txt", "shards": tmp_path / "shards"}
+    common = {"seq_len": 16, "val_fraction": 0.1}
+    runs = [
+        RunConfig(
+            ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=256),
+            DataConfig(name, str(path), token_dtype="uint16" if name == "shards" else None, **common),
+            eval=EvalConfig(points=2, sequences=16),
+            steps=90,
+            batch_sequences=4,
+        )
+        for name, path in places.items()
+    ]
+    planned = plan(runs, tmp_path / "runs", lambda data: open_data(data).digest)
+    assert train_sweep(planned).trained
+    one, two = (item.directory.record() for item in planned)
+    assert one["status"] == two["status"] == "ok"
+    assert (one["val_loss_nats"], one["train_loss_nats"]) == (two["val_loss_nats"], two["train_loss_nats"])
