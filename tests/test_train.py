@@ -254,3 +254,17 @@ def test_the_order_of_the_data_has_a_seed_of_its_own(alone):
     (other,), _ = train(replace(RUN, data_seed=1))
     assert result(same) == result(alone[0][0])
     assert other["val_loss_nats"] != same["val_loss_nats"]
+
+
+@pytest.mark.parametrize(
+    "name", ["muon", pytest.param("sgd", marks=pytest.mark.slow), pytest.param("adafactor", marks=pytest.mark.slow)]
+)
+def test_other_optimisers_are_lanes_too(name: str):
+    """Side by side in one batch, a lane with another momentum and LR beside it is what it is alone."""
+    run = with_lr(RUN, 3e-3)
+    run = replace(run, optimizer=replace(run.optimizer, name=name), steps=20)
+    other = replace(run, optimizer=replace(run.optimizer, momentum=0.5, peak_lr=1e-3))
+    (alone,), _ = train(run)
+    records, _ = train(other, run, strategy="vmap")
+    assert records[1]["val_loss_nats"] == pytest.approx(alone["val_loss_nats"], rel=1e-5)
+    assert records[0]["val_loss_nats"] != records[1]["val_loss_nats"]
