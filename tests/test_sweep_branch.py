@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxlaws import config
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
+from jaxlaws.config import DataConfig, EngineConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import run_dirs
@@ -207,6 +207,30 @@ def test_an_interrupted_sweep_branches_off_the_snapshots_that_it_left(tmp_path, 
     assert sum(item.directory.state() == "ok" for item in planned) == 1
     assert len(list(tmp_path.glob("*/snapshots/*.npz"))) == 3
     train_sweep(planned, "map", branch="auto")
+    assert results(tmp_path) == full
+    assert sum("trunk" in run.record() for run in run_dirs(tmp_path)) == 4
+    assert not list(tmp_path.glob("*/snapshots"))
+
+
+def test_a_trunk_that_goes_on_from_a_checkpoint_still_has_its_branches(tmp_path, full):
+    planned = asked(tmp_path, *HORIZONS)
+    often, calls = EngineConfig(checkpoint_seconds=0.0), 0
+
+    def stop(flops, names):
+        nonlocal calls
+        calls += 1
+        if calls == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "map", stop, often, branch="auto")
+    trunk = planned[2].directory
+    assert trunk.state() == "pending"
+    assert (trunk.path / "checkpoints").is_dir()
+    points_file = trunk.path / "snapshots" / "points.csv"
+    assert "9," in points_file.read_text(), "the branch's point is kept"
+    points_file.write_text(points_file.read_text() + "50,2.4")  # as a kill leaves it
+    train_sweep(planned, "map", None, often, branch="auto")
     assert results(tmp_path) == full
     assert sum("trunk" in run.record() for run in run_dirs(tmp_path)) == 4
     assert not list(tmp_path.glob("*/snapshots"))

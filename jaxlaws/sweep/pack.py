@@ -95,10 +95,10 @@ class Pack:
             if not first_says(item.directory.claim):
                 self.sweep.busy(item)
                 continue
-            lane, rows = snapshots.lane(item)
+            done = self.checkpoints.latest() if self.checkpoints else 0
+            lane, rows = snapshots.lane(item, done)
             self.held[lane] = item
             if is_first():
-                done = self.checkpoints.latest() if self.checkpoints else 0
                 item.directory.start_curve(done)
                 self.loggers[lane] = open_loggers(self.sweep.engine, item.directory.path, asdict(item.run))
                 for row in rows if not done else []:

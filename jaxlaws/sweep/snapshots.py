@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlaws import config
+from jaxlaws.records.files import write_atomic
 from jaxlaws.sweep.branch import Branch, branches, points
 from jaxlaws.sweep.plan import Planned
 
@@ -46,13 +48,18 @@ class Snapshots:
         branch = self._branch.get(item.directory.name)
         return branch is None or _file(branch).exists() or branch.trunk.directory.name not in set(others)
 
-    def lane(self, item: Planned) -> tuple[Lane, list[dict[str, float]]]:
-        """The lane of a run, and the rows of its curve that its trunk has trained."""
+    def lane(self, item: Planned, done: int = 0) -> tuple[Lane, list[dict[str, float]]]:
+        """The lane of a run, and the rows of its curve that its trunk has trained.
+
+        Args:
+          item: the run.
+          done: steps that it goes on from by itself.
+        """
         from jaxlaws.train.lane import Lane, curve_row
 
         name = item.directory.name
         steps, looks = frozenset(self._steps.get(name, ())), frozenset(self._looks.get(name, ()))
-        self._values[name] = {}
+        self._values[name] = _read_points(item, done)
         branch = self._branch.get(name)
         kept = _read(_file(branch)) if branch else None
         if branch is None or kept is None:
@@ -61,7 +68,7 @@ class Snapshots:
         own = [step for step in config.eval_steps(item.run) if step <= branch.step]
         if not values.keys() >= set(own):
             return Lane(item.run, None, steps, looks), []
-        self._values[name] = values
+        self._values[name] |= values
         lane = Lane(item.run, lambda state, trace: _start(kept, branch.step, state, trace), steps, looks)
         rows = [
             curve_row(lane, kept["trace"], since, step, values[step])
@@ -81,8 +88,13 @@ class Snapshots:
         return {"trunk": branch.trunk.directory.name, "trunk_steps": branch.step}
 
     def look(self, item: Planned, step: int, value: float) -> None:
-        """A run was validated."""
+        """A run was validated; of a trunk it is kept beside the snapshots, for when it goes on from a checkpoint."""
         self._values.setdefault(item.directory.name, {})[step] = value
+        if item.directory.name in self._steps:
+            path = _points(item)
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a") as stream:
+                stream.write(f"{step},{value!r}\n")
 
     def save(self, item: Planned, step: int, state: Any, trace: np.ndarray) -> None:
         """Keep the state of a trunk, with leaves [1, …], and its trace so far."""
@@ -99,15 +111,32 @@ class Snapshots:
     def ended(self, item: Planned) -> None:
         """A run has ended: its snapshot goes with the last run that needs it."""
         branch = self._branch.pop(item.directory.name, None)
-        if branch and not any(_file(other) == _file(branch) for other in self._branch.values()):
+        if branch is None:
+            return
+        left = [other for other in self._branch.values() if other.trunk.directory == branch.trunk.directory]
+        if all(other.step != branch.step for other in left):
             _file(branch).unlink(missing_ok=True)
-            folder = _file(branch).parent
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        if not left:
+            shutil.rmtree(_file(branch).parent, ignore_errors=True)
 
 
 def _file(branch: Branch) -> Path:
     return branch.trunk.directory.path / "snapshots" / f"{branch.step}.npz"
+
+
+def _points(item: Planned) -> Path:
+    return item.directory.path / "snapshots" / "points.csv"
+
+
+def _read_points(item: Planned, done: int) -> dict[int, float]:
+    """Validations of a trunk up to the step that it goes on from, to which the file is cut back."""
+    path = _points(item)
+    if not path.exists():
+        return {}
+    whole = path.read_text().rpartition("\n")[0].splitlines()
+    kept = [row for row in whole if int(row.split(",")[0]) <= done]
+    write_atomic(path, "".join(f"{row}\n" for row in kept))
+    return {int(step): float(value) for step, value in (row.split(",") for row in kept)}
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
