@@ -102,6 +102,7 @@ def test_the_published_setting():
     losses = [one.loss[0] for one in found]
     assert max(losses) <= 3.149677
     assert np.ptp(losses) <= 1e-6
+    assert np.ptp([end for one in found for end in one.starts]) <= 1e-6
     lr = found[0].lr[0]
     assert len(lr) == STEPS
     assert np.array_equal(lr[:WARMUP], PEAK * WARM)

@@ -70,8 +70,8 @@ def free(parts: int = 6) -> Form:
         return lr
 
     def start(rng):
-        lengths = -np.sort(rng.uniform(0, 5, parts - 1))
-        return np.r_[lengths, np.log(rng.uniform(0.05, 1, 2 * parts))]
+        drops, slopes = rng.uniform(0.3, 1.5, parts), rng.uniform(0.02, 0.1, parts)
+        return np.r_[-np.sort(rng.uniform(0, 6, parts - 1)), np.log(drops), np.log(slopes)]
 
     return Form(3 * parts - 1, start, blocks, values)
 
