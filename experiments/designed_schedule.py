@@ -9,6 +9,8 @@
 4. Every schedule at its tuned peak, with five fresh seeds: the same seed is the same initial weights and data.
 
 25k parameters, 1,500 steps of 576 tokens of Python's standard library; 62 runs, resumes when interrupted.
+Expected: the smooth design gains about .02 over cosine, .016 over linear and .0035 over WSD (90% intervals exclude 0),
+less than the law predicts; its free curve, a staircase, loses .003 to WSD, the curve of the bound law loses to all.
 """
 
 from __future__ import annotations
