@@ -15,7 +15,7 @@ from jaxlaws.train.run import train_lanes
 
 def test_the_bare_loop_is_the_same_training():
     run = RunConfig(
-        model=ModelConfig(width=16, depth=2, heads=2, mlp_width=24),
+        model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24),
         data=DataConfig(seq_len=16),
         eval=EvalConfig(points=1, sequences=1),
         steps=30,
@@ -31,6 +31,7 @@ def test_the_bare_loop_is_the_same_training():
     np.testing.assert_allclose(losses[:29], traces[0], rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_utilisation_is_the_share_of_the_measured_peak():
     peak = utilisation.matmul_flops(128, 2)
     model = ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=64)

@@ -45,6 +45,7 @@ def test_the_screen_has_the_verdicts(capsys):
     assert "warning: published constants have no resamples" in " ".join(printed.split())
 
 
+@pytest.mark.slow
 def test_a_file_for_each_horizon(tmp_path, capsys):
     files = answer(capsys, "design", "schedule", *MPL, "--horizons", "2000,4000", "-o", str(tmp_path / "s.npy"))[
         "files"

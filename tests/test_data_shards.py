@@ -185,6 +185,7 @@ def test_documents_need_an_end():
         open_data(DataConfig(documents=True))
 
 
+@pytest.mark.slow
 def test_a_run_on_shards_is_the_run_on_the_same_text(tmp_path):
     n = next(n for n in range(4000, 5000) if len(corpus.split(np.arange(n), 0.1, 17)[0]) % 16 == 1)
     text = np.random.default_rng(0).integers(97, 123, n).astype(np.uint8)

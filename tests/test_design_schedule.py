@@ -213,6 +213,7 @@ def test_forms_are_non_increasing_curves_of_the_right_length(form, steps, stable
                 assert float(jnp.sum(widths * levels)) == pytest.approx(values.sum(), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_law_that_wants_no_lr_at_all_gets_a_millionth_of_the_peak():
     """The annealing law is linear in the drops: its optimum is one sudden drop to nothing."""
     lr = design(open_fit("annealing:25M"), STEPS, PEAK, WARMUP).lr[0]
