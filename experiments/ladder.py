@@ -1,6 +1,6 @@
 """The smallest three named models at four budgets: does the loss fall with N and D as a power law?
 
-    python experiments/ladder.py [--out DIR]          about three minutes on two cores, resumes when interrupted
+    python experiments/ladder.py [--out DIR]          five minutes on two cores, resumes when interrupted
 
 Models 6k, 12k and 25k, 250k to 2M tokens of Python's standard library in batches of 4 × 128, cosine to 10%, three peak
 LRs; a cell counts with its best LR. Printed: the losses, the slope of ln L over ln D at each N and over ln N at each D,
@@ -93,8 +93,9 @@ def main(out: Path) -> None:
     print("all twelve:", {name: float(f"{value:.4g}") for name, value in whole.params.items()}, whole.status)
     print("intervals:", {name: [float(f"{v:.3g}") for v in ends] for name, ends in whole.intervals.items()})
     print("warnings:", *whole.warnings, sep="\n  ")
-    test = best[best["tokens"] == max(TOKENS)]
-    rest = fit("chinchilla", Runs(best[best["tokens"] < max(TOKENS)][columns], source=str(out)))
+    most = best["tokens"].max()
+    test = best[best["tokens"] == most]
+    rest = fit("chinchilla", Runs(best[best["tokens"] < most][columns], source=str(out)))
     for _, row in test.iterrows():
         told = predict(rest, params=row["params_nonembedding"], tokens=row["tokens"])
         value, low, high = (float(np.ravel(getattr(told, name))[-1]) for name in ("value", "low", "high"))
