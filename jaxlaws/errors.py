@@ -10,8 +10,12 @@ class BadInput(ValueError):
     """Input that cannot be used: one sentence with what was got, what was expected and the remedy (exit code 2)."""
 
 
+class Failed(RuntimeError):
+    """The work could not be done or kept, and not for its input: no space, no permission, no memory (exit code 1)."""
+
+
 class Untrusted(RuntimeError):
-    """An answer that exists but cannot be trusted: not converged or unidentified (exit code 3, unless forced)."""
+    """An answer that exists but cannot be trusted, by its status or as an extrapolation (exit 3 unless forced)."""
 
 
 def unknown(kind: str, got: str, valid: Iterable[str]) -> BadInput:

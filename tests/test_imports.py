@@ -11,6 +11,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "jaxlaws"
 #: Package → its floor. A module imports from its own package and from lower floors only.
 FLOORS = {
     "errors": 0,
+    "text": 0,
+    "status": 1,
+    "extrapolation": 3,
     "hyper": 1,
     "laws": 1,
     "schedules": 1,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from jaxlaws.errors import BadInput, Untrusted, unknown
+from jaxlaws.errors import BadInput, Failed, Untrusted, unknown
 
 #: Command → what it does. Its module jaxlaws.cli.<command> has `add_arguments(parser)` and `run(args) -> exit code`.
 COMMANDS = {
@@ -63,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Untrusted as error:
         print(f"jaxlaws: {error}", file=sys.stderr)
         return 3
+    except Failed as error:
+        print(f"jaxlaws: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\njaxlaws: interrupted; the same command continues where it stopped.", file=sys.stderr)
         return 130

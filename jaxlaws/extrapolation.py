@@ -1,0 +1,142 @@
+"""How far a question lies outside the data of a law: one value, computed the same way for fits and presets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxlaws.errors import Untrusted
+from jaxlaws.records.units import short
+
+#: Grades, the mildest first. `absurd` is refused without `--force`.
+GRADES = ("inside", "near", "far", "absurd")
+#: A factor up to this is the data's own rounding.
+SLACK = 1.01
+#: Factor outside the data up to which a question is near.
+NEAR = 3.0
+#: Axis → the factor outside the data from which a question is absurd. A learning rate ×100 off is another optimiser's;
+#: the published laws have been checked up to about ×100 in N and D, and C is their product.
+ABSURD = {"peak_lr": 100.0, "flops": 1e8}
+_ABSURD = 1e4
+#: Axis → its word.
+WORDS = {
+    "params": "N",
+    "tokens": "D",
+    "tokens_per_param": "D/N",
+    "flops": "C",
+    "batch_tokens": "the batch",
+    "steps": "the steps",
+    "lr_sum": "the LR sum",
+    "peak_lr": "the peak LR",
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One input of a question: its value, the [low, high] of the data, and by which factor it lies outside.
+
+    `factor` is 1 inside, value/high above the data and value/low (less than 1) below them.
+    """
+
+    value: float
+    low: float
+    high: float
+    factor: float
+
+    @property
+    def distance(self) -> float:
+        """The factor as a number ≥ 1, whichever side."""
+        return max(self.factor, 1 / self.factor) if self.factor > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """How far outside the data of a law a question lies.
+
+    Attributes:
+      axes: input → `Axis`.
+      impossible: sentences about an answer that nothing can have, such as a cross-entropy below zero.
+    """
+
+    axes: Mapping[str, Axis] = field(default_factory=dict)
+    impossible: tuple[str, ...] = ()
+
+    @property
+    def factor(self) -> float:
+        """The largest distance of any axis."""
+        return max((axis.distance for axis in self.axes.values()), default=1.0)
+
+    @property
+    def grade(self) -> str:
+        """inside, near, far or absurd."""
+        if self.impossible or any(axis.distance > ABSURD.get(name, _ABSURD) for name, axis in self.axes.items()):
+            return "absurd"
+        return "inside" if self.factor <= SLACK else "near" if self.factor <= NEAR else "far"
+
+    @property
+    def outside(self) -> bool:
+        """Whether anything lies outside the data."""
+        return self.grade != "inside"
+
+    def sentences(self) -> list[str]:
+        """The warning that the question deserves, if any."""
+        parts = [
+            f"{axis.distance:.2g}× in {WORDS.get(name, name)} ({'above' if axis.factor > 1 else 'below'} the data's "
+            f"{short(axis.low)} to {short(axis.high)})"
+            for name, axis in self.axes.items()
+            if axis.distance > SLACK
+        ]
+        told = [f"EXTRAPOLATION, {self.grade}: outside the law's data by {' and '.join(parts)}."] if parts else []
+        return [*self.impossible, *told]
+
+    def refuse_absurd(self, force: bool) -> None:
+        """Raise `Untrusted` where the grade is absurd and `force` is not given."""
+        if self.grade == "absurd" and not force:
+            raise Untrusted(f"{' '.join(self.sentences())} The law says nothing there: ask nearer, or use --force.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: an axis → value, range, factor; and outside, factor, grade, impossible."""
+        axes = {
+            name: {"factor": axis.factor, "value": axis.value, "range": [axis.low, axis.high]}
+            for name, axis in self.axes.items()
+        }
+        about = {"outside": self.outside, "factor": self.factor, "grade": self.grade}
+        return {**axes, **about, "impossible": list(self.impossible)}
+
+
+def extrapolation(
+    values: Mapping[str, float], ranges: Mapping[str, Sequence[float]], impossible: Sequence[str] = ()
+) -> Extrapolation:
+    """How far `values` lie outside `ranges`; inputs that only one of them has are not compared.
+
+    Args:
+      values: input → its value, by the names of `WORDS`.
+      ranges: input → [low, high] of the data.
+      impossible: of `Extrapolation`.
+    """
+    axes = {}
+    for name, (low, high) in ranges.items():
+        if name in values:
+            value = float(values[name])
+            factor = value / high if value > high else value / low if value < low else 1.0
+            axes[name] = Axis(value, float(low), float(high), factor)
+    return Extrapolation(axes, tuple(impossible))
+
+
+def impossible_loss(loss: float, vocab: float | None = None) -> list[str]:
+    """What is wrong with a cross-entropy in nats a token that nothing can have; no sentence where it can be one.
+
+    A cross-entropy is at least 0, and a model that knows nothing has ln V; where the vocabulary is not known,
+    V ≤ 1,000,000 is assumed.
+    """
+    most = math.log(vocab if vocab else 1e6)
+    if not math.isfinite(loss):
+        return [f"the predicted loss is {loss}, which is no number."]
+    if loss < 0:
+        return [f"the predicted loss is {loss:.4g} nats a token, and a cross-entropy is never below 0."]
+    if loss > most:
+        told = f"ln {vocab:,.0f}" if vocab else "the ln V of any vocabulary"
+        return [f"the predicted loss is {loss:.4g} nats a token, above {told} = {most:.4g}, what guessing reaches."]
+    return []
