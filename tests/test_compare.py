@@ -19,7 +19,7 @@ def fit_of(mae, curves=(), law="opl", digest="d", train=("a",), points=10, held_
         law=law,
         convention={},
         noise="huber",
-        params={"L0": 3.0},
+        params={"L0": 3.0, "A": 0.5, "alpha": 0.5},
         status=status,
         held_out={"test": errors(mae)} if held_out is None else held_out,
         curves={f"c{i}": {"split": "test", **errors(value)} for i, value in enumerate(curves)},

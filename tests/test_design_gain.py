@@ -20,7 +20,7 @@ from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
 MPL = open_fit("multi_power:25M")
 NOISE = {"offset": 3e-3, "sigma": 4e-3, "quantiles": [0.0]}
-PLAIN = replace(MPL, held_out={}, scatter=NOISE, draws=[list(MPL.params.values())] * 40)
+PLAIN = replace(MPL, held_out={}, scatter=NOISE, draws={name: [value] * 40 for name, value in MPL.params.items()})
 
 
 def losses(value, sd=0.0, seed=0):

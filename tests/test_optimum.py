@@ -19,7 +19,7 @@ def fit_of(params, draws=(), **fields):
         convention={"params": "params_total", "loss": "nats"},
         noise="huber",
         params=params,
-        draws=draws,
+        draws=dict(zip(params, np.transpose(draws).tolist(), strict=False)),
         scatter={"quantiles": [-0.001, 0.0, 0.001], "offset": 0.0},
         **fields,
     )

@@ -176,7 +176,7 @@ def _gather(
                     "offset": state.offset,
                     "quantiles": np.quantile(state.inner, _QUANTILES).tolist(),
                 },
-                "draws": [[float(f"{value:.12g}") for value in row] for row in keep],
+                "draws": {name: [float(f"{x:.12g}") for x in keep[:, i]] for i, name in enumerate(law.names)},
                 "ranges": _ranges(problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
                 "data": {
                     "source": runs.source,

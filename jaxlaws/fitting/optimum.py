@@ -64,7 +64,7 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
     from jaxlaws.fitting.predict import open_fit, predict
 
     fit = open_fit(fit)
-    constants = np.array([list(fit.params.values()), *fit.draws], float)
+    constants = np.array(fit.rows(), float)
     params, exponent, falls = _params(fit.law, list(fit.params), constants, flops)
     if not np.isfinite(params[0]):
         raise BadInput(

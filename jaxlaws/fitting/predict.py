@@ -103,7 +103,7 @@ def predict(
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
     inputs, single = _inputs(fit, params, tokens, batch_tokens, lr, at, warmup_steps)
-    constants = np.array([[fit.params[name] for name in fit.params], *fit.draws], np.float64)
+    constants = np.array(fit.rows(), np.float64)
     values = _evaluate(fit, constants, inputs)
     low = high = None
     if len(values) >= 20:
@@ -123,7 +123,7 @@ def predict(
 def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, params: float | None = None) -> np.ndarray:
     """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
     inputs, _ = _inputs(fit, params, None, None, lr, None, warmup_steps)
-    return _evaluate(fit, np.array([[*fit.params.values()], *fit.draws], np.float64), inputs)[:, 0]
+    return _evaluate(fit, np.array(fit.rows(), np.float64), inputs)[:, 0]
 
 
 def _same_convention(fit: Fit, key: str, given: str | None) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxlaws.errors import BadInput
+from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
+from jaxlaws.status import STATUSES, TRUSTED
 
 KIND = "jaxlaws.fit"
-_REQUIRED = ("law", "convention", "noise", "params", "status")
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,15 @@ class Fit:
       intervals: name → [low, high] at `level`.
       level: of the intervals.
       resampling: how they were made.
-      status: `converged`, `not_converged` or `unidentified`.
+      status: one of `jaxlaws.status.STATUSES`, the gravest that a finding asks for.
+      findings: what the checks found, each with `status`, `what` and `remedy`.
       starts, starts_agreeing: how many random starts, and the share within 1e-6 of the best objective.
       warnings: sentences for people.
       curves: run → split (train, test, -), r2, mae, rmse, pred_e, worst_e.
       held_out: errors where data were left out: `test`, `leave_one_run_out`, `forward`, `gaps`, `decay_gaps`.
       diagnostics: gradient, condition number, bounds, unidentified directions, next basin, δ, resamples.
       scatter: of a new run about the law: `offset` sd of a run, `quantiles` of ln L − ln L̂ of a point.
-      draws: resampled constants, one row each in the order of `params`.
+      draws: name → resampled values of the constant; the same place of every name is one resample.
       ranges: input → [low, high] of the data, and of the schedules that it saw.
       data: source, digest and counts.
       versions: of what computed it.
@@ -52,6 +53,7 @@ class Fit:
     level: float = 0.9
     resampling: str = "none"
     status: str = "converged"
+    findings: Sequence[Mapping[str, str]] = ()
     starts: int = 0
     starts_agreeing: float = 1.0
     warnings: Sequence[str] = ()
@@ -59,15 +61,20 @@ class Fit:
     held_out: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     scatter: Mapping[str, Any] = field(default_factory=dict)
-    draws: Sequence[Sequence[float]] = ()
+    draws: Mapping[str, Sequence[float]] = field(default_factory=dict)
     ranges: Mapping[str, Sequence[float]] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trusted(self) -> bool:
-        """Whether the constants may be used without a second look."""
-        return self.status == "converged"
+        """Whether the constants may be used without `--force`."""
+        return self.status in TRUSTED
+
+    def rows(self) -> list[list[float]]:
+        """[1 + resamples, constants] in the order of `params`: the fitted constants first, then every resample."""
+        drawn = zip(*(self.draws[name] for name in self.params), strict=True) if self.draws else ()
+        return [list(self.params.values()), *map(list, drawn)]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
@@ -79,15 +86,67 @@ class Fit:
 
     @classmethod
     def load(cls, path: str | Path) -> Fit:
-        """The fit in a JSON file; `BadInput` where it is not one."""
-        path = Path(path)
-        if not path.is_file():
-            raise BadInput(f"{path} is not a file, expected a fit that `jaxlaws fit … -o {path.name}` wrote.")
-        try:
-            raw = json.loads(path.read_text())
-        except (ValueError, OSError) as error:
-            raise BadInput(f"{path} is not JSON ({error}), expected a fit that `jaxlaws fit -o` wrote.") from None
-        if not isinstance(raw, dict) or raw.get("kind") != KIND or any(name not in raw for name in _REQUIRED):
-            raise BadInput(f"{path} is not a fit of a loss law, expected a file that `jaxlaws fit LAW … -o` wrote.")
-        known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in raw.items() if name in known})
+        """The fit in a JSON file; `BadInput` where it is none, or where a field is not what it has to be."""
+        return cls(**json_file.read(path, KIND, _checks(), ("law", "convention", "noise", "params", "status"), WRITTEN))
+
+
+WRITTEN = "a fit of a loss law that `jaxlaws fit LAW … -o` wrote"
+
+
+def _checks() -> dict[str, json_file.Check]:
+    """Field of a fit → its check; `law` is checked first and says which constants the others must name."""
+    from jaxlaws.laws.table import LAWS
+
+    c, some_number = json_file, json_file.optional(json_file.number)
+    law: list[str] = []
+
+    def known(value: Any, name: str) -> str:
+        law.append(c.one_of(tuple(LAWS))(value, name))
+        return law[0]
+
+    def constants(check: c.Check, of_all: bool = True) -> c.Check:
+        def checked(value: Any, name: str) -> Mapping[str, Any]:
+            return c.keys(c.mapping(check)(value, name), name, LAWS[law[0]].names, of_all)
+
+        return checked
+
+    def draws(value: Any, name: str) -> Mapping[str, Any]:
+        return c.same_length(constants(c.sequence(c.number))(value, name), name) if value else {}
+
+    def positive(value: Any, name: str) -> Mapping[str, Any]:
+        for parameter in LAWS[law[0]].parameters:
+            one = c.between(0, 1e308 if parameter.link == "log" else 1)
+            if parameter.link != "real" and isinstance(value, Mapping) and parameter.name in value:
+                one(value[parameter.name], f"{name}.{parameter.name}")
+        return constants(c.number)(value, name)
+
+    def scatter(value: Any, name: str) -> Mapping[str, Any]:
+        if value == {}:
+            return {}
+        size = c.between(0, 1e308)
+        return c.record(sigma=size, offset=size, quantiles=c.sequence(c.number))(value, name)
+
+    return {
+        "law": known,
+        "convention": c.mapping(c.text),
+        "noise": c.text,
+        "params": positive,
+        "objective": some_number,
+        "objective_plain": some_number,
+        "intervals": constants(c.pair, of_all=False),
+        "level": c.between(0, 1, ends=False),
+        "resampling": c.text,
+        "status": c.one_of(tuple(STATUSES)),
+        "findings": c.sequence(c.record(status=c.one_of(tuple(STATUSES)), what=c.text, remedy=c.text)),
+        "starts": c.between(0, 1e9),
+        "starts_agreeing": c.between(0, 1),
+        "warnings": c.sequence(c.text),
+        "curves": c.mapping(c.mapping(c.anything)),
+        "held_out": c.mapping(c.mapping(c.anything)),
+        "diagnostics": c.mapping(c.anything),
+        "scatter": scatter,
+        "draws": draws,
+        "ranges": c.mapping(c.pair),
+        "data": c.mapping(c.anything),
+        "versions": c.mapping(c.text),
+    }
