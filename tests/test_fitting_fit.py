@@ -112,7 +112,7 @@ def test_a_fit_survives_its_file(chinchilla, tmp_path):
     assert loaded.params == dict(chinchilla.params)
     assert predict(loaded, params=7e8, tokens=3e10) == predict(chinchilla, params=7e8, tokens=3e10)
     (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(BadInput, match="not a fit of a loss law"):
+    with pytest.raises(BadInput, match="expected a fit of a loss law"):
         Fit.load(tmp_path / "other.json")
 
 
