@@ -14,6 +14,16 @@ def printable(text: object) -> str:
     )
 
 
+def brief(text: object, most: int = 80) -> str:
+    """`printable`, and of a long text only its first and last characters."""
+    try:
+        whole = str(text)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        whole = f"a {type(text).__name__} of very many digits"
+    cut = whole if len(whole) <= most else f"{whole[: most // 2]}…{whole[-most // 4 :]}"
+    return printable(cut)
+
+
 def quoted(argument: object) -> str:
     """One word for a shell, quoted where it has to be: whatever the text holds, pasting it runs nothing."""
     return shlex.quote(printable(argument))

@@ -13,7 +13,7 @@ from jaxlaws.data.manifest import Manifest
 from jaxlaws.errors import BadInput
 from jaxlaws.model.ladder import ladder, table
 from jaxlaws.model.shape import ModelConfig, count_params
-from jaxlaws.records.units import parse_number, parse_positive, short
+from jaxlaws.records.units import parse_number, parse_positive, parse_whole, short
 from jaxlaws.schedules.config import FAMILIES
 
 CONF = train.conf_dir()
@@ -119,3 +119,23 @@ def test_what_is_no_number_is_refused(text: str):
 def test_positive_numbers_are_more_than_zero(text):
     with pytest.raises(BadInput, match="more than zero"):
         parse_positive(text, "tokens")
+
+
+WHOLE = {
+    "1.5": "is 1.5, expected a whole",
+    0.05: "whole",
+    "-1": "from 1 to",
+    "1e300": "from 1 to",
+    "9" * 5000: "finite",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [*WHOLE.items(), pytest.param(10**5000, "finite", id="5000 digits"), (True, "a number"), ([1], "a number")],
+)
+def test_whole_numbers_have_no_fraction(text, says: str):
+    with pytest.raises(BadInput, match=says) as error:
+        parse_whole(text, "steps")
+    assert len(str(error.value)) < 200
+    assert [parse_whole(good, "steps") for good in ("2.3M", "4e3", 7)] == [2_300_000, 4000, 7]

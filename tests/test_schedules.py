@@ -207,7 +207,13 @@ def test_a_floor_that_is_not_given_is_the_familys_own():
         ("cosine(cooldown=0.2)", "unknown field of cosine 'cooldown'"),
         ("step(values=[a,b])", "expected a number"),
         ("wsd(cooldown=much)", "expected a number"),
-        ("cosine(warmup_steps=1.5)", "expected a number"),
+        ("cosine(warmup_steps=1.5)", "warmup_steps is 1.5, expected a whole number"),
+        ("wsd(warmup_steps=0.05)", "warmup_steps is 0.05, expected a whole number"),
+        ("wsd(warmup_steps=1e300)", "expected a whole number from 0 to"),
+        (f"wsd(warmup_steps={'9' * 5000})", "not a finite number"),
+        ("wsd(warmup_steps=5, warmup_fraction=0.1)", "both warmup_fraction and warmup_steps"),
+        ("cosine(floor=0.1, floor_lr=1e-5)", "both floor and floor_lr"),
+        ("wsd(cooldown=0.1, cooldown=0.2)", "cooldown twice"),
     ],
 )
 def test_a_spec_that_cannot_be_read_gets_one_sentence(text: str, says: str):

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from jaxlaws.cli.schedule import add_spec, open_schedule
-from jaxlaws.records.units import parse_positive
+from jaxlaws.records.units import parse_positive, parse_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.design.bound import transfer
 
-    warmup = "0" if args.warmup is None else args.warmup
-    name, lr, _ = open_schedule(args.schedule, args.steps, "1", warmup)
+    name, lr, _ = open_schedule(args.schedule, args.steps, "1", args.warmup, 0)
     answer: dict[str, Any] = {"schedule": name, **_about(lr), "against": None, "transfer": None, "extension": None}
     peak = None if args.peak_lr is None else parse_positive(args.peak_lr, "--peak-lr")
     if args.against is not None:
-        other, other_lr, _ = open_schedule(args.against, args.steps, "1", warmup)
+        other, other_lr, _ = open_schedule(args.against, args.steps, "1", args.warmup, 0)
         factor = transfer(lr, other_lr)
         answer["against"] = {"schedule": other, **_about(other_lr)}
         answer["transfer"] = {"factor": factor, "peak_lr": None if peak is None else factor * peak}
@@ -61,7 +60,7 @@ def _extension(args: argparse.Namespace, steps: int) -> dict[str, Any]:
     from jaxlaws.schedules.config import numbers
     from jaxlaws.schedules.spec import ScheduleConfig, parse
 
-    longer = int(parse_positive(args.extend, "--extend"))
+    longer = parse_whole(args.extend, "--extend")
     text = args.schedule.split("(")[0].strip()
     if text != "wsd":
         raise BadInput(f"--extend is for a wsd schedule, got '{text}': its trunk is what goes on.")

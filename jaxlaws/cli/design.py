@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, Untrusted
-from jaxlaws.records.units import parse_number, parse_positive
+from jaxlaws.records.units import parse_positive, parse_whole
 
 if TYPE_CHECKING:
     from jaxlaws.design.schedule import Design
@@ -73,7 +73,7 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[
 
     if (args.steps is None) == (args.horizons is None):
         raise BadInput("give the length as exactly one of --steps and --horizons.")
-    horizons = [_whole(args.steps, "--steps")] if args.horizons is None else _list(args.horizons, "--horizons")
+    horizons = [parse_whole(args.steps, "--steps")] if args.horizons is None else _list(args.horizons, "--horizons")
     weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
     warmup = _warmup(args, horizons)
     found = _design(args, fit, params, horizons, weights, warmup)
@@ -209,7 +209,7 @@ def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[st
     from jaxlaws.design.budget import extend
 
     name, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
-    ways = extend(fit, lr, _whole(args.to, "--to"), warmup, params)
+    ways = extend(fit, lr, parse_whole(args.to, "--to"), warmup, params)
     if not args.json:
         print(f"{fit.law}: from {name}, {len(lr)} steps, to {len(ways[0].lr)}")
         for way in ways:
@@ -219,15 +219,8 @@ def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[st
 
 
 def _warmup(args: argparse.Namespace, horizons: list[int]) -> int:
-    return round(0.05 * min(horizons)) if args.warmup is None else int(parse_number(args.warmup, "--warmup"))
-
-
-def _whole(text: str, name: str) -> int:
-    value = parse_positive(text, name)
-    if value != int(value):
-        raise BadInput(f"{name} is {text}, expected a whole number of steps.")
-    return int(value)
+    return round(0.05 * min(horizons)) if args.warmup is None else parse_whole(args.warmup, "--warmup", 0)
 
 
 def _list(text: str, name: str) -> list[int]:
-    return [_whole(part, name) for part in text.split(",")]
+    return [parse_whole(part, name) for part in text.split(",")]

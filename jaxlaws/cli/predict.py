@@ -6,7 +6,7 @@ import argparse
 import json
 
 from jaxlaws.cli.schedule import add_spec, open_schedule
-from jaxlaws.records.units import parse_positive
+from jaxlaws.records.units import parse_positive, parse_whole
 
 #: Units of the loss that are not nats a token.
 _UNITS = {"bits_per_character": "bits a character"}
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.schedule is not None:
         _, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
         if args.every is not None:
-            every = int(parse_positive(args.every, "--every"))
+            every = parse_whole(args.every, "--every")
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
     answer = predict(
         fit,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_number, parse_positive
+from jaxlaws.records.units import parse_positive, parse_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,21 +42,27 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
     """The options of a SPEC, which `open_schedule` takes."""
     parser.add_argument("--steps", help="of a SPEC")
     parser.add_argument("--peak-lr", help="of a SPEC; a FILE is scaled to it where given")
-    parser.add_argument("--warmup", help="warm-up steps of the schedule")
+    parser.add_argument("--warmup", help="warm-up steps of the schedule; a share of them is warmup_fraction in a SPEC")
 
 
-def open_schedule(text: str, steps: str | None, peak_lr: str | None, warmup: str | None) -> Opened:
+def open_schedule(
+    text: str, steps: str | None, peak_lr: str | None, warmup: str | None, unless_given: int | None = None
+) -> Opened:
     """The schedule of a FILE or a SPEC and its options, as the user wrote them.
+
+    Args:
+      unless_given: warm-up steps of a SPEC that names no warm-up, where `warmup` does not either.
 
     Raises:
       BadInput: neither a file nor a spec, or a spec without its length or peak.
     """
+    from jaxlaws.schedules.config import family
     from jaxlaws.schedules.exchange import FORMATS, read_table
     from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string, warmup_steps
 
-    given = None if warmup is None else int(parse_number(warmup, "--warmup"))
+    given = None if warmup is None else parse_whole(warmup, "--warmup", 0)
     peak = None if peak_lr is None else parse_positive(peak_lr, "--peak-lr")
-    count = None if steps is None else int(parse_positive(steps, "--steps"))
+    count = None if steps is None else parse_whole(steps, "--steps")
     if Path(text).is_file() or Path(text).suffix in FORMATS:
         lr = read_table(Path(text))
         if count not in (None, len(lr)):
@@ -66,9 +72,16 @@ def open_schedule(text: str, steps: str | None, peak_lr: str | None, warmup: str
         return Opened(text, lr if peak is None else lr * (peak / lr.max()), given or 0)
     if count is None or peak is None:
         raise BadInput(f"'{text}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
-    config = ScheduleConfig(**parse(text))
+    fields = parse(text)
+    config = ScheduleConfig(**fields)
+    if not family(config.name).warmup:
+        return Opened(spec_string(config), schedule_array(config, count, peak), given or 0)
+    if given is not None and "warmup_steps" in fields:
+        raise BadInput(f"--warmup is {given}, and the SPEC has warmup_steps={config.warmup_steps}: leave one out.")
     if given is not None:
         config.warmup_steps = given
+    elif not fields.keys() & {"warmup_steps", "warmup_fraction"}:
+        config.warmup_steps = unless_given
     return Opened(spec_string(config), schedule_array(config, count, peak), warmup_steps(config, count))
 
 

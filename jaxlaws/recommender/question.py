@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_positive, short
+from jaxlaws.records.units import parse_positive, parse_whole, short
 
 _SMALLEST = 1000.0
 
@@ -63,7 +63,7 @@ def question(
       BadInput: a value is missing, not positive, or cannot be what was meant.
     """
     integers = {"seq_len": seq_len, "vocab": vocab, "width": width, "layers": layers}
-    whole = {name: _whole(value, name) for name, value in integers.items() if value is not None}
+    whole = {name: parse_whole(value, name.replace("_", "-")) for name, value in integers.items() if value is not None}
     if (params is None) == (params_total is None):
         raise BadInput("give the model's size as one of --params (non-embedding) and --params-total.")
     if params is not None:
@@ -100,13 +100,6 @@ def question(
         vocab=whole.get("vocab"),
         loss=None if loss is None else parse_positive(loss, "loss"),
     )
-
-
-def _whole(value: int | str, name: str) -> int:
-    number = parse_positive(value, name.replace("_", "-"))
-    if number != int(number):
-        raise BadInput(f"{name.replace('_', '-')} is {value}, expected a whole number.")
-    return int(number)
 
 
 def _size(value: float | str, name: str) -> float:

@@ -121,6 +121,8 @@ FAMILIES: dict[str, Family] = {
     "optax": Family(optax_from, {"file": None}, False, _source),
 }
 
+#: Field → the field that wins over it where both are given.
+WINS = {"warmup_fraction": "warmup_steps", "floor": "floor_lr"}
 SHARE = "a share of the steps between 0 and 1"
 #: Field → (what is expected of it, whether a value is that).
 _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {

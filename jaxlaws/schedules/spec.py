@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.schedules.config import SHARE, ScheduleConfig, family, numbers
+from jaxlaws.records.units import parse_number, parse_whole
+from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
+from jaxlaws.text import brief
 
 _KINDS = {item.name: str(item.type) for item in fields(ScheduleConfig) if item.name != "name"}
 
@@ -91,17 +93,19 @@ def parse(text: str) -> dict[str, Any]:
     """
     match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
     if match is None:
-        raise BadInput(f"schedule is '{text}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
+        raise BadInput(f"schedule is '{brief(text)}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
     valid = _fields(match[1])
     given: dict[str, Any] = {"name": match[1]}
     for part in filter(None, (part.strip() for part in re.split(r",(?![^\[]*\])", match[2] or ""))):
         key, _, value = (piece.strip() for piece in part.partition("="))
         if key not in valid:
             raise unknown(f"field of {match[1]}", key, valid)
-        try:
-            given[key] = _value(value, _KINDS[key])
-        except ValueError:
-            raise BadInput(f"schedule '{text}' has '{value}' for {key}, expected a number.") from None
+        if key in given:
+            raise BadInput(f"schedule '{brief(text)}' has {key} twice: leave one out.")
+        given[key] = _value(value, key)
+    for key, wins in WINS.items():
+        if key in given and wins in given:
+            raise BadInput(f"schedule '{brief(text)}' has both {key} and {wins}: leave one out.")
     return given
 
 
@@ -127,7 +131,8 @@ def _fields(name: str) -> set[str]:
     return set(chosen.fields) | warmup | ({"floor_lr"} if "floor" in chosen.fields else set())
 
 
-def _value(text: str, kind: str) -> Any:
+def _value(text: str, key: str) -> Any:
+    kind, name = _KINDS[key], f"schedule.{key}"
     if "list" in kind:
-        return [float(part) for part in text.strip("[]").split(",")]
-    return int(text) if "int" in kind else float(text) if "float" in kind else text
+        return [parse_number(part, name) for part in text.strip("[]").split(",")]
+    return parse_whole(text, name, 0) if "int" in kind else parse_number(text, name) if "float" in kind else text
