@@ -262,16 +262,16 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     answer = finite(answer)
     write_atomic(out / "quickstart.json", json.dumps(answer, indent=1) + "\n")
     _write_runs(out, cells, curves, measured)
-    pictures = out / "figures"
-    figures.basins(pictures / "cells.png", *_basins(cells, step_law.cells, figures.cell_name))
-    figures.prediction(
-        pictures / "prediction.png",
+    basins = figures.basins(*_basins(cells, step_law.cells, figures.cell_name))
+    prediction = figures.prediction(
         _interval(cell),
         [(label, means[label], float(np.ptp(by_point[label]) / 2)) for label in points],
         {**{names[name]: curve for name, curve in curves.curves.items()}, UNSEEN_NAME: unseen},
         UNSEEN_NAME,
         (np.asarray(along.value), np.asarray(along.low), np.asarray(along.high)),
     )
+    for name, figure in (("cells", basins), ("prediction", prediction)):
+        write_atomic(out / "figures" / f"{name}.png", figures.picture(figure, "png"))
     return answer
 
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import unicodedata
 
+_SUSPECT = re.compile(r"[^ -~]")
+#: What Unicode calls control, format and surrogate characters, and separators of lines and paragraphs.
+_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
 
-def printable(text: object) -> str:
-    """The text with control characters (terminal escapes, bidirectional overrides) written out as `\\x1b`."""
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in ("Cc", "Cf", "Cs") else char
-        for char in str(text)
-    )
+
+def printable(text: object, keep: str = "") -> str:
+    """The text with control characters (terminal escapes, bidirectional overrides) written out as `\\u001b`.
+
+    JSON writes them in the same way, so that a line of JSON stays what it is.
+
+    Args:
+      text: anything; its `str`.
+      keep: control characters that stay, such as a new line.
+    """
+    return _SUSPECT.sub(lambda found: _written_out(found[0], keep), str(text))
+
+
+def _written_out(char: str, keep: str) -> str:
+    return json.dumps(char)[1:-1] if unicodedata.category(char) in _CONTROL and char not in keep else char
+
+
+def sentence(text: object, most: int = 2000) -> str:
+    """The text as one line of at most so many characters, printable; what is cut out of its middle is shown as …"""
+    line = printable(" ".join(str(text).splitlines()))
+    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
 
 
 def brief(text: object, most: int = 80) -> str:
@@ -30,5 +51,14 @@ def quoted(argument: object) -> str:
 
 
 def spreadsheet_safe(value: object) -> object:
-    """The value for a CSV cell: text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """The value for a CSV cell: text that a spreadsheet would take for a formula gets a leading apostrophe.
+
+    Text that is a number, such as -1.5 or +2e3, stays as it is.
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

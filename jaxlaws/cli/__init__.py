@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from jaxlaws.errors import BadInput, Failed, Untrusted, unknown
+from jaxlaws.cli.guard import guarded
+from jaxlaws.errors import BadInput, unknown
 
 #: Command → what it does. Its module jaxlaws.cli.<command> has `add_arguments(parser)` and `run(args) -> exit code`.
 COMMANDS = {
@@ -39,7 +40,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not to be trusted."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    return guarded(_command, sys.argv[1:] if argv is None else list(argv))
+
+
+def _command(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -48,29 +52,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    if argv[0] not in COMMANDS:
+        raise unknown("command", argv[0], COMMANDS)
+    command = import_module(f"jaxlaws.cli.{argv[0]}")
+    if argv[0] in _RAW:
+        return command.run(argv[1:])
+    parser = _Parser(prog=f"jaxlaws {argv[0]}", description=COMMANDS[argv[0]])
+    command.add_arguments(parser)
     try:
-        if argv[0] not in COMMANDS:
-            raise unknown("command", argv[0], COMMANDS)
-        command = import_module(f"jaxlaws.cli.{argv[0]}")
-        if argv[0] in _RAW:
-            return command.run(argv[1:])
-        parser = _Parser(prog=f"jaxlaws {argv[0]}", description=COMMANDS[argv[0]])
-        command.add_arguments(parser)
-        return command.run(parser.parse_args(argv[1:]))
-    except BadInput as error:
-        print(f"jaxlaws: {error}", file=sys.stderr)
-        return 2
-    except Untrusted as error:
-        print(f"jaxlaws: {error}", file=sys.stderr)
-        return 3
-    except Failed as error:
-        print(f"jaxlaws: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\njaxlaws: interrupted; the same command continues where it stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
+        args = parser.parse_args(argv[1:])
+    except SystemExit:  # of --help, which has printed it
         return 0
+    return command.run(args)
 
 
 def _overview() -> str:

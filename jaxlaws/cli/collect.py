@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxlaws.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,19 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.records.files import write_atomic
+    from jaxlaws.records.files import Output
     from jaxlaws.records.run import collect
 
-    table = collect(args.sweep).table
-    if args.output is None:
-        print(table.to_csv(), end="")
-        return 0
-    if args.output.endswith(".parquet"):
-        try:
-            write_atomic(args.output, table.to_parquet())
-        except ImportError:
-            raise BadInput("a Parquet file needs pyarrow: pip install 'jaxlaws[parquet]'.") from None
-    else:
-        write_atomic(args.output, table.to_csv())
+    with Output(args.output) as file:
+        table = collect(args.sweep).table
+        if not file:
+            print(table.to_csv(), end="")
+            return 0
+        file.write(_parquet(table) if args.output.endswith(".parquet") else table.to_csv())
     print(f"{Path(args.output)}: {len(table)} runs")
     return 0
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    try:
+        return table.to_parquet()
+    except ImportError:
+        raise BadInput("a Parquet file needs pyarrow: pip install 'jaxlaws[parquet]'.") from None

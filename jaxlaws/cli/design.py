@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from jaxlaws.cli.schedule_files import ScheduleFiles, schedule_files
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.records.units import parse_positive, parse_whole
 
@@ -62,13 +65,24 @@ def run(args: argparse.Namespace) -> int:
     if not fit.trusted and not args.force:
         reason = "; ".join(fit.warnings) or "no reason stored"
         raise Untrusted(f"the fit {args.fit} is {fit.status.replace('_', ' ')} ({reason}): add runs, or use --force.")
-    answer = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, params)
-    if args.json:
-        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+    with _files(args) as files:
+        ways: dict[str, Callable[..., dict[str, Any]]]
+        ways = {"schedule": partial(_schedule, files), "cooldown": _cooldown, "extend": _extend}
+        answer = ways[args.what](args, fit, params)
+        if args.json:
+            print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+    for file in [] if args.json else answer.get("files", []):
+        print(f"written to {file}")
     return 0
 
 
-def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+def _files(args: argparse.Namespace) -> AbstractContextManager[ScheduleFiles]:
+    if args.what != "schedule":
+        return schedule_files(None, None)
+    return schedule_files(args.out, args.plot, _list(args.horizons or "1", "--horizons"))
+
+
+def _schedule(files: ScheduleFiles, args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
     from jaxlaws.design import gain
 
     if (args.steps is None) == (args.horizons is None):
@@ -77,7 +91,7 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[
     weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
     warmup = _warmup(args, horizons)
     found = _design(args, fit, params, horizons, weights, warmup)
-    files = _write(args, found)
+    written = files.write([(f"{found.form}, {len(lr)} steps", lr) for lr in found.lr])
     shares = weights or [1.0] * len(horizons)
     warnings: list[str] = []
     parts = []
@@ -105,7 +119,7 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[
         "objective_warmup_ld": "excluded",
         "schedules": parts,
         "starts": list(found.starts),
-        "files": files,
+        "files": written,
         "warnings": warnings,
     }
     if not args.json:
@@ -140,12 +154,12 @@ def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -
 
 
 def _show(answer: dict[str, Any], found: Design) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from jaxlaws.cli.schedule import picture
+    from jaxlaws.cli.screen import Screen
 
-    console = Console()
+    console = Screen()
     print(f"{answer['law']}, {answer['form']}: peak LR {found.peak_lr:.4g}, {answer['warmup_steps']} steps of warm-up")
     for part, lr in zip(answer["schedules"], found.lr, strict=True):
         value = part["predicted"]
@@ -165,28 +179,7 @@ def _show(answer: dict[str, Any], found: Design) -> None:
         console.print(table)
     print(f"objective (without the warm-up's LR changes): {', '.join(f'{loss:.6f}' for loss in found.loss)}")
     for warning in answer["warnings"]:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
-    for file in answer["files"]:
-        print(f"written to {file}")
-
-
-def _write(args: argparse.Namespace, found: Design) -> list[str]:
-    from jaxlaws.schedules.exchange import write_table
-
-    files = []
-    if args.out is not None:
-        path = Path(args.out)
-        for lr in found.lr:
-            name = path if len(found.lr) == 1 else path.with_stem(f"{path.stem}-{len(lr)}")
-            files.append(str(write_table(name, lr)))
-    if args.plot is not None:
-        from jaxlaws.report.figures import schedules
-
-        if Path(args.plot).suffix not in (".png", ".svg", ".pdf"):
-            raise BadInput(f"--plot is '{args.plot}', expected a file that ends with .png, .svg or .pdf.")
-        curves = [(f"{found.form}, {len(lr)} steps", lr, 1) for lr in found.lr]
-        files.append(str(schedules(Path(args.plot), curves, "steps")))
-    return files
+        console.print(f"warning: {warning}", style="yellow")
 
 
 def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:

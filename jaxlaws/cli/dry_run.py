@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jaxlaws.records.files import Output
 from jaxlaws.records.units import short
 from jaxlaws.sweep.cost import costs, is_remembered, remembered
 from jaxlaws.sweep.plan import Planned
+
+if TYPE_CHECKING:
+    from jaxlaws.cli.screen import Screen
 
 _ROWS = 20
 
@@ -22,12 +27,27 @@ def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | 
       picture: file to draw into, `dry_run.png` in the sweep's directory where none is given.
       notes: sentences to print as well.
     """
-    from rich.console import Console
+    from jaxlaws import config
+    from jaxlaws.cli.screen import Screen
+    from jaxlaws.report import figures
+
+    console, path = Screen(), picture or out / "dry_run.png"
+    with Output(path) as file:
+        form = figures.picture_format(path, "-o")
+        _show(console, out, planned, device, notes)
+        curves = [
+            (item.run.schedule.name, item.lr, config.batch_sequences(item.run) * item.run.data.seq_len)
+            for item in planned
+        ]
+        file.write(figures.picture(figures.schedules(curves), form))
+    console.print(f"LR curves: {path}")
+
+
+def _show(console: Screen, out: Path, planned: Sequence[Planned], device: str, notes: Sequence[str]) -> None:
     from rich.table import Table
 
     from jaxlaws import config
     from jaxlaws.model.shape import count_params
-    from jaxlaws.report.figures import schedules
 
     cost = costs(planned, device, remembered())
     table = Table("model", title=f"{out}: one row a program", pad_edge=False)
@@ -46,7 +66,6 @@ def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | 
             f"{short(group.memory)}B",
             duration(group.seconds),
         )
-    console = Console()
     console.print(table)
     if len(cost) > _ROWS:
         console.print(f"… and {len(cost) - _ROWS} more programs")
@@ -56,14 +75,9 @@ def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | 
         f"{len(planned)} runs, {len(planned) - runs} of them ended before; {runs} to train in {len(cost)} programs: "
         f"{short(sum(group.tokens for group in cost))} tokens, {short(sum(group.flops for group in cost))} FLOPs, "
         f"about {duration(sum(group.seconds for group in cost))} on {device} (speed: {basis})",
-        highlight=False,
     )
     for note in notes:
-        console.print(note, highlight=False)
-    curves = [
-        (item.run.schedule.name, item.lr, config.batch_sequences(item.run) * item.run.data.seq_len) for item in planned
-    ]
-    console.print(f"LR curves: {schedules(picture or out / 'dry_run.png', curves)}", highlight=False)
+        console.print(note)
 
 
 def duration(seconds: float) -> str:

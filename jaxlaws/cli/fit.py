@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, Untrusted, unknown
+from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
 
 
@@ -43,15 +44,15 @@ def run(args: argparse.Namespace) -> int:
     if args.law not in (*LAW_NAMES, *hyper):
         raise unknown("law", args.law, (*LAW_NAMES, *hyper))
     runs = open_source(args)
-    result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
-    if args.output:
-        result.save(args.output)
-    if args.json:
-        print(json.dumps(result.to_json(), allow_nan=False))
-    else:
-        _show(result)
-        if args.output:
-            print(f"written to {args.output}")
+    with Output(args.output) as file:
+        result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
+        file.write(result.text())
+        if args.json:
+            print(json.dumps(result.to_json(), allow_nan=False))
+        else:
+            _show(result)
+    if file and not args.json:
+        print(f"written to {args.output}")
     status = getattr(result, "status", "converged")
     if status != "converged" and not args.force:
         reason = "; ".join(list(result.warnings)[:2]) or status
@@ -124,14 +125,15 @@ def _fixed(entries: Sequence[str]) -> dict[str, float]:
 
 
 def _show(result: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from jaxlaws.cli.screen import Screen
+
+    console = Screen()
     if not hasattr(result, "objective_plain"):
         console.print(result.table())
         for warning in result.warnings:
-            console.print(f"[yellow]warning[/] {warning}")
+            console.print(f"warning: {warning}", style="yellow")
         return
     low, high = (50 * (1 - result.level), 50 * (1 + result.level))
     table = Table(title=f"{result.law} on {result.data['source']}: {result.status}", title_justify="left")
@@ -159,7 +161,7 @@ def _show(result: Any) -> None:
             f"(measured gaps average {gaps['mean_measured']:.4f})"
         )
     for warning in result.warnings:
-        console.print(f"[yellow]warning[/] {warning}")
+        console.print(f"warning: {warning}", style="yellow")
 
 
 def _show_curves(console: Any, result: Any) -> None:

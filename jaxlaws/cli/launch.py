@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxlaws.config import EngineConfig, RunConfig, SweepConfig
 from jaxlaws.data.config import DataConfig
+from jaxlaws.records.files import cache_dir
 
 #: Arguments that say how a sweep is trained, not what is asked.
 _NO_QUESTION = (
@@ -50,7 +51,6 @@ def launch(
       dry: say what it would cost instead.
       cluster: settings of the launcher that sends shards to a cluster.
     """
-    from jaxlaws.sweep.packing import cache_dir
     from jaxlaws.train.devices import join_processes, use_compile_cache, use_host_devices
 
     use_compile_cache(cache_dir() / "compiled")

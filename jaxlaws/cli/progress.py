@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from jaxlaws.cli.live import live_table
+from jaxlaws.cli.screen import Screen
 from jaxlaws.sweep.lanes import OnProgress
 from jaxlaws.sweep.plan import Planned
 
@@ -30,7 +31,7 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
       title: what is being done.
       fail_fast: whether the first failure raises `FailFast`.
     """
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
     from rich.progress import (
         BarColumn,
@@ -45,7 +46,7 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
     runs, work = len(waiting), sum(item.work for item in waiting)
     done, ended = 0.0, 0
     began = shown = time.monotonic()
-    console = Console(file=sys.stderr)
+    console = Screen(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -65,7 +66,7 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
         nonlocal done, ended, shown
         failed = [directories[name] for name in names if name in directories and directories[name].state() == "failed"]
         for item in failed:
-            console.print(f"run {item.name} failed: {item.reason()}", style="red", highlight=False, soft_wrap=True)
+            console.print(f"run {item.name} failed: {item.reason()}", style="red", soft_wrap=True)
         if failed and fail_fast:
             raise FailFast
         done, ended = done + flops, ended + len(names)

@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
 
 def show(answer: Mapping[str, Any]) -> None:
     """The last screen: what was predicted beside what was measured, and what the advice cost."""
-    from rich.console import Console
     from rich.table import Table
 
+    from jaxlaws.cli.screen import Screen
     from jaxlaws.report.figures import cell_name
 
-    console = Console()
+    console = Screen()
     schedule, cell, advice, regret = (answer[name] for name in ("schedule", "cell", "recommended", "regret"))
     name = cell_name(cell["params_nonembedding"], cell["tokens"])
     table = Table(
@@ -85,11 +85,10 @@ def show(answer: Mapping[str, Any]) -> None:
     console.print(
         f"Regret of the advice: {value} above the best of these {len(regret['losses'])} points, "
         f"'{regret['of_best']}'; half the spread of two seeds is {regret['seed_noise']:.2%}.",
-        highlight=False,
     )
     warnings = [*advice["warnings"], *answer["warnings"]]
     for warning in warnings[:_WARNINGS]:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+        console.print(f"warning: {warning}", style="yellow")
     if len(warnings) > _WARNINGS:
         console.print(f"… and {len(warnings) - _WARNINGS} more warnings in quickstart.json", style="yellow")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jaxlaws.cli.schedule_files import schedule_files
 from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, parse_whole
 
@@ -88,11 +90,20 @@ def open_schedule(
 def run(args: argparse.Namespace) -> int:
     if args.schedule is None:
         return _list(args.json)
-    schedule = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
+    with schedule_files(args.out, args.plot) as outputs:
+        schedule = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
+        files = outputs.write([(schedule.name, schedule.lr)])
+        _show(schedule, files, args.json)
+    if not args.json:
+        for file in files:
+            print(f"written to {file}")
+    return 0
+
+
+def _show(schedule: Opened, files: Sequence[str], as_json: bool) -> None:
     name, lr, warmup = schedule
-    files = _write(args, schedule)
     points, peak = landmarks(lr, warmup), float(lr.max())
-    if args.json:
+    if as_json:
         answer = {
             "schedule": name,
             "steps": len(lr),
@@ -101,18 +112,15 @@ def run(args: argparse.Namespace) -> int:
             "final_lr": float(lr[-1]),
             "mean_lr": float(lr.mean()),
             "landmarks": [{"at": at, "step": step, "lr": float(lr[step])} for at, step in points.items()],
-            "files": files,
+            "files": list(files),
         }
         print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
-        return 0
+        return
     print(f"{name}: {len(lr)} steps, {warmup} of them warm-up, peak LR {peak:.6g}, mean {lr.mean() / peak:.1%} of it")
     print(picture(lr))
     print(f"  {'':<16}{'step':>10}{'LR':>14}{'of the peak':>14}")
     for at, step in points.items():
         print(f"  {at:<16}{step:>10}{lr[step]:>14.6g}{lr[step] / peak:>14.2%}")
-    for file in files:
-        print(f"written to {file}")
-    return 0
 
 
 def _list(as_json: bool) -> int:
@@ -153,18 +161,3 @@ def picture(lr: np.ndarray) -> str:
 
     parts = np.array_split(lr, min(_COLUMNS, len(lr)))
     return "".join(_BARS[min(int(8 * part.mean() / lr.max()), 7)] for part in parts)
-
-
-def _write(args: argparse.Namespace, schedule: Opened) -> list[str]:
-    from jaxlaws.schedules.exchange import write_table
-
-    files = []
-    if args.out is not None:
-        files.append(str(write_table(Path(args.out), schedule.lr)))
-    if args.plot is not None:
-        from jaxlaws.report.figures import schedules
-
-        if Path(args.plot).suffix not in (".png", ".svg", ".pdf"):
-            raise BadInput(f"--plot is '{args.plot}', expected a file that ends with .png, .svg or .pdf.")
-        files.append(str(schedules(Path(args.plot), [(schedule.name, schedule.lr, 1)], "steps")))
-    return files

@@ -71,8 +71,9 @@ def status(runs: Sequence[RunDir]) -> dict[str, Any]:
 
 def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
     """The end of a sweep on the screen: one row a run, best first, and what became of the others."""
-    from rich.console import Console
     from rich.table import Table
+
+    from jaxlaws.cli.screen import Screen
 
     ended = {item.name: item.record() for item in runs if item.state() in ("ok", "diverged")}
     order = sorted(ended, key=lambda name: (ended[name]["val_loss_nats"] is None, ended[name]["val_loss_nats"]))
@@ -83,7 +84,7 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         kind = r["schedule"].split("(")[0]
         cells = (r["model"], r["tokens"], r["batch_sequences"], kind, f"{r['peak_lr']:.3g}", r["seed"], loss)
         table.add_row(name, *map(str, cells))
-    console = Console()
+    console = Screen()
     console.print(table)
     if len(order) > 20:
         console.print(f"… and {len(order) - 20} more: jaxlaws collect {out} -o runs.csv")
@@ -100,14 +101,13 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         branched = sum(value > 0 for value in saved.values())
         console.print(
             f"  {branched} runs branched off the training of others: {sum(saved.values()):.2g} FLOPs not repeated",
-            highlight=False,
         )
     if summary.busy:
-        console.print(f"  jaxlaws status {out} shows when they have ended", highlight=False)
+        console.print(f"  jaxlaws status {out} shows when they have ended")
     for name, reason in summary.failed.items():
-        console.print(f"  {name} failed: {reason}", style="red", highlight=False)
+        console.print(f"  {name} failed: {reason}", style="red")
     if summary.failed:
-        console.print(f"  jaxlaws status {out} --retry-failed makes them pending again", highlight=False)
+        console.print(f"  jaxlaws status {out} --retry-failed makes them pending again")
 
 
 def _not_repeated(record: dict[str, Any]) -> float:

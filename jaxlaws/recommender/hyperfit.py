@@ -107,9 +107,13 @@ class HyperFit:
         """Plain data, every number at full precision."""
         return {"kind": KIND, **asdict(self)}
 
+    def text(self) -> str:
+        """The text of its JSON file."""
+        return json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
     def save(self, path: str | Path) -> None:
         """Write the JSON file in one step: a reader sees the old file or the whole new one."""
-        write_atomic(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(path, self.text())
 
     @classmethod
     def load(cls, path: str | Path) -> HyperFit:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jaxlaws.errors import BadInput, Failed
 from jaxlaws.text import printable
 
 _COUNT = itertools.count()
+#: Names of a stream that is open already, with its number.
+_OPEN = re.compile(r"/dev/(?:(?P<name>stdout|stderr)|fd/(?P<fd>\d+))|/proc/self/fd/(?P<own>\d+)")
+_STREAMS = {"stdout": 1, "stderr": 2}
+#: Seconds that a named pipe is given for its reader to come.
+_READER = 5.0
 
 
 class Output:
     """A file that is asked for before the work and written after it, so that a bad target is found at once.
 
-    A regular file appears whole or not at all (a draft beside it takes its name; links are followed and the mode of a
-    file that was there is kept). Anything else, such as /dev/null, a pipe or a terminal, is written through.
+    A regular file appears whole or not at all (a draft beside it takes its name; links are followed, and the mode and
+    the owner of a file that was there are kept). Anything else, such as /dev/null, a pipe or a terminal, is written
+    through.
 
         with Output(path) as file:
             ...                      # the work
-            file.write(text)
+            file.write(text)         # kept until the block ends, and then written whatever ended it
+            print(...)
 
     Where nothing was written, nothing is left behind. With the path None it does nothing and is false.
 
@@ -35,8 +46,9 @@ class Output:
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = path
-        self._draft: Path | None = None
-        self._stream: BinaryIO | None = None
+        self._target: Path | None = None
+        self._stream: int | None = None
+        self._content: bytes | None = None
 
     def __bool__(self) -> bool:
         return self.path is not None
@@ -50,41 +62,25 @@ class Output:
             path = Path(self.path)
             if path.is_dir():
                 raise BadInput(f"the output {printable(path)} is a directory, expected the name of a file.")
-            # /dev/stdout may be a link to a regular file that the shell holds open: that one is written through too.
-            if os.path.abspath(path).startswith(("/dev/", "/proc/")) or (path.exists() and not path.is_file()):
-                # A pipe that nobody reads would wait for ever: O_NONBLOCK makes that an error.
-                self._stream = open(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND), "wb")
-                os.set_blocking(self._stream.fileno(), True)
-            else:
-                target = Path(os.path.realpath(path))
-                if target.exists() and not os.access(target, os.W_OK):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # A name has at most 255 bytes, and the draft of another thread or process has another one.
-                draft = target.with_name(f".{target.name[:40]}.{os.getpid()}.{next(_COUNT)}")
-                self._stream, self._draft, self._target = draft.open("xb"), draft, target
+            if is_stream(path):
+                self._stream = _open_stream(path)
+                return self
+            self._target = Path(os.path.realpath(path))
+            if self._target.exists() and not os.access(self._target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            _draft(next(folder for folder in self._target.parents if folder.exists()), "").unlink()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._stream is not None:
-            with suppress(OSError):
-                self._stream.close()
-        if self._draft is not None:
-            self._draft.unlink(missing_ok=True)
-
     def write(self, content: str | bytes) -> None:
-        """Write all of it."""
-        if self._stream is None:
-            return
+        """Take all of the content, which is written as the block ends."""
+        self._content = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+
+    def __exit__(self, *error: object) -> None:
         with self._named():
-            self._stream.write(content.encode() if isinstance(content, str) else content)
-            self._stream.flush()
-            if self._draft is not None:
-                if self._target.exists():
-                    os.fchmod(self._stream.fileno(), self._target.stat().st_mode & 0o7777)
-                os.fsync(self._stream.fileno())
-                os.replace(self._draft, self._target)
-                self._draft = None
+            if self._stream is not None:
+                _write_through(self._stream, self._content or b"")
+            elif self._target is not None and self._content is not None:
+                _replace(self._target, self._content)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -96,10 +92,92 @@ class Output:
             raise Failed(f"cannot write {printable(self.path)} ({reason}): nothing of it was kept.") from error
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a name is of something that is written through: a device, a pipe, a stream that is open already.
+
+    /dev/stdout may be a link to a regular file that the shell holds open: that one is written through too.
+    """
+    return bool(_OPEN.fullmatch(os.path.abspath(path))) or (os.path.exists(path) and not os.path.isfile(path))
+
+
+def cache_dir() -> Path:
+    """Where measurements, compiled programs and tracebacks are kept: JAXLAWS_CACHE, or ~/.cache/jaxlaws."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(os.environ.get("JAXLAWS_CACHE") or Path(home, "jaxlaws"))
+
+
+def remembered(path: Path, valid: Callable[[Any], bool]) -> dict[str, Any]:
+    """A table that `remember` kept, without entries that are not `valid`; empty where the file is something else."""
+    with suppress(OSError, ValueError, RecursionError):
+        table = json.loads(path.read_text())
+        return {key: value for key, value in table.items() if valid(value)} if isinstance(table, dict) else {}
+    return {}
+
+
+def remember(path: Path, table: Mapping[str, Any]) -> None:
+    """Keep a table in a file that nothing depends on, so that one that cannot be written is no error."""
+    with suppress(BadInput, Failed):
+        write_atomic(path, json.dumps(table, indent=1) + "\n")
+
+
 def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part of it, and no draft is left."""
     with Output(path) as file:
         file.write(content)
+
+
+def _open_stream(path: Path) -> int:
+    """A descriptor to write to. A stream that is open keeps its place, and a pipe that nobody reads is an error."""
+    if known := _OPEN.fullmatch(os.path.abspath(path)):
+        return os.dup(_STREAMS.get(known["name"]) or int(known["fd"] or known["own"]))
+    patience = time.monotonic() + _READER
+    while True:
+        try:
+            stream = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > patience:
+                raise
+            time.sleep(0.05)
+            continue
+        os.set_blocking(stream, True)
+        return stream
+
+
+def _write_through(stream: int, content: bytes) -> None:
+    # What was printed before comes before it, where both go to one place.
+    for printed in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            printed.flush()
+    with open(stream, "wb") as file:
+        file.write(content)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """The whole content under the name of the target, in one step."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = _draft(target.parent, target.name)
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if target.exists():
+                before = target.stat()
+                with suppress(OSError):
+                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & 0o7777)
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def _draft(folder: Path, name: str) -> Path:
+    """A new empty file beside a target: a name has at most 255 bytes, and other threads and processes have others."""
+    draft = folder / f".{name[:40]}.{os.getpid()}.{next(_COUNT)}"
+    draft.touch(exist_ok=False)
+    return draft
 
 
 def finite(value: Any) -> Any:

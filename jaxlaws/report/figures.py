@@ -1,7 +1,8 @@
-"""Pictures of sweeps, fits and their verification. Each function draws one figure into a file and returns its path."""
+"""Pictures of sweeps, fits and their verification. Each function draws one figure, which `picture` makes a file of."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,21 +11,22 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from jaxlaws.errors import BadInput
 from jaxlaws.records.table import Curve
 from jaxlaws.records.units import short
 
+#: Formats of pictures, which are the endings of their files.
+FORMATS = ("png", "svg", "pdf")
 _STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
 
 
 def basins(
-    path: Path,
     losses: Mapping[str, Sequence[tuple[float, float, float]]],
     best: Mapping[str, tuple[float, float]],
-) -> Path:
+) -> Figure:
     """The loss over (LR, batch) in every cell: one panel a cell, excess loss as colour, the fitted optimum as a cross.
 
     Args:
-      path: file to write.
       losses: cell → (peak LR, batch in tokens, loss) of each run.
       best: cell → fitted optimum (peak LR, batch in tokens).
     """
@@ -48,21 +50,19 @@ def basins(
     figure.supylabel("batch, tokens", fontsize=9)
     if image is not None:
         figure.colorbar(image, ax=figure.axes[: len(losses)], label="loss above the cell's best, %", extend="max")
-    return _save(figure, path)
+    return figure
 
 
 def prediction(
-    path: Path,
     cell: Mapping[str, float],
     neighbours: Sequence[tuple[str, float, float]],
     curves: Mapping[str, Curve],
     unseen: str,
     predicted: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> Path:
+) -> Figure:
     """What was predicted beside what was measured: a schedule on the left, a cell on the right.
 
     Args:
-      path: file to write.
       cell: `value`, `low`, `high` of the predicted loss of the unseen cell.
       neighbours: (label, mean loss, half the spread of its seeds) of the recommendation, first, and its neighbours.
       curves: measured curves by name, the unseen one among them.
@@ -94,14 +94,13 @@ def prediction(
     top, bottom = np.nanmax([cell["high"], *means]), np.nanmin([cell["low"], *means])
     right.set_ylim(top=top + 0.35 * (top - bottom))
     right.legend(frameon=False, fontsize=8, loc="upper center")
-    return _save(figure, path)
+    return figure
 
 
-def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]], unit: str = "tokens") -> Path:
+def schedules(curves: Sequence[tuple[str, np.ndarray, int]], unit: str = "tokens") -> Figure:
     """Learning rates over the tokens seen, one line for each curve that differs, one colour a schedule.
 
     Args:
-      path: file to write.
       curves: (name of the schedule, lr[steps], tokens in a step) of each run.
       unit: what is counted instead of tokens.
     """
@@ -117,7 +116,22 @@ def schedules(path: Path, curves: Sequence[tuple[str, np.ndarray, int]], unit: s
     axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}" if len(curves) > 1 else None)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.legend(frameon=False, fontsize=8)
-    return _save(figure, path)
+    return figure
+
+
+def picture_format(path: Path, option: str = "--plot") -> str:
+    """The format of a picture by the name of its file, which an option gave: one of `FORMATS`."""
+    if path.suffix.removeprefix(".").lower() not in FORMATS:
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        raise BadInput(f"{option} is '{path}', expected a file that ends with {endings}.")
+    return path.suffix.removeprefix(".").lower()
+
+
+def picture(figure: Figure, form: str) -> bytes:
+    """A figure as the content of a file, in one of `FORMATS`."""
+    file = io.BytesIO()
+    figure.savefig(file, format=form, dpi=130)
+    return file.getvalue()
 
 
 def cell_name(params: float, tokens: float) -> str:
@@ -133,9 +147,3 @@ def _few_ticks(axis: Axis, values: np.ndarray) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}" if value < 1 else short(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_tick_params(labelsize=7)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    return path

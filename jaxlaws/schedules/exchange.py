@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import runpy
 from collections.abc import Callable, Mapping
@@ -18,23 +19,35 @@ FORMATS = (".csv", ".npy", ".json")
 
 
 def write_table(path: Path, lr: np.ndarray) -> Path:
-    """lr[steps] as a file that `read_table` reads back exactly, by the ending of its name.
+    """`table_bytes` of lr[steps] in a file, whose folder is made where there is none; returns its path."""
+    content = table_bytes(table_format(path), lr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def table_format(path: Path) -> str:
+    """The ending of the name of a file for a schedule, one of `FORMATS`."""
+    if path.suffix not in FORMATS:
+        raise BadInput(f"'{path}' does not say its format, expected a name that ends with {', '.join(FORMATS)}.")
+    return path.suffix
+
+
+def table_bytes(suffix: str, lr: np.ndarray) -> bytes:
+    """lr[steps] as the content of a file that `read_table` reads back exactly.
 
     .csv: columns step,lr, each LR the shortest decimal that names its float64. .npy: the float64 array. .json: what
     `lambda_table` gives, and lr.
     """
-    if path.suffix not in FORMATS:
-        raise BadInput(f"'{path}' does not say its format, expected a name that ends with {', '.join(FORMATS)}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lr = np.asarray(lr, dtype=np.float64)
-    if path.suffix == ".npy":
-        np.save(path, lr)
-    elif path.suffix == ".json":
+    if suffix == ".npy":
+        file = io.BytesIO()
+        np.save(file, lr)
+        return file.getvalue()
+    if suffix == ".json":
         base, multipliers = lambda_table(lr)
-        path.write_text(json.dumps({"base_lr": base, "multipliers": multipliers.tolist(), "lr": lr.tolist()}) + "\n")
-    else:
-        path.write_text("step,lr\n" + "".join(f"{step},{value!r}\n" for step, value in enumerate(lr.tolist())))
-    return path
+        return (json.dumps({"base_lr": base, "multipliers": multipliers.tolist(), "lr": lr.tolist()}) + "\n").encode()
+    return ("step,lr\n" + "".join(f"{step},{value!r}\n" for step, value in enumerate(lr.tolist()))).encode()
 
 
 def read_table(path: Path) -> np.ndarray:

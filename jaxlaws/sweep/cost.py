@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxlaws import config
 from jaxlaws.config import RunConfig
 from jaxlaws.model.shape import count_params
-from jaxlaws.records.files import write_atomic
-from jaxlaws.sweep.packing import cache_dir
+from jaxlaws.records import files
 from jaxlaws.sweep.plan import Planned, groups
 
 #: FLOP/s of a device nothing is remembered of: per core of a CPU, and of an accelerator that trains small models.
@@ -127,7 +126,7 @@ def remember(planned: Sequence[Planned], trained: Sequence[str], device: str, ca
             kept = [old for old in known.get(device, []) if old["step_flops"] != step_flops]
             known[device] = [*kept, {"step_flops": step_flops, "flops_per_second": rate}]
     if known:
-        write_atomic(path, json.dumps(known, indent=1) + "\n")
+        files.remember(path, known)
 
 
 def _class(device: str) -> str:
@@ -135,11 +134,15 @@ def _class(device: str) -> str:
 
 
 def _cache_file() -> Path:
-    return cache_dir() / "speed.json"
+    return files.cache_dir() / "speed.json"
 
 
 def _read(path: Path) -> dict[str, list[dict[str, float]]]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
+    return files.remembered(path, lambda rows: isinstance(rows, list) and all(map(_is_speed, rows)))
+
+
+def _is_speed(row: Any) -> bool:
+    return isinstance(row, dict) and all(
+        isinstance(row.get(name), int | float) and 0 < row[name] < math.inf
+        for name in ("step_flops", "flops_per_second")
+    )

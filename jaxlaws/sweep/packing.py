@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from jaxlaws import config
 from jaxlaws.config import EngineConfig
 from jaxlaws.model.shape import count_params
-from jaxlaws.records.files import write_atomic
+from jaxlaws.records import files
 from jaxlaws.sweep.plan import Planned
 
 #: Parameters above which runs are trained one at a time.
@@ -131,12 +130,6 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
-def cache_dir() -> Path:
-    """Where measurements and compiled programs are remembered: JAXLAWS_CACHE, or ~/.cache/jaxlaws."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(os.environ.get("JAXLAWS_CACHE", home / "jaxlaws"))
-
-
 def remembered(item: Planned, runs: int) -> tuple[str, int] | None:
     """The fastest way to pack such runs that a trial on this kind of device has found, of those with enough runs."""
     speeds = {tuple(name.split()): value for name, value in _table().get(_key(item, runs), {}).items()}
@@ -156,12 +149,17 @@ def _key(item: Planned, runs: int) -> str:
     return f"{device.device_kind} x{jax.local_device_count()} jax {jax.__version__}: {shape}, up to {lanes} lanes"
 
 
-def _table() -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        return json.loads((cache_dir() / "packing.json").read_text())
-    return {}
+def _table() -> dict[str, dict[str, float]]:
+    return files.remembered(files.cache_dir() / "packing.json", _are_speeds)
+
+
+def _are_speeds(value: Any) -> bool:
+    """Whether a value of the table is {"how size": tokens a second}."""
+    return isinstance(value, dict) and all(
+        re.fullmatch(r"(map|shard|vmap) [1-9]\d{0,8}", name) and isinstance(speed, int | float) and speed > 0
+        for name, speed in value.items()
+    )
 
 
 def _remember(item: Planned, runs: int, speeds: dict[str, float]) -> None:
-    with suppress(OSError):
-        write_atomic(cache_dir() / "packing.json", json.dumps({**_table(), _key(item, runs): speeds}, indent=1) + "\n")
+    files.remember(files.cache_dir() / "packing.json", {**_table(), _key(item, runs): speeds})

@@ -1,0 +1,145 @@
+"""The last line of defence: whatever a command meets, the user gets one sentence and the exit code of its kind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from jaxlaws.errors import BadInput, Failed, Untrusted
+from jaxlaws.text import printable, sentence
+
+#: Failures of a file system that has nothing left to give, whoever asked for the file.
+_EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+#: Our own errors and their exit codes.
+_CODES = ((BadInput, 2), (Untrusted, 3), (Failed, 1))
+_SIZE = re.compile(r"(?:[Aa]llocat\w*) ([\d.,]+\s?\w+)")
+
+
+def guarded(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """Run a command and return its exit code; what it raises becomes one sentence on stderr."""
+    try:
+        with _safe_streams():
+            code = command(argv)
+            _flush(sys.stdout)
+            return code
+    except BrokenPipeError:
+        _abandon(sys.stdout)
+        return 0
+    except BaseException as error:
+        code, told = explain(error, argv)
+        _tell(told)
+        return code
+
+
+def explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str]:
+    """(exit code, sentence) of an error that a command raised."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code, sentence(error)
+    if isinstance(error, KeyboardInterrupt):
+        goes_on = argv[:1] in (["train"], ["quickstart"])
+        return 130, "interrupted" + ("; the same command continues where it stopped." if goes_on else ".")
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        size = _SIZE.search(str(error))
+        return 1, f"memory ran out{f' at {size[1]}' if size else ''}: ask for less, or use a larger machine."
+    if isinstance(error, RecursionError):
+        return 2, "the input is nested too deeply to be read: expected a file that jaxlaws wrote, or one like it."
+    if isinstance(error, OSError) and (known := _of_a_file(error, argv)):
+        return known
+    if isinstance(error, SystemExit):
+        return 1, sentence(f"the command was ended by code that is not its own (SystemExit: {error.code}).")
+    return 1, _unforeseen(error)
+
+
+def _of_a_file(error: OSError, argv: Sequence[str]) -> tuple[int, str] | None:
+    """What the file system refused: bad input where the user named a file that cannot be read, a failure elsewhere."""
+    reason = error.strerror or type(error).__name__
+    if error.filename is None:
+        return (1, sentence(f"the file system failed ({reason}).")) if error.errno in _EXHAUSTED else None
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    named = any(path in text or _within(path, text.rpartition("=")[2]) for text in argv)
+    if error.errno in _EXHAUSTED or not named or (os.path.exists(path) and os.access(path, os.R_OK)):
+        return 1, sentence(f"cannot use the file {path} ({reason}).")
+    return 2, sentence(f"cannot read {path} ({reason}): expected a file or folder that is there and readable.")
+
+
+def _within(path: str, folder: str) -> bool:
+    return bool(folder) and os.path.abspath(path).startswith(os.path.abspath(folder) + os.sep)
+
+
+def _unforeseen(error: BaseException) -> str:
+    """One sentence on a bug, and where its traceback was kept: a file for each different one."""
+    from jaxlaws.records.files import cache_dir, write_atomic
+
+    text = "".join(traceback.format_exception(error))
+    told = sentence(f"this is a bug of jaxlaws ({type(error).__name__}: {error})", most=400)
+    try:
+        path = cache_dir() / "errors" / f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:12]}.txt"
+        write_atomic(path, text)
+    except Exception:
+        return f"{told}; its traceback follows, since it could not be kept in a file.\n{printable(text, keep=chr(10))}"
+    return f"{told}; its traceback is in {printable(path)}: please report it."
+
+
+class _Escaping:
+    """A stream of text on which control characters of whatever is printed are written out."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return self.stream.write(printable(text, keep="\n\t"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[None]:
+    """Standard output without control characters of others; no character that a terminal lacks is an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    before = sys.stdout
+    if before is not None:
+        sys.stdout = _Escaping(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+def _flush(stream: Any) -> None:
+    """Write what is left in a stream's buffer; `Failed` where it cannot be kept."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon(stream)
+        raise Failed(f"cannot write to standard output ({error.strerror}): the answer is not complete.") from error
+
+
+def _tell(told: str) -> None:
+    """The sentence on stderr, after everything that was printed before it."""
+    try:
+        _flush(sys.stdout)
+    except (OSError, Failed):
+        _abandon(sys.stdout)
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(f"jaxlaws: {told}", file=sys.stderr, flush=True)
+
+
+def _abandon(stream: Any) -> None:
+    """Let what a stream still holds go nowhere, so that the interpreter does not fail on it at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
