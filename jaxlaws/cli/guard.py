@@ -27,7 +27,8 @@ def guarded(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int
     try:
         with _safe_streams():
             code = command(argv)
-            _flush(sys.stdout)
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return code
     except BrokenPipeError:
         _abandon(sys.stdout)
@@ -95,7 +96,12 @@ class _Escaping:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        return self.stream.write(printable(text, keep="\n\t"))
+        with _complete(self.stream):
+            return self.stream.write(printable(text, keep="\n\t"))
+
+    def flush(self) -> None:
+        with _complete(self.stream):
+            self.stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -116,11 +122,11 @@ def _safe_streams() -> Iterator[None]:
         sys.stdout = before
 
 
-def _flush(stream: Any) -> None:
-    """Write what is left in a stream's buffer; `Failed` where it cannot be kept."""
+@contextlib.contextmanager
+def _complete(stream: Any) -> Iterator[None]:
+    """`Failed` where standard output does not take what is written; a pipe that is closed stays what it is."""
     try:
-        if stream is not None:
-            stream.flush()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -131,8 +137,9 @@ def _flush(stream: Any) -> None:
 def _tell(told: str) -> None:
     """The sentence on stderr, after everything that was printed before it."""
     try:
-        _flush(sys.stdout)
-    except (OSError, Failed):
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
         _abandon(sys.stdout)
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
