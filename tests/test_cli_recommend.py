@@ -25,7 +25,7 @@ def test_json_names(capsys):
 def test_screen_has_numbers_ranges_and_the_override(capsys):
     assert main(ASKED) == 0
     text = capsys.readouterr().out
-    for part in ("0.000935", "2,440", "6.5× in N", "14× in D", "python experiments/train.py optimizer.peak_lr="):
+    for part in ("0.000935", "2,440", "6.5× in N", "14× in D", "jaxlaws train model.width="):
         assert part in text
 
 

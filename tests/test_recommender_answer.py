@@ -41,6 +41,7 @@ def test_extrapolation_is_counted_and_loud():
     assert answer.extrapolation["tokens"]["factor"] == pytest.approx(14.0)
     assert answer.extrapolation["tokens_per_param"]["factor"] == 1.0
     assert answer.extrapolation["outside"]
+    assert answer.extrapolation["grade"] == "far"
     assert any("6.5× in N" in text and "14× in D" in text for text in answer.warnings)
     inside = recommend(params=4e8, tokens=2e10)
     assert not inside.extrapolation["outside"]
@@ -182,7 +183,7 @@ def test_total_params_lose_their_embeddings():
         ({"params": 7e9, "tokens": 1e12, "seq_len": 2.5}, "whole number"),
         ({"params": 7e9, "tokens": 1e12, "batch_tokens": 8}, "not sequences"),
         ({"params": 7e9, "tokens": 1e12, "law": "step_lav"}, "unknown law 'step_lav'"),
-        ({"params": 7e9, "tokens": 1e12, "law": "none.json"}, "none.json cannot be read"),
+        ({"params": 7e9, "tokens": 1e12, "law": "none.json"}, "none.json is not a file"),
         ({"tokens": 1e12}, "--params"),
         ({"params": 7e9, "params_total": 8e9, "tokens": 1e12}, "one of --params"),
         ({"params_total": 8e9, "tokens": 1e12}, "needs --vocab and --width"),

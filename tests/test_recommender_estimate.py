@@ -193,7 +193,7 @@ def test_save_and_load_keep_full_precision(tmp_path):
     assert again.params == fit.params
     assert again.half_width("lr", 7e9, 1e12) == fit.half_width("lr", 7e9, 1e12)
     assert again.to_json() == raw
-    assert len(again.draws) == 50
+    assert {name: len(values) for name, values in again.draws.items()} == dict.fromkeys(PARAMS, 50)
     assert {"loss", "params", "tokens", "edges", "peak_lr"} <= set(again.cells[0])
 
 

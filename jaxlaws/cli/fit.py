@@ -6,13 +6,27 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, Untrusted, unknown
 from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
+from jaxlaws.status import require_trusted
+
+#: Flag that a law of LR and batch does not read → (whether it is used, why not).
+_LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
+    "--train": (lambda args: bool(args.train), "which leaves every cell out once; select runs with --where"),
+    "--noise": (lambda args: args.noise is not None, "whose noise is the scatter of the cells"),
+    "--starts": (lambda args: args.starts is not None, "which has no random starts"),
+    "--fix": (lambda args: bool(args.fix), "whose exponents are chosen by what predicts cells that are left out"),
+    "--params-column": (
+        lambda args: args.params_column not in (None, "params_nonembedding"),
+        "which counts params_nonembedding",
+    ),
+    "--warmup-ld": (lambda args: args.warmup_ld != "included", "which reads final losses and no curves"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
             _show(result)
     if file and not args.json:
         print(f"written to {args.output}")
+    if args.law in hyper:
+        require_trusted(result, f"of {args.law}", args.force)
+        return 0
     status = getattr(result, "status", "converged")
     if status != "converged" and not args.force:
         reason = "; ".join(list(result.warnings)[:2]) or status
@@ -71,9 +88,11 @@ def _hyper_laws() -> tuple[str, ...]:
 def _estimate(args: argparse.Namespace, runs: Any) -> Any:
     from jaxlaws.recommender.estimate import estimate
 
-    if args.train or args.noise:
-        raise BadInput(f"--train and --noise are for laws of the loss, {args.law} is one of learning rate and batch.")
-    return estimate(runs, law=args.law, **({} if args.bootstrap is None else {"bootstrap": args.bootstrap}))
+    useless = [flag for flag, (used, _) in _LOSS_LAWS_ONLY.items() if used(args)]
+    if useless:
+        raise BadInput(f"{useless[0]} is of no use to {args.law}, {_LOSS_LAWS_ONLY[useless[0]][1]}.")
+    more = {} if args.bootstrap is None else {"bootstrap": args.bootstrap}
+    return estimate(runs, law=args.law, seed=args.seed, **more)
 
 
 def _fit(args: argparse.Namespace, runs: Any) -> Any:

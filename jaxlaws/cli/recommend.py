@@ -7,9 +7,10 @@ import json
 from typing import TYPE_CHECKING
 
 from jaxlaws.records.units import short
+from jaxlaws.text import printable
 
 if TYPE_CHECKING:
-    from jaxlaws.recommender.answer import Quantity, Recommendation
+    from jaxlaws.recommender.recommendation import Quantity, Recommendation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law -o`"
     )
-    parser.add_argument("--seq-len", default=2048, help="tokens in a sequence (2048)")
+    parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
     parser.add_argument("--schedule", help="convert the LR to this schedule, such as 'wsd(cooldown=0.2)'")
     parser.add_argument("--vocab", help="tokens in the vocabulary")
@@ -28,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--untied", action="store_true", help="input and output embeddings are separate matrices")
     parser.add_argument("--loss", help="final loss in nats a token, for laws in the loss")
     parser.add_argument("--compare", action="store_true", help="every published law that is defined, side by side")
-    parser.add_argument("--force", action="store_true", help="answer from a fit that is not identified")
+    parser.add_argument(
+        "--force", action="store_true", help="answer from a fit that cannot be trusted, or absurdly far"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
 
 
@@ -64,7 +67,7 @@ def _show(a: Recommendation) -> None:
         print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}")
     print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
     if a.level is not None:
-        print(f"  brackets: {a.level:.0%} interval of the optimum; safe: expected loss within 0.25% of the best")
+        print(f"  brackets: {a.level:.0%} interval of the optimum; safe: expected loss within 0.25% of the advice's")
     setting = {
         "steps": None if a.steps is None else f"{a.steps:,}",
         "warm-up steps": a.warmup_steps,
@@ -78,8 +81,9 @@ def _show(a: Recommendation) -> None:
             cost = a.cost_of_missing[name]
             print(f"  {word} missed by ×0.5 costs {cost['x0.5']:.2%} of the loss, by ×2 {cost['x2']:.2%}")
     for text in a.warnings:
-        print(f"  warning: {text}")
-    print(f"  python experiments/train.py {a.override}")
+        print(f"  warning: {printable(text)}")
+    if a.override:
+        print(f"  jaxlaws train {a.override}")
 
 
 def _quantity(value: Quantity | None, form: str) -> str:
@@ -105,7 +109,8 @@ def _show_others(others: dict[str, Recommendation | str]) -> None:
             continue
         lr = "–" if other.peak_lr is None else f"{other.peak_lr.value:.3g}"
         batch = "–" if other.batch_tokens is None else f"{other.batch_tokens.value:,.0f}"
-        factors = [f"{part['factor']:.3g}× {key}" for key, part in other.extrapolation.items() if key != "outside"]
+        axes = [(key, part) for key, part in other.extrapolation.items() if isinstance(part, dict)]
+        factors = [f"{part['factor']:.3g}× {key}" for key, part in axes]
         far = ", ".join(text for text in factors if not text.startswith("1×")) or "inside"
         why = other.convention.get("formula", "N non-embedding; " + str(other.schedule))
         print(f"  {name:<22}{lr:>10}{batch:>15}  {far:<20}  {why}")

@@ -4,74 +4,33 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from jaxlaws.errors import BadInput, Untrusted
+from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
-from jaxlaws.recommender.extrapolation import extrapolation_of, sentences
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.override import override
+from jaxlaws.recommender.override import override, sequences
 from jaxlaws.recommender.question import Question, question
-from jaxlaws.recommender.safety import cost_of_missing, expected_regret, safe_band
+from jaxlaws.recommender.recommendation import Quantity, Recommendation
+from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
 from jaxlaws.records.units import short
+from jaxlaws.status import require_trusted
 
-
-@dataclass(frozen=True)
-class Quantity:
-    """A value with its interval; low and high are None where the law states no uncertainty."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """Advice for one run.
-
-    Attributes:
-      law: name of the law that answers, with its reference.
-      peak_lr, batch_tokens, batch_sequences: value and interval at `level`; None where the law gives none.
-      level: of the intervals, which are for where the optimum of a new cell lies.
-      safe_band: peak_lr, batch_tokens → [low, high]: expected loss within 0.25% of the best, the other axis following.
-      cost_of_missing: peak_lr, batch_tokens → {"x0.5", "x2"} relative excess loss.
-      steps, warmup_steps, final_lr, weight_decay: what the law assumes or implies; None where it does not say.
-      extrapolation: per input the factor outside the data (1 inside), `range`, and `outside`.
-      schedule: the schedule that the peak LR is for.
-      lr_factor: what the LR was multiplied by to convert it to another schedule; None where it was not.
-      override: arguments for experiments/train.py.
-      warnings: sentences for people.
-      convention: of the law.
-      reference: of the law.
-    """
-
-    law: str
-    peak_lr: Quantity | None
-    batch_tokens: Quantity | None
-    batch_sequences: Quantity | None
-    level: float | None
-    safe_band: Mapping[str, Sequence[float] | None]
-    cost_of_missing: Mapping[str, Mapping[str, float]]
-    expected_regret: float | None
-    steps: int | None
-    warmup_steps: int | None
-    final_lr: float | None
-    weight_decay: float | None
-    extrapolation: Mapping[str, Any]
-    schedule: str | None
-    lr_factor: float | None
-    override: str
-    warnings: Sequence[str]
-    convention: Mapping[str, Any]
-    reference: str
-    question: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+#: Tokens in a sequence where neither the question nor the law says.
+_SEQ_LEN = 2048
+#: A batch is whole sequences: a change of it by less, in logs, is not worth a word.
+_ROUNDING = 0.01
+#: d ln η* / d ln B beyond the batches of the data, which nothing measured: between 0 and 1, half way to either side.
+_EXCHANGE = 0.5
+#: Preset → another form fitted to the same runs.
+_OTHER = {
+    "step_law:bootstrap": "step_law:refit",
+    "step_law:published": "step_law:refit",
+    "step_law:refit": presets.DEFAULT,
+}
 
 
 def recommend(
@@ -79,7 +38,7 @@ def recommend(
     params: float | str | None = None,
     tokens: float | str,
     law: str | os.PathLike[str] | HyperFit = presets.DEFAULT,
-    seq_len: int | str = 2048,
+    seq_len: int | str | None = None,
     batch_tokens: float | str | None = None,
     schedule: str | None = None,
     force: bool = False,
@@ -91,31 +50,26 @@ def recommend(
       params: N, non-embedding; numbers may be written 7e9, 7B or 1.4T.
       tokens: D.
       law: a preset such as `step_law:bootstrap`, a file that `jaxlaws fit step_law -o` wrote, or a `HyperFit`.
-      seq_len: tokens in a sequence.
+      seq_len: tokens in a sequence; without it the law's, or 2048.
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
       schedule: convert the LR to this schedule, such as `wsd(cooldown=0.2)`, by the convex bound.
-      force: answer from a fit whose optimum is not identified.
+      force: answer from a fit that is not to be trusted, or to an absurd question, with a label.
       **model: params_total, vocab, width, layers, loss, untied of `question`.
 
     Raises:
       BadInput: the question makes no sense, or the law is not defined for it.
-      Untrusted: the fit is not identified, and `force` is not given.
+      Untrusted: the fit is not to be trusted or the question is absurd, and `force` is not given.
     """
-    asked = question(params=params, tokens=tokens, seq_len=seq_len, batch_tokens=batch_tokens, **model)
+    asked = {"params": params, "tokens": tokens, "batch_tokens": batch_tokens, **model}
     source, name = _law(law)
-    if isinstance(source, presets.Published):
-        answer = _from_formula(asked, source, name)
-    else:
-        if source.status != "converged" and not force:
-            raise Untrusted(
-                f"the law {name} is {source.status}: {'; '.join(source.warnings[:1])} Add runs, or --force."
-            )
-        answer = _from_fit(asked, source, name)
-    if schedule is not None:
-        from jaxlaws.recommender.transfer import convert
-
-        answer = convert(answer, schedule)
-    return answer
+    q = question(seq_len=_seq_len(source) if seq_len is None else seq_len, **asked)
+    answer = _answer(q, source, name, schedule, force)
+    other = _OTHER.get(name)
+    if other and answer.extrapolation["outside"]:
+        note = _other_form(_answer(q, presets.PRESETS[other], other, schedule, True))
+        answer = replace(answer, warnings=[*answer.warnings, note])
+    arguments, told = override(q, _value(answer.peak_lr), _value(answer.batch_tokens), _convention(answer))
+    return replace(answer, override=arguments, warnings=[*answer.warnings, *told])
 
 
 def compare(**asked: Any) -> dict[str, Recommendation | str]:
@@ -129,9 +83,41 @@ def compare(**asked: Any) -> dict[str, Recommendation | str]:
     for name in presets.PRESETS:
         try:
             answers[name] = recommend(**{**asked, "law": name})
-        except BadInput as error:
+        except (BadInput, Untrusted) as error:
             answers[name] = str(error)
     return answers
+
+
+def _answer(
+    q: Question, source: HyperFit | presets.Published, name: str, schedule: str | None, force: bool
+) -> Recommendation:
+    """The answer of one law, converted to the schedule that is asked for, without its command."""
+    if isinstance(source, presets.Published):
+        answer = _from_formula(q, source, name, force)
+    else:
+        labels = require_trusted(source, name, force)
+        answer = _from_fit(q, source, name, force)
+        answer = replace(answer, warnings=[*labels, *answer.warnings])
+    if schedule is None:
+        return answer
+    from jaxlaws.recommender.transfer import convert
+
+    return convert(answer, schedule)
+
+
+def _seq_len(source: HyperFit | presets.Published) -> int:
+    """Tokens in a sequence where the question does not say: the law's, or 2048."""
+    value = source.convention.get("seq_len")
+    return int(value) if isinstance(value, int | float) and value >= 1 else _SEQ_LEN
+
+
+def _convention(answer: Recommendation) -> dict[str, Any]:
+    """The law's convention, with the schedule that the answer is for."""
+    return {**answer.convention, **({} if answer.schedule is None else {"schedule": answer.schedule})}
+
+
+def _value(quantity: Quantity | None) -> float | None:
+    return None if quantity is None else quantity.value
 
 
 def _law(law: str | os.PathLike[str] | HyperFit) -> tuple[HyperFit | presets.Published, str]:
@@ -143,64 +129,41 @@ def _law(law: str | os.PathLike[str] | HyperFit) -> tuple[HyperFit | presets.Pub
     return presets.get(text), presets.DEFAULT if text == "step_law" else text
 
 
-def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
-    log_lr, log_batch = fit.optimum(q.params, q.tokens)
-    miss = fit.miss
+def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendation:
+    log_lr, log_best = fit.optimum(q.params, q.tokens)
+    log_batch = log_best if q.batch_tokens is None else math.log(q.batch_tokens)
+    outside = _outside(q, fit, log_lr, log_batch)
+    outside.refuse_absurd(force)
     warnings = list(fit.warnings) if fit.method != "published" else []
-    best_batch = math.exp(log_batch)
-    smallest, largest = float(q.seq_len), q.tokens
-    batch = best_batch
-    if q.batch_tokens is not None:
-        batch = q.batch_tokens
-        offset = math.log(batch) - log_batch
-        if miss is None:
-            warnings.append("the law does not say how the best LR moves with the batch: the LR is for the best batch.")
-        else:
-            log_lr += miss.best_lr(offset)
-            cost = math.expm1(miss.batch_cost(offset))
-            warnings.append(
-                f"the batch is fixed at {short(batch)} tokens, ×{batch / best_batch:.2g} of the best "
-                f"{short(best_batch)}: the LR is the best for it, and the loss is expected {cost:.2%} higher."
-            )
-            if abs(offset) > math.log(4):
-                warnings.append("the batch is more than ×4 from the best: how the LR moves there was not measured.")
-    elif not smallest <= batch <= largest:
-        batch = min(max(batch, smallest), largest)
-        warnings.append(
-            f"the law's batch of {short(best_batch)} tokens is less than a sequence or more than the budget: "
-            f"{short(batch)} is used."
-        )
-    half = {axis: fit.half_width(axis, q.params, q.tokens) for axis in ("lr", "batch")}
-    fixed = q.batch_tokens is not None
-    peak_lr = _quantity(math.exp(log_lr), half["lr"])
-    batch_quantity = Quantity(batch) if fixed else _quantity(batch, half["batch"])
-    sequences = _scaled(batch_quantity, 1 / q.seq_len)
-    extrapolation = extrapolation_of(q, fit.ranges)
-    warnings += sentences(extrapolation)
-    if extrapolation["outside"] and fit.method == "published":
-        warnings.append(_other_form(q, name))
-    final_lr = fit.convention.get("final_lr")
-    steps = max(1, round(q.tokens / (max(1, round(batch / q.seq_len)) * q.seq_len)))
+    batch, told = _possible_batch(q, log_batch)
+    log_batch = math.log(batch)
+    log_lr, moved = _moved(q, fit, log_lr, log_best, log_batch)
+    warnings += [*told, *moved, *outside.sentences()]
+    lr = _exp(log_lr)
+    half = fit.half_width("lr", q.params, q.tokens) + _EXCHANGE * _beyond(fit, log_batch, log_best)
+    quantity = Quantity(batch)
+    if not fixed_batch(fit, q):
+        wide = fit.half_width("batch", q.params, q.tokens)
+        quantity = Quantity(batch, min(_exp(log_best - wide), batch), max(_exp(log_best + wide), batch))
+    count = sequences(q, batch)
     warmup = fit.convention.get("warmup_steps")
-    if warmup is not None and warmup > 0.5 * steps:
-        warnings.append(f"the law's warm-up of {warmup:g} steps is more than half of the {steps} steps: shorten both.")
     return Recommendation(
         law=name,
-        peak_lr=peak_lr,
-        batch_tokens=batch_quantity,
-        batch_sequences=sequences,
+        peak_lr=Quantity(lr, _exp(log_lr - half), _exp(log_lr + half)),
+        batch_tokens=quantity,
+        batch_sequences=_scaled(quantity, 1 / q.seq_len),
         level=fit.level,
-        safe_band=safe_band(fit, q, math.exp(log_lr), batch),
-        cost_of_missing=cost_of_missing(fit),
+        safe_band=safe_band(fit, q, lr, batch),
+        cost_of_missing=cost_of_missing(fit, q),
         expected_regret=expected_regret(fit, q),
-        steps=steps,
+        steps=max(1, round(q.tokens / (count * q.seq_len))),
         warmup_steps=None if warmup is None else int(warmup),
-        final_lr=final_lr,
+        final_lr=fit.convention.get("final_lr"),
         weight_decay=fit.convention.get("weight_decay"),
-        extrapolation=extrapolation,
+        extrapolation=outside.to_json(),
         schedule=fit.convention.get("schedule"),
         lr_factor=None,
-        override=override(q, math.exp(log_lr), batch, fit.convention),
+        override="",
         warnings=warnings,
         convention=fit.convention,
         reference=fit.reference or f"fitted to {fit.data.get('source', 'memory')}",
@@ -208,7 +171,60 @@ def _from_fit(q: Question, fit: HyperFit, name: str) -> Recommendation:
     )
 
 
-def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendation:
+def _outside(q: Question, fit: HyperFit, log_lr: float, log_batch: float) -> Extrapolation:
+    """How far the question and its answer lie outside the data of a fit."""
+    lr = _exp(log_lr)
+    values = {**_inputs(q), "peak_lr": lr, "batch_tokens": _exp(log_batch)}
+    impossible = [f"the law's peak LR is {lr:.3g}, and no run has one of 1 or more."] if lr >= 1 else []
+    return extrapolation(values, fit.ranges, impossible)
+
+
+def _inputs(q: Question) -> dict[str, float]:
+    values = {"params": q.params, "tokens": q.tokens, "tokens_per_param": q.tokens / q.params}
+    if q.flops_per_token is not None:
+        values["flops"] = q.flops_per_token * q.tokens
+    return values
+
+
+def _possible_batch(q: Question, log_batch: float) -> tuple[float, list[str]]:
+    """(a batch that can be run, what was changed): whole sequences, at least one, at most D."""
+    asked = _exp(log_batch)
+    batch = float(q.seq_len * min(sequences(q, asked), max(1, int(q.tokens // q.seq_len))))
+    if abs(math.log(batch) - log_batch) < _ROUNDING:
+        return asked, []
+    who = "the law's batch" if q.batch_tokens is None else "the batch"
+    return batch, [
+        f"{who} of {short(asked)} tokens is no whole number of sequences of {q.seq_len} between one and the budget: "
+        f"{batch:,.0f} tokens are used."
+    ]
+
+
+def _moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float) -> tuple[float, list[str]]:
+    """(ln of the best LR at the batch that is used, what that costs and rests on)."""
+    offset, miss = log_batch - log_best, fit.miss
+    if abs(offset) < _ROUNDING / 2:
+        return log_lr, []
+    if miss is None or (not fit.batch_measured and miss.c == 0):
+        return log_lr, ["the law does not say how the best LR moves with the batch: the LR is for its own batch."]
+    log_lr += miss.best_lr(offset)
+    batch, best = _exp(log_batch), _exp(log_best)
+    whose = "the best" if fit.batch_measured else "the sweep"
+    where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
+    cost = f", and the loss is expected {math.expm1(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
+    fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
+    told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
+    if abs(offset) > math.log(4):
+        told.append("the batch is more than ×4 from the best: how the LR moves there was not measured.")
+    return log_lr, told
+
+
+def _beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
+    """How far in logs a batch that is not the law's own lies outside the batches of the data."""
+    low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
+    return min(max(low - log_batch, log_batch - high, 0.0), abs(log_batch - log_best))
+
+
+def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -> Recommendation:
     advice = law.advise(q)
     warnings = [
         f"{name} states no uncertainty: no interval, no safe band.",
@@ -219,8 +235,9 @@ def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendat
     if advice.decay_times_lr is not None:
         warnings.append(f"weight decay × peak LR = {advice.decay_times_lr:.3g}: divide by your peak LR.")
     batch = advice.batch_tokens
-    extrapolation = extrapolation_of(q, law.ranges)
-    warnings += sentences(extrapolation)
+    outside = extrapolation(_inputs(q), law.ranges)
+    outside.refuse_absurd(force)
+    warnings += outside.sentences()
     final_lr, warmup = law.convention.get("final_lr"), law.convention.get("warmup_steps")
     return Recommendation(
         law=name,
@@ -235,10 +252,10 @@ def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendat
         warmup_steps=warmup if isinstance(warmup, int) else None,
         final_lr=final_lr if isinstance(final_lr, float) else None,
         weight_decay=None,
-        extrapolation=extrapolation,
+        extrapolation=outside.to_json(),
         schedule=str(law.convention["schedule"]),
         lr_factor=None,
-        override=override(q, advice.peak_lr, batch, law.convention),
+        override="",
         warnings=warnings,
         convention={**law.convention, "formula": law.formula, "setting": law.setting},
         reference=law.reference,
@@ -246,20 +263,20 @@ def _from_formula(q: Question, law: presets.Published, name: str) -> Recommendat
     )
 
 
-def _other_form(q: Question, name: str) -> str:
-    """What another law of the same runs says: the interval holds the law's form fixed."""
-    other = "step_law:refit" if name != "step_law:refit" else presets.DEFAULT
-    fit = presets.PRESETS[other]
-    assert isinstance(fit, HyperFit)
-    lr, batch = fit.optimum(q.params, q.tokens)
+def _other_form(other: Recommendation) -> str:
+    """What another law of the same runs says to the same question."""
+    lr, batch = _value(other.peak_lr), _value(other.batch_tokens)
+    assert lr is not None
+    assert batch is not None
     return (
-        f"the interval holds the law's form fixed: {other}, from the same runs, says LR {math.exp(lr):.3g} and "
-        f"{short(math.exp(batch))} tokens a batch here."
+        f"the form of the law is part of the interval: {other.law}, from the same runs, says LR {lr:.3g} and "
+        f"{short(batch)} tokens a batch to the same question."
     )
 
 
-def _quantity(value: float, half: float) -> Quantity:
-    return Quantity(value, value * math.exp(-half), value * math.exp(half))
+def _exp(log: float) -> float:
+    """e^log, as large or small as a float with room for products."""
+    return math.exp(min(max(log, -300.0), 300.0))
 
 
 def _scaled(q: Quantity, factor: float) -> Quantity:

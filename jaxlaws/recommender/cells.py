@@ -18,6 +18,10 @@ _SAME_TOKENS = 0.03
 #: Gaps in ln η or ln B up to this are one grid value: tables round their labels.
 _SAME_LABEL = 0.03
 AXES = ("peak_lr", "batch_tokens")
+#: Runs that a cell needs: a parabola in ln η has three constants.
+_LEAST = 3
+#: ln of the loss over the best of its cell from which a run did not train: no LR or batch near the best costs ×1.5.
+FAR = float(np.log(1.5))
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Cell:
       x: [runs, 2] (ln peak LR, ln batch in tokens) of the runs that ended.
       y: [runs] ln of their final loss in nats.
       diverged: [m, 2] the same coordinates of the runs that diverged.
+      odd: how many runs lie far above the cell though a run with no higher LR does not: no divergence explains them.
     """
 
     params: float
@@ -37,6 +42,7 @@ class Cell:
     x: np.ndarray
     y: np.ndarray
     diverged: np.ndarray
+    odd: int = 0
 
     @property
     def best(self) -> int:
@@ -47,8 +53,9 @@ class Cell:
 def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     """The cells of a table and sentences about what was left out of them.
 
-    A run with status `diverged`, or without a finite loss, is a bound and no measurement; runs that `failed`, and runs
-    that end inside their warm-up and so never reached the peak LR on their label, are left out.
+    A run with status `diverged`, without a finite loss, or with a loss `FAR` above its cell's best at a higher LR, is a
+    bound and no measurement; runs that `failed`, and runs that end inside their warm-up and so never reached the peak
+    LR on their label, are left out.
 
     Raises:
       BadInput: a column is missing, schedules are mixed, or no cell has enough runs.
@@ -76,17 +83,29 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     groups = _groups(columns["params_nonembedding"], columns["tokens"], usable)
     x = np.log(np.stack([columns[name] for name in AXES], 1), where=usable[:, None], out=np.zeros((len(table), 2)))
     cells = []
+    far = 0
     for index in groups:
         ended, lost = index[~diverged[index]], index[diverged[index]]
         n, d = float(columns["params_nonembedding"][index[0]]), float(columns["tokens"][index].mean())
-        if len(ended) < 4:
-            notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} finished runs, fewer than 4: left out.")
+        if len(ended) < _LEAST:
+            notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} finished runs, fewer than {_LEAST}: left out.")
             continue
-        cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost]))
+        gone, odd = _far(x[ended, 0], np.log(loss[ended]))
+        far += int(gone.sum())
+        lost, ended = np.r_[lost, ended[gone]], ended[~gone]
+        if len(ended) < _LEAST:
+            notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} runs that did not diverge: left out.")
+            continue
+        cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost], odd))
+    if far:
+        notes.append(
+            f"{far} runs have a finite loss ×{np.exp(FAR):.2g} or more above the best of their cell, at a higher LR: "
+            "taken as diverged."
+        )
     if len(cells) < 2:
         raise BadInput(
-            f"{runs.source} has {len(cells)} (N, D) cells with at least 4 finished runs, expected 2 or more: "
-            "sweep LR × batch for more sizes or budgets (experiments/train.py -m +sweep=lr_batch)."
+            f"{runs.source} has {len(cells)} (N, D) cells with at least {_LEAST} finished runs, expected 2 or more: "
+            "sweep LR × batch for more sizes or budgets (jaxlaws train -m +sweep=lr_batch)."
         )
     return cells, notes
 
@@ -101,6 +120,17 @@ def _groups(params: np.ndarray, tokens: np.ndarray, usable: np.ndarray) -> list[
     return groups
 
 
+def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
+    """[runs] whether a run diverged by its loss, and how many are far above the best for no such reason."""
+    best = int(np.argmin(log_loss))
+    high = log_loss - log_loss[best] > FAR
+    gone = high & (log_lr > log_lr[best])
+    lowest = log_lr[~high].min()
+    odd = int((high & ~gone & (log_lr >= lowest)).sum())
+    # A best run that is itself far below all the others is the odd one.
+    return (np.zeros_like(gone), 1) if high.sum() == len(high) - 1 >= 5 else (gone, odd)
+
+
 def levels(values: np.ndarray) -> np.ndarray:
     """The distinct values of a grid axis in logs, ascending: labels that differ by rounding only are one."""
     values = np.unique(values)
@@ -108,41 +138,74 @@ def levels(values: np.ndarray) -> np.ndarray:
     return np.array([part.mean() for part in parts])
 
 
-def edges(cell: Cell, optimum: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Per axis, whether the best run or the fitted optimum lies on the grid's edge, and the values to add.
+def level_counts(cells: Sequence[Cell], axis: int) -> np.ndarray:
+    """[cells] how many values of LR (axis 0) or of the batch (axis 1) the runs of a cell have."""
+    return np.array([len(levels(cell.x[:, axis])) for cell in cells])
+
+
+def usual_batch(cells: Sequence[Cell]) -> np.ndarray:
+    """[cells] ln of the batch that cells are compared at: the same place in every cell's grid, where most are best."""
+    grids = [levels(cell.x[:, 1]) for cell in cells]
+    place = [int(np.argmin(np.abs(grid - cell.x[cell.best, 1]))) for grid, cell in zip(grids, cells, strict=True)]
+    usual = int(np.median(place))
+    return np.array([grid[min(usual, len(grid) - 1)] for grid in grids])
+
+
+def edges(cell: Cell, optimum: np.ndarray, seq_len: int = 1) -> dict[str, dict[str, Any]]:
+    """Per axis, whether the best run or else the fitted optimum lies on the grid's edge, and the values to add.
+
+    Args:
+      cell: the runs.
+      optimum: [2] fitted (ln η, ln B).
+      seq_len: tokens in a sequence: a batch is a whole number of them, at most D.
 
     Returns:
-      {"peak_lr": {"edge": "low" | "high" | None, "add": [values]}, "batch_tokens": …}. A high edge beyond which runs
-      diverged is no edge: the LR was bracketed.
+      {"peak_lr": {"edge": "low" | "high" | "single" | None, "add": [values]}, "batch_tokens": …}. An edge beyond which
+      runs diverged, or beyond which there is no value, is no edge.
     """
     answer: dict[str, dict[str, Any]] = {}
     for k, name in enumerate(AXES):
         grid = levels(cell.x[:, k])
-        side = None
-        if len(grid) == 1:
-            step, side = np.log(2.0), "single"
-        else:
-            step = float(np.median(np.diff(grid)))
-            best = cell.x[cell.best, k]
-            if best <= grid[0] + _SAME_LABEL or optimum[k] < grid[0]:
-                side = "low"
-            elif best >= grid[-1] - _SAME_LABEL or optimum[k] > grid[-1]:
-                side = "high"
-            if side == "high" and k == 0 and len(cell.diverged) and cell.diverged[:, 0].max() > grid[-1]:
-                side = None
+        step = float(np.median(np.diff(grid))) if len(grid) > 1 else float(np.log(2.0))
+        side = _side(grid, cell.x[cell.best, k], optimum[k])
         ends = {
             "low": (grid[0] - step, grid[0] - 2 * step),
             "high": (grid[-1] + step, grid[-1] + 2 * step),
             "single": (grid[0] - step, grid[-1] + step),
         }
-        answer[name] = {"edge": side, "add": [float(np.exp(v)) for v in ends[side]] if side else []}
+        bounded = k == 0 and len(cell.diverged) and cell.diverged[:, 0].max() > grid[-1]
+        add = [] if side is None or (side == "high" and bounded) else _possible(name, ends[side], grid, cell, seq_len)
+        answer[name] = {"edge": side if add else None, "add": add}
     return answer
 
 
+def _side(grid: np.ndarray, best: float, optimum: float) -> str | None:
+    """The edge of a grid that the best run lies on; where it lies on none, that the fitted optimum lies beyond."""
+    if len(grid) == 1:
+        return "single"
+    for value, slack in ((best, _SAME_LABEL), (optimum, 0.0)):
+        if value < grid[0] + slack:
+            return "low"
+        if value > grid[-1] - slack:
+            return "high"
+    return None
+
+
+def _possible(name: str, ends: Sequence[float], grid: np.ndarray, cell: Cell, seq_len: int) -> list[float]:
+    """The values e^ends that can be run and are not in the grid."""
+    values = np.exp(ends)
+    if name == "batch_tokens":
+        values = seq_len * np.maximum(np.round(values / seq_len), 1.0)
+        values = values[values <= cell.tokens]
+    else:
+        values = values[values < 1.0]
+    new = [value for value in values if np.abs(np.log(value) - grid).min() > _SAME_LABEL]
+    return [float(value) for value in dict.fromkeys(new)]
+
+
 def describe(cells: Sequence[Cell]) -> dict[str, list[float]]:
-    """Smallest and largest N, D and D/N of the cells."""
+    """Smallest and largest N, D, D/N, peak LR and batch of the cells."""
     n, d = np.array([c.params for c in cells]), np.array([c.tokens for c in cells])
-    return {
-        name: [float(v.min()), float(v.max())]
-        for name, v in (("params", n), ("tokens", d), ("tokens_per_param", d / n))
-    }
+    lr, batch = np.exp(np.concatenate([c.x for c in cells])).T
+    values = {"params": n, "tokens": d, "tokens_per_param": d / n, "peak_lr": lr, "batch_tokens": batch}
+    return {name: [float(v.min()), float(v.max())] for name, v in values.items()}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.recommender.cells import Cell, cells_of, describe, edges
-from jaxlaws.recommender.hyperfit import PARAMS, HyperFit
+from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, usual_batch
+from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
-from jaxlaws.recommender.power import FORMS, Power, identified, power_laws
+from jaxlaws.recommender.power import FORMS, Power, power_laws
 from jaxlaws.recommender.surface import Surface
+from jaxlaws.recommender.verdict import batch_unmeasured, findings
+from jaxlaws.status import Finding, decide
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -26,6 +29,7 @@ METHODS = ("two_stage", "one_stage")
 LEVEL = 0.8
 #: Resampled coefficients that are stored with a fit.
 _DRAWS = 400
+_MOST_RESAMPLES = 100_000
 
 
 def estimate(
@@ -60,44 +64,52 @@ def estimate(
     method = METHODS[0] if method is None else method
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    if bootstrap < 0:
-        raise BadInput(f"bootstrap is {bootstrap}, expected 0 or more.")
+    if not 0 <= bootstrap <= _MOST_RESAMPLES:
+        raise BadInput(f"bootstrap is {bootstrap}, expected 0 to {_MOST_RESAMPLES:,} resamples.")
     cells, notes = cells_of(runs)
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
-    local = local_optima(cells)
-    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms)
-    coefficients, draws, converged = power.coefficients, power.draws, local.convex
+    convention = _convention(runs)
+    place = np.array([cell.x[cell.best] for cell in cells])
+    seq_len = int(convention.get("seq_len", 1))
+    measured = [edges(cell, place[i], seq_len) for i, cell in enumerate(cells)]
+    unmeasured = batch_unmeasured(cells, measured, seq_len)
+    batches = min(3, int(np.median(level_counts(cells, 1))))
+    local = local_optima(cells, batches=batches, at=usual_batch(cells) if unmeasured else None)
+    resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
+    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution)
+    coefficients, covariance, draws, settled = power.coefficients, power.covariance, power.draws, True
     if method == "one_stage":
         single, left_out = _one_stage(cells, z, local, power, bootstrap, seed)
-        coefficients, draws, converged = single.coefficients, single.draws, single.converged
+        coefficients, draws, settled = single.coefficients, single.draws, single.converged
+        if power.resampling == "cells" and bootstrap > 1:
+            covariance = np.stack([np.cov(draws[:, k].T) for k in (0, 1)])
         penalty = single.penalty
     else:
         penalty, left_out = fit_penalty(cells, local.optimum), power.left_out
-    surfaces = [_surface(cell) for cell in cells]
-    scatter = _scatter(surfaces, z, local, left_out, draws, power)
-    found = [edges(cell, local.optimum[i]) for i, cell in enumerate(cells)]
+    if unmeasured:
+        penalty = penalty._replace(b=0.0, k_batch=0.0, c=penalty.c if batches > 1 else 0.0)
+    surfaces = [None if unmeasured else _surface(cell) for cell in cells]
+    scatter = np.maximum(_scatter(surfaces, z, local, left_out, covariance, power), resolution)
+    found = [edges(cell, local.optimum[i], seq_len) for i, cell in enumerate(cells)]
     regret = _regret(surfaces, left_out, local)
-    warnings = [*notes, *_edge_warnings(cells, found), *_form_warnings(z, power)]
-    if not local.convex:
-        warnings.insert(0, "the loss has no minimum in LR and batch over these grids: the optimum is not identified.")
-    return HyperFit(
+    fit = HyperFit(
         law=law,
-        convention=_convention(runs),
+        convention=convention,
         params=dict(zip(PARAMS, coefficients.ravel().tolist(), strict=True)),
-        covariance={axis: _covariance(draws[:, k]) for k, axis in enumerate(("lr", "batch"))},
-        scatter={axis: float(scatter[k]) for k, axis in enumerate(("lr", "batch"))},
+        covariance={axis: covariance[k].tolist() for k, axis in enumerate(AXES)},
+        scatter={axis: float(scatter[k]) for k, axis in enumerate(AXES)},
         ranges=describe(cells),
-        forms=dict(zip(("lr", "batch"), power.forms, strict=True)),
-        intervals=_intervals(draws),
+        forms={"lr": power.forms[0], "batch": FIXED if unmeasured else power.forms[1]},
+        rivals={axis: [_terms(row) for row in power.rivals[k]] for k, axis in enumerate(AXES)},
+        intervals=_intervals(draws, power.forms, unmeasured is None),
         level=LEVEL,
-        dof={axis: float(power.dof[k]) for k, axis in enumerate(("lr", "batch"))},
+        dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
         penalty=penalty._asdict(),
         method=method,
-        status="converged" if converged and local.convex else "unidentified",
         resampling={"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}[power.resampling]
         if bootstrap
         else "none",
-        draws=draws[:_DRAWS].reshape(-1, 6).tolist(),
+        draws=dict(zip(PARAMS, draws[:_DRAWS].reshape(-1, 6).T.tolist(), strict=True)),
         sigma=local.sigma,
         cells=[_describe(cell, i, local, found[i]) for i, cell in enumerate(cells)],
         held_out={
@@ -108,7 +120,6 @@ def estimate(
             "forms": power.regrets,
             "advice": np.exp(left_out).tolist(),
         },
-        warnings=warnings,
         data={
             "source": runs.source,
             "digest": runs.digest,
@@ -119,6 +130,26 @@ def estimate(
         },
         versions={"jaxlaws": __version__, "numpy": np.__version__, "python": platform.python_version()},
     )
+    half = fit.half_width("lr", *np.exp(z[:, 1:].mean(0)))
+    checks = findings(cells, found, z, local, power, regret, half, unmeasured)
+    if not settled:
+        checks.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
+    return replace(
+        fit,
+        status=decide(checks),
+        findings=[item.to_json() for item in checks],
+        warnings=[*map(str, checks), *notes, *_edge_warnings(cells, found)],
+    )
+
+
+def _terms(row: np.ndarray) -> dict[str, float]:
+    return dict(zip(TERMS, row.tolist(), strict=True))
+
+
+def _resolution(cell: Cell, axis: int) -> float:
+    """The sd in logs below which no surface places an optimum: a sixth of the grid's step."""
+    grid = levels(cell.x[:, axis])
+    return float(np.median(np.diff(grid))) / 6 if len(grid) > 1 else 0.0
 
 
 def _one_stage(
@@ -154,7 +185,7 @@ def _scatter(
     z: np.ndarray,
     local: Local,
     left_out: np.ndarray,
-    draws: np.ndarray,
+    covariance: np.ndarray,
     power: Power,
 ) -> np.ndarray:
     """[2] sd in logs of a new cell's measured optimum about the law, beyond what the coefficients leave open.
@@ -168,9 +199,7 @@ def _scatter(
         if surface is not None and surface.interior:
             noise = surface.minimum_variance(local.hessian[i])
             square[i] = np.maximum(square[i], (left_out[i] - surface.minimum) ** 2 - noise)
-    square = square.mean(0)
-    if len(draws) > 1:
-        square -= np.einsum("bki,ci->bkc", draws, z).var(0).mean(1)
+    square = square.mean(0) - np.einsum("ci,kij,cj->kc", z, covariance, z).mean(1)
     return np.sqrt(np.maximum(square, power.scatter**2))
 
 
@@ -192,15 +221,17 @@ def _standard_error(surfaces: Sequence[Surface | None], predicted: np.ndarray) -
     return float(np.sqrt(np.sum(np.square(found))) / len(found)) if found else None
 
 
-def _covariance(draws: np.ndarray) -> list[list[float]]:
-    return np.cov(draws.T).tolist() if len(draws) > 1 else np.zeros((3, 3)).tolist()
-
-
-def _intervals(draws: np.ndarray) -> dict[str, list[float]]:
+def _intervals(draws: np.ndarray, forms: tuple[str, str], batch: bool) -> dict[str, list[float]]:
+    """Of the constants that the data touch: those of the chosen forms."""
     if not len(draws):
         return {}
-    edges = np.quantile(draws.reshape(-1, 6), [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-    return {name: edges[:, i].tolist() for i, name in enumerate(PARAMS)}
+    edges = np.quantile(draws, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
+    return {
+        f"{axis}_{TERMS[i]}": edges[:, k, i].tolist()
+        for k, axis in enumerate(AXES)
+        for i in FORMS[forms[k]]
+        if batch or axis == "lr"
+    }
 
 
 def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[str, Any]:
@@ -223,24 +254,12 @@ def _edge_warnings(cells: Sequence[Cell], found: Sequence[dict[str, Any]]) -> li
     for cell, axes in zip(cells, found, strict=True):
         for name, word in (("peak_lr", "LR"), ("batch_tokens", "batch")):
             side, add = axes[name]["edge"], axes[name]["add"]
-            if side:
-                where = "has a single value" if side == "single" else f"is best at its {side} edge"
+            if side and side != "single":
                 sentences.append(
-                    f"cell N={cell.params:.4g}, D={cell.tokens:.4g}: the {word} grid {where}; "
+                    f"cell N={cell.params:.4g}, D={cell.tokens:.4g}: the {word} grid is best at its {side} edge; "
                     f"add {name} {', '.join(f'{value:.3g}' for value in add)}."
                 )
     return sentences
-
-
-def _form_warnings(z: np.ndarray, power: Power) -> list[str]:
-    names = identified(z)
-    missing = [name for name in FORMS if name not in names]
-    if not missing:
-        return []
-    return [
-        f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)}: add cells that vary N and D "
-        f"independently; used: LR of ({power.forms[0]}), batch of ({power.forms[1]})."
-    ]
 
 
 def _convention(runs: Runs) -> dict[str, Any]:
@@ -252,7 +271,10 @@ def _convention(runs: Runs) -> dict[str, Any]:
         "lr": "peak",
         "loss": runs.loss_column,
     }
-    for name in ("schedule", "final_lr", "warmup_steps", "seq_len", "optimizer", "weight_decay", "beta1", "beta2"):
+    for name in (
+        *("schedule", "final_lr", "warmup_steps", "seq_len"),
+        *("optimizer", "weight_decay", "beta1", "beta2", "clip", "parameterisation"),
+    ):
         if name in table and table[name].nunique() == 1:
             value = table[name].iloc[0]
             answer[name] = value.item() if hasattr(value, "item") else value

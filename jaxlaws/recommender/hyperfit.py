@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxlaws.errors import BadInput
 from jaxlaws.recommender.miss import Miss, student
+from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
+from jaxlaws.status import STATUSES
 
 KIND = "hyper_law"
 AXES = ("lr", "batch")
-PARAMS = tuple(f"{axis}_{name}" for axis in AXES for name in ("intercept", "N", "D"))
+TERMS = ("intercept", "N", "D")
+PARAMS = tuple(f"{axis}_{name}" for axis in AXES for name in TERMS)
+#: Form of a batch that is not measured.
+FIXED = "fixed"
+WRITTEN = "a law of LR and batch that `jaxlaws fit step_law … -o` wrote"
 _REQUIRED = ("law", "convention", "params", "covariance", "scatter", "ranges")
 
 
@@ -31,7 +36,10 @@ class HyperFit:
       law: `step_law`.
       convention: what the constants mean: params, batch, lr, schedule, final_lr, warmup_steps, seq_len, optimizer, …
       params: `PARAMS` by name, full precision; a form without N or D has a 0 there.
-      forms: what each axis is a power law of: "N, D", "D", "N" or "constant".
+      forms: what each axis is a power law of: "N, D", "D", "N" or "constant"; for the batch also `fixed`: not measured,
+        the batch that the runs had.
+      rivals: {"lr", "batch"} → constants of other forms that fit about as well: how far they are from the law at a
+        question is part of the interval there.
       intervals: name → [low, high] at `level`.
       level: of all intervals.
       covariance: {"lr": 3×3, "batch": 3×3} of the coefficients, in the order intercept, N, D.
@@ -39,10 +47,11 @@ class HyperFit:
       dof: {"lr", "batch"} degrees of freedom of the scatter; None means large.
       penalty: a, b, c, k_lr, k_batch of `Miss`; None where the loss around the optimum is not known.
       method: `two_stage` or `one_stage`.
-      status: `converged` or `unidentified`.
+      status: of `jaxlaws.status`, the gravest of the findings.
+      findings: what the checks found, as `Finding.to_json` gives it.
       resampling: how draws were made: `by cell`, `parametric`, `none`.
-      draws: resampled coefficients, one row each in the order of `PARAMS`.
-      ranges: params, tokens, tokens_per_param → [low, high] of the data.
+      draws: resampled coefficients, a list for each of `PARAMS`.
+      ranges: params, tokens, tokens_per_param, peak_lr, batch_tokens → [low, high] of the data.
       sigma: sd of a run's ln loss about its cell's surface.
       cells: per cell its params, tokens, runs, diverged, fitted peak_lr and batch_tokens with standard errors in logs,
         loss at the optimum, and the grid's edges with the values to add.
@@ -60,14 +69,16 @@ class HyperFit:
     scatter: Mapping[str, float]
     ranges: Mapping[str, Sequence[float]]
     forms: Mapping[str, str] = field(default_factory=lambda: {"lr": "N, D", "batch": "N, D"})
+    rivals: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     level: float = 0.8
     dof: Mapping[str, float | None] = field(default_factory=lambda: {"lr": None, "batch": None})
     penalty: Mapping[str, float] | None = None
     method: str = "two_stage"
     status: str = "converged"
+    findings: Sequence[Mapping[str, str]] = ()
     resampling: str = "none"
-    draws: Sequence[Sequence[float]] = ()
+    draws: Mapping[str, Sequence[float]] = field(default_factory=dict)
     sigma: float | None = None
     cells: Sequence[Mapping[str, Any]] = ()
     held_out: Mapping[str, Any] = field(default_factory=dict)
@@ -81,27 +92,38 @@ class HyperFit:
         """The loss around the optimum."""
         return None if self.penalty is None else Miss(**self.penalty)
 
+    @property
+    def batch_measured(self) -> bool:
+        """Whether the best batch is part of the law, and not the batch that the runs happened to have."""
+        return self.forms["batch"] != FIXED
+
     def optimum(self, params: float, tokens: float) -> tuple[float, float]:
         """(ln η*, ln B*) at N and D."""
         z = (1.0, math.log(params), math.log(tokens))
         lr, batch = (
-            sum(self.params[f"{axis}_{name}"] * value for name, value in zip(("intercept", "N", "D"), z, strict=True))
-            for axis in AXES
+            sum(self.params[f"{axis}_{name}"] * value for name, value in zip(TERMS, z, strict=True)) for axis in AXES
         )
         return lr, batch
 
     def half_width(self, axis: str, params: float, tokens: float, level: float | None = None) -> float:
-        """Half the interval in logs for where the optimum of a new cell lies: √(zᵀΣz + scatter²) times Student's t."""
+        """Half the interval in logs for where the optimum of a new cell lies: `spread` times Student's t."""
         dof = self.dof[axis]
         return self.spread(axis, params, tokens) * student(
             self.level if level is None else level, math.inf if dof is None else dof
         )
 
     def spread(self, axis: str, params: float, tokens: float) -> float:
-        """√(zᵀΣz + scatter²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum about the law's."""
+        """√(zᵀΣz + scatter² + Δ²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum about the law's.
+
+        Δ is the largest gap between the law and a rival form there: it grows with the distance from the data.
+        """
         z = (1.0, math.log(params), math.log(tokens))
         variance = sum(z[i] * self.covariance[axis][i][j] * z[j] for i in range(3) for j in range(3))
-        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2)
+        gaps = [
+            sum((rival[name] - self.params[f"{axis}_{name}"]) * value for name, value in zip(TERMS, z, strict=True))
+            for rival in self.rivals.get(axis, ())
+        ]
+        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2 + max((gap**2 for gap in gaps), default=0.0))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
@@ -117,17 +139,8 @@ class HyperFit:
 
     @classmethod
     def load(cls, path: str | Path) -> HyperFit:
-        """The law in a JSON file; `BadInput` where it is not one."""
-        path = Path(path)
-        expected = "expected a law of LR and batch that `jaxlaws fit step_law … -o` wrote"
-        try:
-            raw = json.loads(path.read_text())
-        except (ValueError, OSError) as error:
-            raise BadInput(f"{path} cannot be read ({error}), {expected}.") from None
-        if not isinstance(raw, dict) or raw.get("kind") != KIND or any(name not in raw for name in _REQUIRED):
-            raise BadInput(f"{path} is not a law of LR and batch, {expected}.")
-        known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in raw.items() if name in known})
+        """The law in a JSON file; `BadInput` where it is none, or where a field is not what it has to be."""
+        return cls(**json_file.read(path, KIND, _checks(), _REQUIRED, WRITTEN))
 
     def table(self) -> Any:
         """The fit as a rich table: constants first, then cells whose optimum lies on the grid's edge."""
@@ -139,12 +152,58 @@ class HyperFit:
         for name in ("", "value", f"{50 * (1 - self.level):.0f}%", f"{50 * (1 + self.level):.0f}%"):
             table.add_column(name, justify="right" if name else "left")
         for name in PARAMS:
-            low, high = self.intervals.get(name, (math.nan, math.nan))
-            table.add_row(name, f"{self.params[name]:.4g}", f"{low:.4g}", f"{high:.4g}")
+            low, high = self.intervals.get(name, (0.0, 0.0))
+            edges = (f"{low:.4g}", f"{high:.4g}") if name in self.intervals else ("–", "–")
+            table.add_row(name, f"{self.params[name]:.4g}", *edges)
         for axis, meaning in (("lr", "LR"), ("batch", "batch")):
             sd = self.scatter[axis]
+            if axis == "batch" and not self.batch_measured:
+                continue
             table.add_row(f"{meaning} scatter", f"×/÷ {math.exp(sd):.3g}", "", "")
         regret = self.held_out.get("mean_regret")
         if regret is not None:
             table.add_row("left-out regret", f"{100 * regret:.3f}%", "max", f"{100 * self.held_out['max_regret']:.3f}%")
         return table
+
+
+def _checks() -> dict[str, json_file.Check]:
+    """Field of a fit → its check."""
+    c = json_file
+    size = c.between(0, 1e308)
+
+    def by(names: Sequence[str], check: c.Check, of_all: bool = True) -> c.Check:
+        return lambda value, name: c.keys(c.mapping(check)(value, name), name, names, of_all)
+
+    def draws(value: Any, name: str) -> Mapping[str, Any]:
+        return c.same_length(by(PARAMS, c.sequence(c.number))(value, name), name) if value else {}
+
+    def penalty(value: Any, name: str) -> Mapping[str, Any]:
+        return by(Miss._fields, c.between(-1e6, 1e6))(value, name)
+
+    forms = ("N, D", "N", "D", "constant")
+    return {
+        "law": c.one_of(("step_law",)),
+        "convention": c.mapping(c.anything),
+        "params": by(PARAMS, c.between(-1e6, 1e6)),
+        "forms": c.record(lr=c.one_of(forms), batch=c.one_of((*forms, FIXED))),
+        "rivals": by(AXES, c.sequence(by(TERMS, c.between(-1e6, 1e6))), of_all=False),
+        "intervals": by(PARAMS, c.pair, of_all=False),
+        "level": c.between(0, 1, ends=False),
+        "covariance": by(AXES, c.sequence(c.sequence(c.between(-1e12, 1e12), 3), 3)),
+        "scatter": by(AXES, c.between(0, 1e6)),
+        "dof": by(AXES, c.optional(c.between(1, 1e9))),
+        "penalty": c.optional(penalty),
+        "method": c.text,
+        "status": c.one_of(tuple(STATUSES)),
+        "findings": c.sequence(c.record(status=c.one_of(tuple(STATUSES)), what=c.text, remedy=c.text)),
+        "resampling": c.text,
+        "draws": draws,
+        "ranges": c.mapping(c.pair),
+        "sigma": c.optional(size),
+        "cells": c.sequence(c.mapping(c.anything)),
+        "held_out": c.mapping(c.anything),
+        "warnings": c.sequence(c.text),
+        "data": c.mapping(c.anything),
+        "versions": c.mapping(c.text),
+        "reference": c.text,
+    }

@@ -18,7 +18,10 @@ MISFIT = 0.5
 SPREAD, _CUBIC = 0.5, 2.0
 #: Runs that a cell's weights keep at least: the coefficients of a quadratic surface.
 _KEEP = 6
-_SWEEPS = 25
+#: Newton steps of the optima, and how many of them are whole ones: shorter ones end a walk between two shapes.
+_SWEEPS, _WHOLE = 60, 25
+#: Columns of `_design` that a cell with this many values of the batch can fill (3: three or more).
+_COLUMNS = {1: [1, 1, 0, 1, 0, 0, 1, 0, 0, 0], 2: [1, 1, 1, 1, 1, 0, 1, 0, 0, 0], 3: [1] * 10}
 
 
 class Local(NamedTuple):
@@ -32,6 +35,7 @@ class Local(NamedTuple):
       shape: [7] shared derivatives of ln loss at an optimum, in the order 11, 12, 22, 111, 112, 122, 222.
       sigma: sd of a run's ln loss about the surfaces.
       convex: whether the shared curvature is positive definite, without which no optimum is identified.
+      moved: how far the last step moved an optimum, in logs.
     """
 
     optimum: np.ndarray
@@ -41,9 +45,16 @@ class Local(NamedTuple):
     shape: np.ndarray
     sigma: float
     convex: bool
+    moved: float
 
 
-def local_optima(cells: Sequence[Cell], misfit: float = MISFIT, spread: float = SPREAD) -> Local:
+def local_optima(
+    cells: Sequence[Cell],
+    misfit: float = MISFIT,
+    spread: float = SPREAD,
+    batches: int = 3,
+    at: np.ndarray | None = None,
+) -> Local:
     """The optimum of every cell.
 
         ln L_c(x) = a_c + g_c·u + ½ uᵀH_c u + ⅙ T_c(u, u, u),   u = x − x_c,   (H_c, T_c) ~ Normal(shared, spread²)
@@ -54,10 +65,13 @@ def local_optima(cells: Sequence[Cell], misfit: float = MISFIT, spread: float = 
     best, which no local surface describes, hardly count.
 
     Args:
-      cells: with at least 4 runs each.
+      cells: with at least 3 runs each.
       misfit: model error of the cubic as a share of the excess loss, ½ above.
       spread: prior sd of a cell's shape about the shared one, in units of the shared curvature.
+      batches: values of the batch in a cell, 3 for three or more: what one or two cannot show is left out of u.
+      at: [cells] ln B at which the best LR is sought where the best batch is not; its curvature then is 1, a filler.
     """
+    columns = np.array(_COLUMNS[batches], float)
     x, y, mask = _padded(cells)
     low = np.array([[levels(c.x[:, k])[0] for k in (0, 1)] for c in cells]) - np.log(2.0)
     high = np.array([[levels(c.x[:, k])[-1] for k in (0, 1)] for c in cells]) + np.log(2.0)
@@ -65,31 +79,39 @@ def local_optima(cells: Sequence[Cell], misfit: float = MISFIT, spread: float = 
     keep = _kept(cells)
     start = 1 / (1 + (excess / np.maximum(2e-3, keep)[:, None]) ** 2)
     optimum = np.einsum("cn,cnk->ck", start, x) / start.sum(1)[:, None]
-    sigma, huber = 1e-3, np.ones_like(y)
+    if at is not None:
+        optimum[:, 1] = at
+    sigma, huber, moved = 1e-3, np.ones_like(y), 0.0
     scale = np.array([0.02, 0.02])
-    for _ in range(_SWEEPS):
+    for sweep in range(_SWEEPS):
         half = np.maximum(sigma / misfit, keep)[:, None]
         weight = np.where(mask, huber / (1 + (excess / half) ** 2), 0.0)
-        design = _design(x - optimum[:, None])
+        design = _design(x - optimum[:, None]) * columns
         beta, shape, inverse = _solve(design, np.where(mask, y, 0.0), weight, sigma, scale, spread)
         residual = np.where(mask, y - np.einsum("cnk,ck->cn", design, beta), 0.0)
         kernel = np.where(mask, 1 / (1 + (excess / half) ** 2), 0.0)
-        dof = max(1 - 3 * len(cells) / kernel.sum(), 0.1)
+        dof = max(1 - columns[:3].sum() * len(cells) / kernel.sum(), 0.1)
         sigma = max(1.4826 * _weighted_median(np.abs(residual), kernel) / np.sqrt(dof), 1e-5)
         huber = np.minimum(1, 1.345 * sigma / np.maximum(np.abs(residual), 1e-12))
         scale = np.maximum(np.abs(shape[[0, 2]]), 1e-4)
-        hessian = _hessian(beta[:, 3:6], shape)
-        step = -np.linalg.solve(hessian, beta[:, 1:3, None])[..., 0]
-        moved = np.clip(optimum + np.clip(step, -0.5, 0.5), low, high)
-        done = np.abs(moved - optimum).max() < 1e-4
-        optimum = moved
-        if done:
+        slope, curvature, shared = beta[:, 1:3], beta[:, 3:6], shape[:3]
+        if at is not None:
+            slope = slope * [1.0, 0.0]
+            curvature, shared = (part * [1.0, 0.0, 0.0] + [0.0, 0.0, 1.0] for part in (curvature, shared))
+        hessian = _hessian(curvature, shared)
+        step = -np.linalg.solve(hessian, slope[..., None])[..., 0]
+        share = 1.0 if sweep < _WHOLE else _WHOLE / (sweep + 1)
+        place = np.clip(optimum + share * np.clip(step, -0.5, 0.5), low, high)
+        moved = float(np.abs(place - optimum).max())
+        optimum = place
+        if moved < 1e-4:
             break
-    slope = inverse[:, 1:3, 1:3] * sigma**2
+    noise = inverse[:, 1:3, 1:3] * sigma**2
+    if at is not None:
+        noise = noise * [[1.0, 0.0], [0.0, 0.0]]
     bend = np.linalg.inv(hessian)
-    return Local(
-        optimum, bend @ slope @ bend, hessian, beta[:, 0], shape, float(sigma), _positive(shape[:3].reshape(1, 3))[0]
-    )
+    convex = bool(_positive(shared[None])[0])
+    return Local(optimum, bend @ noise @ bend, hessian, beta[:, 0], shape, float(sigma), convex, moved)
 
 
 def softness(cells: Sequence[Cell], sigma: float) -> np.ndarray:
@@ -136,9 +158,10 @@ def _solve(
     return np.einsum("cij,cj->ci", inverse, moment), shape, inverse
 
 
-def _hessian(own: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def _hessian(own: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """[cells, 2, 2], the shared one, made positive definite, where a cell's own is not clearly so."""
-    shared = shape[:3] if _positive(shape[None, :3])[0] else np.array([max(shape[0], 1e-3), 0.0, max(shape[2], 1e-3)])
+    if not _positive(shared[None])[0]:
+        shared = np.array([max(shared[0], 1e-3), 0.0, max(shared[2], 1e-3)])
     chosen = np.where(_positive(own - 0.2 * shared)[:, None], own, shared)
     return np.stack([chosen[:, [0, 1]], chosen[:, [1, 2]]], 1)
 

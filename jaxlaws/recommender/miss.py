@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-_FAR = 5.0
+#: Offsets in logs beyond which no cost is computed.
+FAR = 5.0
 
 
 class Miss(NamedTuple):
@@ -51,7 +52,7 @@ def band(cost: Callable[[float], float], within: float) -> tuple[float, float]:
     """The largest offsets below and above 0 whose cost is at most `within`, up to ±5."""
 
     def edge(sign: float) -> float:
-        good, bad = 0.0, _FAR
+        good, bad = 0.0, FAR
         if cost(sign * bad) <= within:
             return sign * bad
         for _ in range(40):
@@ -64,7 +65,7 @@ def band(cost: Callable[[float], float], within: float) -> tuple[float, float]:
 
 def _minimise(cost: Callable[[float], float]) -> float:
     """Golden-section search on [−5, 5] of a function with one minimum."""
-    low, high, ratio = -_FAR, _FAR, (math.sqrt(5) - 1) / 2
+    low, high, ratio = -FAR, FAR, (math.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = cost(left), cost(right)
     for _ in range(45):
@@ -80,7 +81,9 @@ def _minimise(cost: Callable[[float], float]) -> float:
 
 
 def student(level: float, dof: float) -> float:
-    """Half width in standard errors of a central interval of Student's t (Cornish–Fisher; good from 2 dof up)."""
+    """Half width in standard errors of a central interval of Student's t (exact at 1 dof, Cornish–Fisher above)."""
+    if dof <= 1:
+        return math.tan(math.pi * level / 2)
     z = _normal_quantile(0.5 + level / 2)
     if math.isinf(dof):
         return z

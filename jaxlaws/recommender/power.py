@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,12 @@ FORMS = {"constant": (0,), "N": (0, 1), "D": (0, 2), "N, D": (0, 1, 2)}
 CLUSTERS = 8
 #: A direction of (ln N, ln D) whose spread is below this is not identified.
 _SPREAD = 0.1
+#: Prior sd of an exponent that the cells cannot identify: published ones of N and D lie between −.8 and .7.
+_OPEN = 0.5
+#: A form is an alternative to the chosen one where its left-out regret is at most this many times as large.
+_RIVAL = 1.5
+#: Draws from which the covariance of the shared part is taken where no resamples are asked for.
+_SHARED = 400
 
 
 class Power(NamedTuple):
@@ -23,8 +30,11 @@ class Power(NamedTuple):
     Attributes:
       coefficients: [2, 3], rows ln η and ln B over (1, ln N, ln D); 0 where a form leaves a column out.
       forms: names from `FORMS`, of η and of B.
+      covariance: [2, 3, 3] of the coefficients, `shared` included; an interval takes Student's t on top.
       draws: [draws, 2, 3] resampled coefficients, `shared` included.
-      shared: [draws, 2, 3] the part of them from effects that the cells of one N share.
+      shared: [draws, 2, 3] the part of them that no resample of cells shows: effects that the cells of one N share, the
+        resolution of the grids, and exponents that the cells cannot identify.
+      rivals: per axis the [3] coefficients of the other forms that predict left-out cells about as well.
       scatter: [2] sd of a cell's optimum about the law, in logs.
       dof: [2] degrees of freedom of `scatter`.
       left_out: [cells, 2] the optimum predicted for each cell by the law of the other cells.
@@ -35,8 +45,10 @@ class Power(NamedTuple):
 
     coefficients: np.ndarray
     forms: tuple[str, str]
+    covariance: np.ndarray
     draws: np.ndarray
     shared: np.ndarray
+    rivals: tuple[list[np.ndarray], list[np.ndarray]]
     scatter: np.ndarray
     dof: np.ndarray
     left_out: np.ndarray
@@ -53,6 +65,7 @@ def power_laws(
     resamples: int,
     seed: int,
     forms: tuple[str, str] | None = None,
+    resolution: Sequence[float] = (0.0, 0.0),
 ) -> Power:
     """Weighted least squares of the optima on (1, ln N, ln D), in the form with the least left-out regret.
 
@@ -67,6 +80,7 @@ def power_laws(
       resamples: bootstrap draws: by cell from `CLUSTERS` cells up, parametric (Student t) below.
       seed: of the resamples.
       forms: fixed forms instead of the chosen ones.
+      resolution: [2] sd in logs to which the grids of a cell can place an optimum at best.
     """
     names = [name for name in FORMS if _identified(z, FORMS[name])]
     fits = {(k, name): _axis(z[:, FORMS[name]], optimum[:, k], covariance[:, k, k]) for k in (0, 1) for name in names}
@@ -95,12 +109,20 @@ def power_laws(
             if by_cell
             else (_parametric(coefficients, parts, chosen, resamples, rng), 0)
         )
-    shared = _by_size(z, parts, chosen, resamples, rng)
+    count = max(resamples, _SHARED)
+    shared = _by_size(z, parts, chosen, resolution, count, rng) + _open(z, names, chosen, count, rng)
+    covariance = np.zeros((2, 3, 3))
+    for k, name in enumerate(chosen):
+        drawn = np.cov(draws[:, k].T) if by_cell and resamples > 1 else _normal(parts[k], name)
+        covariance[k] = drawn + np.cov(shared[:, k].T)
+    shared = shared[:resamples]
     return Power(
         coefficients,
         chosen,
+        covariance,
         draws + shared,
         shared,
+        (_rivals(0, names, chosen, fits, regrets), _rivals(1, names, chosen, fits, regrets)),
         np.array([part.scatter for part in parts]),
         np.array([part.dof for part in parts]),
         np.stack([part.left_out for part in parts], 1),
@@ -111,7 +133,7 @@ def power_laws(
 
 
 def identified(z: np.ndarray) -> list[str]:
-    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with two degrees of freedom to spare."""
+    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with a degree of freedom to spare."""
     return [name for name in FORMS if _identified(z, FORMS[name])]
 
 
@@ -146,7 +168,7 @@ def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis
 
 
 def _identified(z: np.ndarray, columns: tuple[int, ...]) -> bool:
-    if len(z) < len(columns) + 2:
+    if len(z) < len(columns) + 1:
         return False
     free = z[:, list(columns[1:])]
     leave_out = [np.delete(free, i, 0) for i in range(len(z))]
@@ -184,10 +206,51 @@ def _by_cell(
     return draws, deficient
 
 
+def _rivals(
+    axis: int,
+    names: list[str],
+    chosen: tuple[str, str],
+    fits: dict[tuple[int, str], _Axis],
+    regrets: dict[tuple[str, str], float],
+) -> list[np.ndarray]:
+    """[3] coefficients of the axis's other forms whose left-out regret, the other axis as chosen, is nearly as low."""
+    found = []
+    for name in names:
+        pair = (name, chosen[1]) if axis == 0 else (chosen[0], name)
+        if name != chosen[axis] and regrets[pair] <= _RIVAL * regrets[chosen]:
+            found.append(np.zeros(3))
+            found[-1][list(FORMS[name])] = fits[axis, name].value
+    return found
+
+
+def _open(z: np.ndarray, names: list[str], forms: tuple[str, str], count: int, rng: np.random.Generator) -> np.ndarray:
+    """[count, 2, 3] exponents that the cells cannot identify beside the chosen form's, drawn from their prior.
+
+    The exponent of ln N or ln D multiplies what the chosen form's columns leave of it: on one ray D = kN that is zero
+    on the ray and grows off it.
+    """
+    moved = np.zeros((count, 2, 3))
+    for k, form in enumerate(forms):
+        used = list(FORMS[form])
+        for column in {1, 2} - set(used):
+            if any(set(FORMS[name]) >= {*used, column} for name in names):
+                continue
+            explained = np.linalg.lstsq(z[:, used], z[:, column], rcond=None)[0]
+            slope = _OPEN * rng.standard_normal(count)
+            moved[:, k, column] += slope
+            moved[:, k, used] -= slope[:, None] * explained
+    return moved
+
+
 def _by_size(
-    z: np.ndarray, parts: list[_Axis], forms: tuple[str, str], count: int, rng: np.random.Generator
+    z: np.ndarray,
+    parts: list[_Axis],
+    forms: tuple[str, str],
+    resolution: Sequence[float],
+    count: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """[count, 2, 3] what effects shared by all cells of one N would move the coefficients by.
+    """[count, 2, 3] what effects shared by all cells of one N, and the grids' resolution, move the coefficients by.
 
     Cells of one size are one model shape, so their residuals agree more than cells drawn one by one can show; the
     variance between sizes is a moment estimate (one-way analysis of variance of the residuals).
@@ -198,6 +261,7 @@ def _by_size(
         columns = list(FORMS[form])
         variance = _between(parts[k].residual, group, 1 + (1 in columns), int(2 in columns))
         effect = np.sqrt(variance) * rng.standard_normal((count, len(sizes)))[:, group]
+        effect += resolution[k] * rng.standard_normal((count, len(z)))
         design = z[:, columns]
         moved[:, k, columns] = effect @ (design * parts[k].weight[:, None]) @ parts[k].covariance
     return moved
@@ -216,15 +280,24 @@ def _between(residual: np.ndarray, group: np.ndarray, used_between: int, used_wi
     return max(0.0, float((square_between - square_within) / typical))
 
 
+def _normal(part: _Axis, form: str) -> np.ndarray:
+    """[3, 3] covariance of the regression, scaled by the scatter that was seen."""
+    columns = list(FORMS[form])
+    answer = np.zeros((3, 3))
+    answer[np.ix_(columns, columns)] = part.covariance * max(1.0, part.scatter**2 * part.weight.mean())
+    return answer
+
+
 def _parametric(
     coefficients: np.ndarray, parts: list[_Axis], forms: tuple[str, str], count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Student-t draws from the covariance of the regression, scaled by the scatter that was seen."""
+    """Student-t draws from the covariance of the regression."""
     draws = np.repeat(coefficients[None], count, 0)
     for k, form in enumerate(forms):
-        scale = max(1.0, parts[k].scatter * np.sqrt(parts[k].weight.mean()))
-        normal = rng.standard_normal((count, len(FORMS[form])))
+        columns = list(FORMS[form])
+        covariance = _normal(parts[k], form)[np.ix_(columns, columns)]
+        normal = rng.standard_normal((count, len(columns)))
         wide = np.sqrt(parts[k].dof / rng.chisquare(parts[k].dof, count))
-        root = np.linalg.cholesky(parts[k].covariance + 1e-15 * np.eye(len(FORMS[form])))
-        draws[:, k, FORMS[form]] += scale * wide[:, None] * (normal @ root.T)
+        root = np.linalg.cholesky(covariance + 1e-15 * np.eye(len(columns)))
+        draws[:, k, columns] += wide[:, None] * (normal @ root.T)
     return draws

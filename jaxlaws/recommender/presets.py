@@ -104,7 +104,13 @@ _PENALTY = {
     "k_batch": -0.24660445310642337,
 }
 _SCATTER = {"lr": 0.24965887105766543, "batch": 0.29860943722502353}
-_RANGES = {"params": [214663680.0, 1073741824.0], "tokens": [4e9, 1e11], "tokens_per_param": [18.62638, 465.84499]}
+_RANGES = {
+    "params": [214663680.0, 1073741824.0],
+    "tokens": [4e9, 1e11],
+    "tokens_per_param": [18.62638, 465.84499],
+    "peak_lr": [2.441e-4, 0.0221],
+    "batch_tokens": [32768.0, 4194304.0],
+}
 #: Of the authors' 1,000 stored bootstraps, in the order intercept, N, D.
 _COVARIANCE = {
     "lr": [
@@ -121,15 +127,33 @@ _COVARIANCE = {
 _LI = "Li et al. 2025, arXiv 2503.04715"
 
 
-def _step_law(lr: Sequence[float], batch: Sequence[float], note: str) -> HyperFit:
-    names = ("intercept", "N", "D")
-    params = {f"lr_{name}": value for name, value in zip(names, lr, strict=True)}
-    params |= {f"batch_{name}": value for name, value in zip(names, batch, strict=True)}
+#: Our refit of the authors' runs, a law of another form, and the authors' own: the gap between the two forms at a
+#: question is part of the interval of each.
+_REFIT = {
+    "lr": {"intercept": 3.8030948267132993, "N": -0.8222676222038292, "D": 0.2672335942095008},
+    "batch": {"intercept": 4.3110345366899665, "N": -0.33231998751409647, "D": 0.6424851102547046},
+}
+_BOOTSTRAP = {
+    "lr": {"intercept": 0.5863077907399268, "N": -0.7129222911869904, "D": 0.30749095041206964},
+    "batch": {"intercept": -0.5435421736103339, "N": 0.0, "D": 0.5709443646895045},
+}
+
+
+def _flat(law: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {f"{axis}_{name}": value for axis, terms in law.items() for name, value in terms.items()}
+
+
+def _rival(law: Mapping[str, Mapping[str, float]]) -> dict[str, list[Mapping[str, float]]]:
+    return {axis: [terms] for axis, terms in law.items()}
+
+
+def _step_law(law: Mapping[str, Mapping[str, float]], note: str) -> HyperFit:
     return HyperFit(
         law="step_law",
         convention=_COSINE,
-        params=params,
+        params=_flat(law),
         forms={"lr": "N, D", "batch": "D"},
+        rivals=_rival(_REFIT),
         covariance=_COVARIANCE,
         scatter=_SCATTER,
         dof={"lr": 17.0, "batch": 17.0},
@@ -143,23 +167,19 @@ def _step_law(lr: Sequence[float], batch: Sequence[float], note: str) -> HyperFi
 
 #: Name → law: a `HyperFit` where uncertainty is known, a `Published` formula where it is not.
 PRESETS: dict[str, HyperFit | Published] = {
-    "step_law:bootstrap": _step_law(
-        (0.5863077907399268, -0.7129222911869904, 0.30749095041206964),
-        (-0.5435421736103339, 0.0, 0.5709443646895045),
-        "geometric mean of the stored bootstraps",
+    "step_law:bootstrap": _step_law(_BOOTSTRAP, "geometric mean of the stored bootstraps"),
+    "step_law:published": _step_law(
+        {
+            "lr": {"intercept": math.log(1.79), "N": -0.713, "D": 0.307},
+            "batch": {"intercept": math.log(0.58), "N": 0.0, "D": 0.571},
+        },
+        "as written",
     ),
-    "step_law:published": _step_law((math.log(1.79), -0.713, 0.307), (math.log(0.58), 0.0, 0.571), "as written"),
     "step_law:refit": HyperFit(
         law="step_law",
         convention=_COSINE,
-        params={
-            "lr_intercept": 3.8030948267132993,
-            "lr_N": -0.8222676222038292,
-            "lr_D": 0.2672335942095008,
-            "batch_intercept": 4.3110345366899665,
-            "batch_N": -0.33231998751409647,
-            "batch_D": 0.6424851102547046,
-        },
+        params=_flat(_REFIT),
+        rivals=_rival(_BOOTSTRAP),
         covariance={
             "lr": [
                 [3.2977674721510377, -0.16356382797681776, -0.0026394165628567867],
@@ -185,7 +205,10 @@ PRESETS: dict[str, HyperFit | Published] = {
         setting="AdamW, multi-step schedule (31.6% of the peak from 80% of the tokens, 10% from 90%), 2,000 warm-up",
         reference="Bi et al. 2024, arXiv 2401.02954",
         ranges={"flops": [1e17, 2e19]},
-        convention={"schedule": "step(0.316 at 80%, 0.1 at 90%)", "warmup_steps": 2000},
+        convention={
+            "schedule": "step(milestones=[0.8, 0.9], values=[0.316, 0.1], warmup_steps=2000)",
+            "warmup_steps": 2000,
+        },
         advise=_deepseek,
     ),
     "porian:published": Published(

@@ -8,6 +8,9 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, parse_whole, short
 
 _SMALLEST = 1000.0
+#: More than anybody has trained: a larger number is a slip, and the laws' powers of it overflow.
+_LARGEST = {"params": 1e18, "params-total": 1e18, "tokens": 1e18, "batch-tokens": 1e18, "loss": 100.0}
+_LARGEST |= {"seq-len": 1e8, "vocab": 1e9, "width": 1e7, "layers": 1e6}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def question(
     """
     integers = {"seq_len": seq_len, "vocab": vocab, "width": width, "layers": layers}
     whole = {name: parse_whole(value, name.replace("_", "-")) for name, value in integers.items() if value is not None}
+    for name, count in whole.items():
+        _at_most(count, name.replace("_", "-"))
     if (params is None) == (params_total is None):
         raise BadInput("give the model's size as one of --params (non-embedding) and --params-total.")
     if params is not None:
@@ -81,8 +86,8 @@ def question(
                 f"params-total {short(total)} is no more than its embeddings ({whole['vocab']} × {whole['width']}): "
                 "check --vocab and --width."
             )
-    d = parse_positive(tokens, "tokens")
-    batch = None if batch_tokens is None else parse_positive(batch_tokens, "batch-tokens")
+    d = _positive(tokens, "tokens")
+    batch = None if batch_tokens is None else _positive(batch_tokens, "batch-tokens")
     one = whole["seq_len"] if batch is None else batch
     if batch is not None and batch < whole["seq_len"]:
         raise BadInput(
@@ -98,12 +103,22 @@ def question(
         layers=whole.get("layers"),
         width=whole.get("width"),
         vocab=whole.get("vocab"),
-        loss=None if loss is None else parse_positive(loss, "loss"),
+        loss=None if loss is None else _positive(loss, "loss"),
     )
 
 
+def _positive(value: float | str, name: str) -> float:
+    return _at_most(parse_positive(value, name), name)
+
+
+def _at_most(value: float, name: str) -> float:
+    if value > _LARGEST[name]:
+        raise BadInput(f"{name} is {value:.4g}, expected at most {short(_LARGEST[name])}.")
+    return value
+
+
 def _size(value: float | str, name: str) -> float:
-    number = parse_positive(value, name)
+    number = _positive(value, name)
     if number < _SMALLEST:
         raise BadInput(
             f"{name} is {value}, expected the number of parameters such as 7e9 or 7B"

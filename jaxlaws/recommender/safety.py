@@ -6,57 +6,69 @@ import math
 from collections.abc import Callable
 
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import band
+from jaxlaws.recommender.miss import FAR, band
 from jaxlaws.recommender.question import Question
 
-#: The safe band holds values whose expected loss is within this of the best.
+#: The safe band holds values whose expected loss is within this of the recommendation's.
 WITHIN = 0.0025
+#: Offsets in logs between which costs are computed.
+_SHIFT = FAR / 2
 
 
 def safe_band(fit: HyperFit, q: Question, lr: float, batch: float) -> dict[str, list[float] | None]:
-    """The values within `WITHIN` of the best expected loss: the band of a known optimum, moved toward the cheap side.
+    """The values whose expected loss is within `WITHIN` of the recommendation's, among those that can be run.
 
-    For an optimum known to Normal(0, s²) in logs, E ℓ(u − e; k) is the same ℓ about −k s²/2, scaled.
+    For an optimum known to Normal(0, s²) in logs, E ℓ(u − e; k) = ℓ(u + k s²/2; k) + a constant: the recommendation
+    stands at k s²/2, and a batch that was moved further by as much, on the cost of a known optimum.
     """
-    miss = fit.miss
-    if miss is None:
+    if fit.miss is None:
         return {"peak_lr": None, "batch_tokens": None}
-    bands: dict[str, list[float] | None] = {}
-    costs: dict[str, Callable[[float], float]] = {"lr": miss.lr_cost, "batch": miss.batch_cost}
-    for name, axis, skew, centre in (
-        ("peak_lr", "lr", miss.k_lr, lr),
-        ("batch_tokens", "batch", miss.k_batch, batch),
-    ):
-        cost = costs[axis]
-        if name == "batch_tokens" and q.batch_tokens is not None:
-            bands[name] = None
+    skews = {"lr": fit.miss.k_lr, "batch": fit.miss.k_batch}
+    possible = {"lr": (0.0, 1.0), "batch": (float(q.seq_len), q.tokens)}
+    bands: dict[str, list[float] | None] = {"peak_lr": None, "batch_tokens": None}
+    for name, axis, centre in (("peak_lr", "lr", lr), ("batch_tokens", "batch", batch)):
+        cost = _cost(fit, q, axis)
+        if cost is None:
             continue
-        if name == "peak_lr" and q.batch_tokens is not None:
-            cost = _at_fixed_batch(fit, q, lr)
-        low, high = band(cost, math.log1p(WITHIN))
-        shift = -skew * fit.spread(axis, q.params, q.tokens) ** 2 / 2
-        bands[name] = [centre * math.exp(low + shift), centre * math.exp(high + shift)]
+        start = skews[axis] * fit.spread(axis, q.params, q.tokens) ** 2 / 2
+        if axis == "batch":
+            start += math.log(batch) - fit.optimum(q.params, q.tokens)[1]
+        start = min(max(start, -_SHIFT), _SHIFT)
+        low, high = band(cost, cost(start) + math.log1p(WITHIN))
+        least, most = possible[axis]
+        edges = (centre * math.exp(low - start), centre * math.exp(high - start))
+        bands[name] = [min(max(edges[0], least), centre), max(min(edges[1], most), centre)]
     return bands
 
 
-def _at_fixed_batch(fit: HyperFit, q: Question, lr: float) -> Callable[[float], float]:
-    miss = fit.miss
-    assert miss is not None
-    assert q.batch_tokens is not None
-    log_lr, log_batch = fit.optimum(q.params, q.tokens)
-    u, v = math.log(lr) - log_lr, math.log(q.batch_tokens) - log_batch
-    return lambda offset: miss.excess(u + offset, v) - miss.excess(u, v)
+def fixed_batch(fit: HyperFit, q: Question) -> bool:
+    """Whether the batch is given, by the question or by a law that did not measure it."""
+    return q.batch_tokens is not None or not fit.batch_measured
 
 
-def cost_of_missing(fit: HyperFit) -> dict[str, dict[str, float]]:
-    """Relative excess loss of missing the best value by a factor, the other axis following."""
+def _cost(fit: HyperFit, q: Question, axis: str) -> Callable[[float], float] | None:
+    """Excess of missing a known optimum by u along an axis; None for a batch that is given."""
     miss = fit.miss
-    if miss is None:
-        return {}
+    if miss is None or (axis == "batch" and fixed_batch(fit, q)):
+        return None
+    if axis == "batch":
+        return miss.batch_cost
+    if not fixed_batch(fit, q):
+        return miss.lr_cost
+    v = 0.0 if q.batch_tokens is None else math.log(q.batch_tokens) - fit.optimum(q.params, q.tokens)[1]
+    v = max(-FAR, min(FAR, v))
+    best = miss.best_lr(v)
+    return lambda u: miss.excess(best + u, v) - miss.excess(best, v)
+
+
+def cost_of_missing(fit: HyperFit, q: Question) -> dict[str, dict[str, float]]:
+    """Relative excess loss of missing the best value by a factor; the other axis follows unless it is given."""
     factors = {"x0.5": math.log(0.5), "x2": math.log(2.0)}
+    costs = {name: _cost(fit, q, axis) for name, axis in (("peak_lr", "lr"), ("batch_tokens", "batch"))}
     return {
-        "peak_lr": {name: math.expm1(miss.lr_cost(u)) for name, u in factors.items()},
-        "batch_tokens": {name: math.expm1(miss.batch_cost(u)) for name, u in factors.items()},
+        name: {factor: math.expm1(cost(u)) for factor, u in factors.items()}
+        for name, cost in costs.items()
+        if cost is not None
     }
 
 
@@ -66,4 +78,4 @@ def expected_regret(fit: HyperFit, q: Question) -> float | None:
     if miss is None:
         return None
     s_lr, s_batch = (fit.spread(axis, q.params, q.tokens) for axis in ("lr", "batch"))
-    return (miss.a * s_lr**2 + (miss.b * s_batch**2 if q.batch_tokens is None else 0.0)) / 2
+    return (miss.a * s_lr**2 + (0.0 if fixed_batch(fit, q) else miss.b * s_batch**2)) / 2

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from jaxlaws.design.bound import transfer
 from jaxlaws.errors import BadInput
-from jaxlaws.recommender.override import override
-from jaxlaws.recommender.question import Question
 from jaxlaws.schedules.config import family
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
 
 if TYPE_CHECKING:
-    from jaxlaws.recommender.answer import Recommendation
+    from jaxlaws.recommender.recommendation import Recommendation
 
 #: Steps of the arrays that the bound is computed on: the ratio depends on shapes, hardly on the length.
 _STEPS = 4000
@@ -44,17 +42,13 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
     )
     band = answer.safe_band["peak_lr"]
     name = spec_string(target)
-    q = Question(**answer.question)
-    batch = answer.batch_tokens.value if answer.batch_tokens else None
-    final = float(schedule_array(target, answer.steps, lr.value)[-1])
     return replace(
         answer,
         peak_lr=lr,
         safe_band={**answer.safe_band, "peak_lr": None if band is None else [value * factor for value in band]},
         schedule=name,
-        final_lr=final,
+        final_lr=float(_shape(target, answer.steps, lr.value)[-1]),
         lr_factor=factor,
-        override=override(q, lr.value, batch, {**answer.convention, "schedule": name}),
         warnings=[
             *answer.warnings,
             f"the LR was measured with {answer.schedule} and is converted to {name} by ×{factor:.3f}, the ratio of the "

@@ -1,0 +1,63 @@
+"""Advice as a value: quantities with intervals, and everything that an answer says, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value with its interval; low and high are None where the law states no uncertainty."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Advice for one run.
+
+    Attributes:
+      law: name of the law that answers, with its reference.
+      peak_lr, batch_tokens, batch_sequences: value and interval at `level`; None where the law gives none.
+      level: of the intervals, which are for where the optimum of a new cell lies.
+      safe_band: peak_lr, batch_tokens → [low, high]: expected loss within 0.25% of the recommendation's, the other axis
+        following.
+      cost_of_missing: peak_lr, batch_tokens → {"x0.5", "x2"} relative excess loss.
+      steps, warmup_steps, final_lr, weight_decay: what the law assumes or implies; None where it does not say.
+      extrapolation: `Extrapolation.to_json`: per input the factor outside the data (1 inside), value, range; grade.
+      schedule: the schedule that the peak LR is for.
+      lr_factor: what the LR was multiplied by to convert it to another schedule; None where it was not.
+      override: arguments of `jaxlaws train`, quoted for a shell; empty where no command can be right.
+      warnings: sentences for people.
+      convention: of the law.
+      reference: of the law.
+    """
+
+    law: str
+    peak_lr: Quantity | None
+    batch_tokens: Quantity | None
+    batch_sequences: Quantity | None
+    level: float | None
+    safe_band: Mapping[str, Sequence[float] | None]
+    cost_of_missing: Mapping[str, Mapping[str, float]]
+    expected_regret: float | None
+    steps: int | None
+    warmup_steps: int | None
+    final_lr: float | None
+    weight_decay: float | None
+    extrapolation: Mapping[str, Any]
+    schedule: str | None
+    lr_factor: float | None
+    override: str
+    warnings: Sequence[str]
+    convention: Mapping[str, Any]
+    reference: str
+    question: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)

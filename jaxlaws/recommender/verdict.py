@@ -1,0 +1,208 @@
+"""What a table of LR × batch grids can say of its optima: the checks whose findings make the status of a `HyperFit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxlaws.recommender.cells import Cell, level_counts, levels
+from jaxlaws.recommender.local import Local
+from jaxlaws.recommender.power import FORMS, Power, identified
+from jaxlaws.status import Finding
+
+#: A curvature that chance makes more often than `_CHANCE` is none; one that it makes more often than `_RARE` is weak.
+_CHANCE, _RARE = 0.05, 0.01
+_SHUFFLES = 499
+#: Shares of the cells whose best run lies on the grid's edge from which an optimum is weak, and is none.
+_SOME, _MOST = 1 / 3, 2 / 3
+#: Constants of a cell's surface by the number of its batches (3: three or more), shared third derivatives apart.
+_CONSTANTS = {1: 3, 2: 5, 3: 6}
+_WORDS = ("learning rate", "batch")
+
+
+class Curvature(NamedTuple):
+    """How clearly the loss has a minimum along an axis.
+
+    Attributes:
+      chance: share of shuffles of the losses within cells that curve at least as much upwards.
+      extreme: whether no shuffle curves more, so that the runs are too few to say more.
+    """
+
+    chance: float
+    extreme: bool
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there is a minimum, as far as so many runs can show one."""
+        return self.chance <= _CHANCE or self.extreme
+
+
+def curvature(cells: Sequence[Cell], axis: int, seed: int = 0) -> Curvature:
+    """Whether the loss curves upwards along ln η (axis 0) or ln B (1) more than its noise could.
+
+    The statistic is the coefficient of u² shared by all cells for the *ranks* of a cell's losses, after lines in ln η
+    and ln B and the other axis's square are taken off in every cell; shuffles of what is left give its distribution.
+    """
+    rng = np.random.default_rng(seed)
+    observed, shuffled = 0.0, np.zeros(_SHUFFLES)
+    for cell in cells:
+        _, place, count = np.unique(np.round(cell.y, 12), return_inverse=True, return_counts=True)
+        rank = (np.cumsum(count) - (count - 1) / 2)[place] / len(cell.y)
+        u, v = (cell.x - cell.x.mean(0))[:, [axis, 1 - axis]].T
+        others = np.linalg.qr(np.stack([u**0, u, v, v * v], 1)[:, _independent(u, v)])[0]
+        square = u * u - others @ (others.T @ (u * u))
+        if (square**2).sum() < 1e-9 * max((u**4).sum(), 1e-12):
+            continue
+        left = rank - others @ (others.T @ rank)
+        observed += float(square @ left)
+        shuffled += square @ rng.permuted(np.repeat(left[:, None], _SHUFFLES, 1), axis=0)
+    above = float((shuffled >= observed - 1e-9).mean())
+    return Curvature(max(above, 1 / (_SHUFFLES + 1)), observed > 0 and bool(shuffled.max() <= observed + 1e-9))
+
+
+def _independent(u: np.ndarray, v: np.ndarray) -> list[bool]:
+    """Which of 1, u, v, v² the grid of a cell can tell apart."""
+    across = len(levels(v))
+    return [True, len(levels(u)) > 1, across > 1, across > 2]
+
+
+def edge_share(found: Sequence[dict], name: str) -> float:
+    """Share of the cells whose grid of `peak_lr` or `batch_tokens` does not bracket its best value."""
+    return float(np.mean([axes[name]["edge"] is not None for axes in found]))
+
+
+def batch_unmeasured(cells: Sequence[Cell], found: Sequence[dict], seq_len: int) -> Finding | None:
+    """Why the best batch cannot be said, so that the law is of the LR at one batch a cell; None where it can."""
+    count = int(np.median(level_counts(cells, 1)))
+    remedy = "the answer is the learning rate at that batch; sweep at least three batches a cell"
+    if count == 1:
+        return Finding("weak", "the best batch is not measured, every cell has one batch", remedy)
+    if count == 2:
+        what = "the best batch is not measured, most cells have two batches and no parabola goes through two points"
+        return Finding("weak", what, remedy)
+    if np.mean([cell.x[cell.best, 1] <= np.log(1.01 * seq_len) for cell in cells]) > _MOST:
+        what = "the best batch is the smallest that there is, one sequence, in most cells"
+        return Finding(
+            "weak", what, "the answer is the learning rate at that batch; shorter sequences allow smaller ones"
+        )
+    if edge_share(found, "batch_tokens") > _MOST:
+        what = "the best batch is not measured, it lies at the edge of the grid in most cells"
+        return Finding(
+            "weak", what, "the answer is the learning rate at that batch; add the batches that are named below"
+        )
+    if not curvature(cells, 1).resolved:
+        what = "the best batch is not measured, the loss has no minimum in it that its noise could not make"
+        return Finding(
+            "weak", what, "the answer is the learning rate at one batch; add batches on both sides, or seeds"
+        )
+    return None
+
+
+def findings(
+    cells: Sequence[Cell],
+    found: Sequence[dict],
+    z: np.ndarray,
+    local: Local,
+    power: Power,
+    regret: np.ndarray,
+    half: float,
+    batch: Finding | None,
+) -> list[Finding]:
+    """Everything that speaks against a law of LR and batch, the gravest first in each group.
+
+    Args:
+      cells: the runs.
+      found: [cells] of `edges`.
+      z: [cells, 3] rows (1, ln N, ln D).
+      local, power: the two stages.
+      regret: [cells] of the advice for a cell that is left out.
+      half: half width in logs of the interval of the LR in the middle of the cells.
+      batch: of `batch_unmeasured`.
+    """
+    if all(np.ptp(cell.y) < 1e-9 for cell in cells):
+        return [Finding("unidentified", "the runs of every cell have the same loss", "check the column of the loss")]
+    return [
+        *_rates(cells, found, local),
+        *_runs(cells, local),
+        *([batch] if batch else _batches(found, cells)),
+        *_forms(z, power),
+        *_advice(cells, regret, half),
+    ]
+
+
+def _rates(cells: Sequence[Cell], found: Sequence[dict], local: Local) -> list[Finding]:
+    """What the grids of LRs cannot show."""
+    count = int(np.median(level_counts(cells, 0)))
+    if count < 3:
+        what = f"most cells have {'one learning rate' if count == 1 else 'two learning rates'}"
+        return [Finding("unidentified", what, "sweep at least four peak LRs in every cell")]
+    clear, share = curvature(cells, 0), edge_share(found, "peak_lr")
+    if not (clear.resolved and local.convex):
+        what = "the loss has no minimum in the learning rate that its noise could not make"
+        return [
+            Finding("unidentified", what, "add LRs on both sides of the best ones, or seeds, and check the columns")
+        ]
+    what = f"the best learning rate lies at the edge of the grid in {share:.0%} of the cells"
+    remedy = "add the LRs that are named below"
+    edge = [Finding("unidentified" if share > _MOST else "weak", what, remedy)] if share > _SOME else []
+    rare = Finding("weak", "the minimum in the learning rate stands out of the noise weakly", "add LRs or seeds")
+    return [*edge, *([rare] if clear.chance > _RARE else [])]
+
+
+def _runs(cells: Sequence[Cell], local: Local) -> list[Finding]:
+    """What is wrong with the runs themselves, and with the surfaces through them."""
+    answer = []
+    odd, total = sum(cell.odd for cell in cells), sum(len(cell.y) for cell in cells)
+    if odd:
+        what = f"{odd} of {total} runs have losses far above or below their cell for no reason in their LR"
+        grave = "misfit" if odd > 0.05 * total else "weak"
+        answer.append(Finding(grave, what, "check the units and the status of those runs"))
+    if np.median([cell.x[cell.best, 0] for cell in cells]) > 0:
+        answer.append(Finding("misfit", "the best peak LRs are above 1", "give LRs as plain numbers such as 3e-3"))
+    if local.moved > 0.05:
+        answer.append(Finding("not_converged", "the optima of the cells did not settle", "add runs near the best ones"))
+    batches = min(3, int(np.median(level_counts(cells, 1))))
+    if np.median([len(cell.y) for cell in cells]) <= _CONSTANTS[batches]:
+        what = f"most cells have no more runs than a surface has constants ({_CONSTANTS[batches]})"
+        answer.append(Finding("weak", what, "add a fourth LR to every cell"))
+    return answer
+
+
+def _batches(found: Sequence[dict], cells: Sequence[Cell]) -> list[Finding]:
+    """How well the best batch is bracketed, where it is measured."""
+    share = edge_share(found, "batch_tokens")
+    if share <= _SOME:
+        return []
+    what = f"the best batch lies at the edge of the grid in {share:.0%} of the cells"
+    return [Finding("weak", what, "add the batches that are named below")]
+
+
+def _forms(z: np.ndarray, power: Power) -> list[Finding]:
+    """The exponents that the cells cannot tell."""
+    missing = [name for name in FORMS if name not in identified(z)]
+    if not missing:
+        return []
+    what = (
+        f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)} (used: LR of {power.forms[0]}, "
+        f"batch of {power.forms[1]})"
+    )
+    return [Finding("weak", what, "add cells that vary N and D independently")]
+
+
+def _advice(cells: Sequence[Cell], regret: np.ndarray, half: float) -> list[Finding]:
+    """Whether the law is worth more than a look at the grids."""
+    answer = []
+    blind = float(np.mean([np.median(np.expm1(cell.y - cell.y.min())) for cell in cells]))
+    if regret.mean() > blind:
+        what = (
+            f"the advice for a cell that is left out costs {regret.mean():.2%} of the loss, a run picked blindly from "
+            f"its grid {blind:.2%}"
+        )
+        answer.append(Finding("misfit", what, "check that N, D, LR and batch are what their columns say"))
+    reach = float(np.median([np.ptp(levels(cell.x[:, 0])) for cell in cells]))
+    if half > reach / 2:
+        what = f"the interval of the best LR, ×/÷ {np.exp(min(half, 50.0)):.3g}, is as wide as the grids of LRs"
+        answer.append(Finding("unidentified" if half > reach else "weak", what, "add cells and LRs"))
+    return answer

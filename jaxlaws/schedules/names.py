@@ -1,0 +1,28 @@
+"""The schedules that a command can ask for by name, and what each one reads: no numpy, for `jaxlaws recommend`."""
+
+from __future__ import annotations
+
+_WARMUP = ("warmup_fraction", "warmup_steps", "warmup_shape")
+_FLOOR = ("floor", "floor_lr")
+_DECAY = (*_FLOOR, "cooldown", "shape")
+#: Family → the fields that a spec of it may name; those that come from a file are left out, and so is what the power
+#: law takes from the run itself.
+NAMES: dict[str, tuple[str, ...]] = {
+    name: (*_WARMUP, *fields)
+    for name, fields in {
+        "constant": (),
+        "cosine": _FLOOR,
+        "linear": _FLOOR,
+        "rex": _FLOOR,
+        "uba": (*_FLOOR, "phi"),
+        "wsd": _DECAY,
+        "inverse_sqrt": _DECAY,
+        "wsd_cycles": (*_DECAY, "cycles", "growth"),
+        "cosine_restarts": (*_FLOOR, "cycles", "growth"),
+        "step": ("milestones", "values"),
+        "infinite": (*_FLOOR, "descent", "level", "cooldown"),
+        "power": (*_DECAY, "a", "b"),
+    }.items()
+}
+#: Fields of the power law that its config takes from the run.
+OF_THE_RUN = ("batch_sequences", "seq_len")
