@@ -104,8 +104,7 @@ def launch(
         except FailFast:
             became = so_far(part, {item.directory.name for item in waiting})
     print_ended(out, [item.directory for item in part], became)
-    left = cluster and len(became.trained) + len(became.skipped) < len(part)
-    return 1 if became.failed or became.busy or left else 0
+    return 0 if len(became.trained) + len(became.skipped) == len(part) else 1
 
 
 def _for_shards(asked: Sequence[str]) -> list[str]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxlaws.errors import BadInput, Failed
+from jaxlaws.records.claim import STALE
+
 if TYPE_CHECKING:
-    from jaxlaws.records.run import RunDir
+    from jaxlaws.records.run import Look, RunDir
     from jaxlaws.sweep.lanes import Summary
 
 STATES = ("ok", "diverged", "failed", "running", "pending")
@@ -27,46 +32,90 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.records.run import run_dirs
 
     runs = run_dirs(args.sweep)
-    if args.retry_failed:
-        for item in runs:
-            if item.state() == "failed":
-                item.reset()
+    kept = _retry(runs) if args.retry_failed else 0
     answer = status(runs)
     if args.json:
         print(json.dumps(answer))
-        return 0
+        return kept
     print(f"{args.sweep}: {len(runs)} runs, " + ", ".join(f"{answer[name]} {name}" for name in STATES))
     for name, reason in answer["failures"].items():
         print(f"  {name} failed: {reason}")
     for text in answer["mixed"]:
         print(f"  {text}")
+    for who, seconds in answer["heartbeats"].items():
+        print(f"  {who}: last heartbeat {_ago(seconds)}")
     if answer["pending"] + answer["running"] and answer["eta_s"] is not None:
         print(f"  about {answer['eta_s']:.0f} s left at the pace of the runs that have ended")
-    return 0
+    return kept
 
 
 def status(runs: Sequence[RunDir]) -> dict[str, Any]:
     """Counts by state, the last line of every failure, what differs between runs, and the seconds left.
 
-    Those follow from FLOPs over seconds of the runs that have ended, for each of the processes at work.
+    Those follow from FLOPs over seconds of the runs that have ended, for each of the processes at work. Their last
+    heartbeats are dated by the clock of the file system that the runs are on, whatever the clocks of the processes say.
     """
+    from jaxlaws.records.claim import clock_of
     from jaxlaws.sweep.ledger import mixed
 
-    states = {item.name: item.state() for item in runs}
-    records = {item.name: item.record() for item in runs if states[item.name] in ("ok", "diverged")}
-    seconds = sum(record["seconds"] for record in records.values())
-    flops = sum(record["flops_exact"] * (1 - _not_repeated(record)) for record in records.values())
-    left = sum(_left(item, states[item.name]) for item in runs if states[item.name] in ("running", "pending"))
-    workers = {item.owner() for item in runs if states[item.name] == "running"}
-    counts = Counter(states.values())
+    looks, left = _looks(runs)
+    records = [look.record for look in looks.values() if look.state in ("ok", "diverged")]
+    timed = [record for record in records if record.get("seconds") and record.get("flops_exact")]
+    seconds = sum(record["seconds"] for record in timed)
+    flops = sum(record["flops_exact"] * (1 - _not_repeated(record)) for record in timed)
+    running = [item for item in runs if looks[item.name].state == "running"]
+    now = clock_of(running[0].path.parent) if running else None
+    beats: dict[str, float] = {}
+    for item in running:
+        if owner := item.owner():
+            beats[owner] = max(beats.get(owner, 0.0), item.heartbeat() or 0.0)
+    counts = Counter(look.state for look in looks.values())
     return {
         **{name: counts[name] for name in STATES},
-        "failures": {item.name: item.reason() for item in runs if states[item.name] == "failed"},
-        "eta_s": left * seconds / flops / max(1, len(workers)) if flops else None,
-        "workers": sorted(filter(None, workers)),
+        "failures": {name: look.reason for name, look in looks.items() if look.state == "failed"},
+        "eta_s": left * seconds / flops / max(1, len(beats)) if flops > 0 else None,
+        "workers": sorted(beats),
+        "heartbeats": {who: None if now is None else max(0.0, now - beat) for who, beat in sorted(beats.items())},
         "mixed": mixed(runs),
         "at": time.time(),
     }
+
+
+def _looks(runs: Sequence[RunDir]) -> tuple[dict[str, Look], float]:
+    """(run id → what its files say, FLOPs that those need which have not ended)."""
+    from jaxlaws.records.run import Look
+
+    looks, left = {item.name: item.look(whole=True) for item in runs}, 0.0
+    for item in runs:
+        if looks[item.name].state in ("running", "pending"):
+            try:
+                left += _left(item, looks[item.name].state)
+            except FileNotFoundError:
+                continue
+            except BadInput as error:
+                looks[item.name] = Look("failed", {}, f"{item.path / 'config.yaml'}: {error}")
+    return looks, left
+
+
+def _retry(runs: Sequence[RunDir]) -> int:
+    """Make the failed runs pending again; exit code 1 where one cannot be."""
+    code = 0
+    looks, _ = _looks(runs)
+    for item in runs:
+        if looks[item.name].state == "failed":
+            try:
+                item.reset()
+            except (Failed, OSError) as error:
+                print(f"jaxlaws: {error}", file=sys.stderr)
+                code = 1
+    return code
+
+
+def _ago(seconds: float | None) -> str:
+    if seconds is None:
+        return "at an unknown time, since nothing can be written here to compare it with"
+    gone = "" if seconds < STALE else f"; `jaxlaws train` takes its runs over after {STALE:g} s without another one"
+    return f"{seconds:.0f} s ago{gone}"
 
 
 def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
@@ -75,28 +124,35 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
 
     from jaxlaws.cli.screen import Screen
 
-    ended = {item.name: item.record() for item in runs if item.state() in ("ok", "diverged")}
-    order = sorted(ended, key=lambda name: (ended[name]["val_loss_nats"] is None, ended[name]["val_loss_nats"]))
+    looks = {item.name: item.look() for item in runs}
+    ended = {name: look.record for name, look in looks.items() if look.state in ("ok", "diverged")}
+    order = sorted(ended, key=lambda name: (ended[name].get("val_loss_nats") or math.inf, name))
     table = Table("run", "model", "tokens", "batch", "schedule", "peak LR", "seed", "val loss", title=str(out))
     for name in order[:20]:
         r = ended[name]
-        loss = f"{r['val_loss_nats']:.4f}" if r["status"] == "ok" else f"diverged at {r['diverged_step']}"
-        kind = r["schedule"].split("(")[0]
-        cells = (r["model"], r["tokens"], r["batch_sequences"], kind, f"{r['peak_lr']:.3g}", r["seed"], loss)
+        final = f"{r.get('val_loss_nats') or math.nan:.4f}"
+        loss = final if r["status"] == "ok" else f"diverged at {r.get('diverged_step')}"
+        kind = (r.get("schedule") or "").split("(")[0]
+        peak = f"{r.get('peak_lr') or math.nan:.3g}"
+        cells = (r.get("model"), r.get("tokens"), r.get("batch_sequences"), kind, peak, r.get("seed"), loss)
         table.add_row(name, *map(str, cells))
     console = Screen()
     console.print(table)
     if len(order) > 20:
         console.print(f"… and {len(order) - 20} more: jaxlaws collect {out} -o runs.csv")
-    waiting = sum(item.state() == "pending" for item in runs)
-    diverged = sum(ended[name]["status"] == "diverged" for name in summary.trained)
+    waiting = sum(look.state == "pending" for look in looks.values())
+    diverged = sum(looks[name].state == "diverged" for name in summary.trained)
     console.print(
         f"{out}: {len(summary.trained)} trained ({diverged} diverged), {len(summary.skipped)} done before, "
         f"{len(summary.failed)} failed"
         + (f", {len(summary.busy)} held by another process" if summary.busy else "")
         + (f", {waiting} pending" if waiting else "")
     )
-    saved = {name: _not_repeated(ended[name]) * ended[name]["flops_exact"] for name in summary.trained}
+    saved = {
+        name: _not_repeated(ended[name]) * (ended[name].get("flops_exact") or 0)
+        for name in summary.trained
+        if name in ended
+    }
     if any(saved.values()):
         branched = sum(value > 0 for value in saved.values())
         console.print(
@@ -106,13 +162,15 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         console.print(f"  jaxlaws status {out} shows when they have ended")
     for name, reason in summary.failed.items():
         console.print(f"  {name} failed: {reason}", style="red")
-    if summary.failed:
+    if waiting and not summary.failed and not summary.busy:
+        console.print("  nobody trains what is pending: the same command does")
+    if any(looks[name].state == "failed" for name in summary.failed if name in looks):
         console.print(f"  jaxlaws status {out} --retry-failed makes them pending again")
 
 
 def _not_repeated(record: dict[str, Any]) -> float:
     """The share of a run that its trunk has trained for it."""
-    return record["trunk_steps"] / record["steps"] if "trunk_steps" in record else 0.0
+    return (record.get("trunk_steps") or 0) / (record.get("steps") or 1)
 
 
 def _left(item: RunDir, state: str) -> float:
@@ -121,5 +179,5 @@ def _left(item: RunDir, state: str) -> float:
     from jaxlaws.sweep.plan import Planned
 
     run = run_config(item.config())
-    done = item.done() / steps(run) if state == "running" else 0.0
+    done = max(item.curve_steps(), default=0) / steps(run) if state == "running" else 0.0
     return Planned(run, item).work * (1 - done)

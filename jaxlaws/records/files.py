@@ -58,7 +58,7 @@ class Output:
             return self
         if not os.fspath(self.path) or "\0" in os.fspath(self.path):
             raise BadInput(f"the output file is '{printable(self.path)}', expected the name of a file.")
-        with self._named():
+        with _sentence(self.path):
             path = Path(self.path)
             if path.is_dir():
                 raise BadInput(f"the output {printable(path)} is a directory, expected the name of a file.")
@@ -76,20 +76,11 @@ class Output:
         self._content = content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
     def __exit__(self, *error: object) -> None:
-        with self._named():
+        with _sentence(self.path):
             if self._stream is not None:
                 _write_through(self._stream, self._content or b"")
             elif self._target is not None and self._content is not None:
                 _replace(self._target, self._content)
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Any failure of the file system as one sentence that names the file."""
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise Failed(f"cannot write {printable(self.path)} ({reason}): nothing of it was kept.") from error
 
 
 def is_stream(path: Path) -> bool:
@@ -178,6 +169,61 @@ def _draft(folder: Path, name: str) -> Path:
     draft = folder / f".{name[:40]}.{os.getpid()}.{next(_COUNT)}"
     draft.touch(exist_ok=False)
     return draft
+
+
+def create(path: str | Path, text: str) -> bool:
+    """Write a file that is not there yet; false where it is. Of several processes one creates it.
+
+    Raises:
+      Failed: it cannot be written; nothing of it is kept.
+    """
+    with _sentence(path):
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        except FileExistsError:
+            return False
+        try:
+            _write_all(file, text.encode())
+        except OSError:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(file)
+        return True
+
+
+def append(path: str | Path, text: str) -> None:
+    """Add to the end of a file, whole or not at all, and never through a link.
+
+    Raises:
+      Failed: it cannot be written; it ends as before.
+    """
+    with _sentence(path):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        try:
+            before = os.fstat(file).st_size
+            try:
+                _write_all(file, text.encode())
+            except OSError:
+                os.ftruncate(file, before)
+                raise
+        finally:
+            os.close(file)
+
+
+def _write_all(file: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(file, content) :]
+
+
+@contextmanager
+def _sentence(path: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Any failure of the file system as one sentence that names the file."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Failed(f"cannot write {printable(path)} ({reason}): nothing of it was kept.") from error
 
 
 def finite(value: Any) -> Any:

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
+import logging
 import os
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
-from jaxlaws.errors import BadInput
-from jaxlaws.records.files import finite, write_atomic
+from jaxlaws.errors import BadInput, Failed
+from jaxlaws.records.claim import PATIENCE, SELF, Busy, Claim, Claimant, ClaimLost, locked
+from jaxlaws.records.files import append, finite, write_atomic
+from jaxlaws.records.read import (
+    Unreadable,
+    curve_rows,
+    read_bytes,
+    read_config,
+    read_curve,
+    read_lr,
+    read_record,
+    read_text,
+)
+from jaxlaws.text import printable
+
+log = logging.getLogger(__name__)
 
 #: Columns of curve.csv: finished steps, tokens seen, LR of the last step, training loss (mean since the row before),
 #: validation loss, training loss (mean over the last fiftieth of the run), all in nats a token, and the mean norms of
 #: the gradient and of the update since the row before.
 CURVE = ("step", "tokens", "lr", "train_loss", "val_loss", "smooth_loss", "gradient_norm", "update_norm")
-#: Seconds without a heartbeat after which a claim is void.
-STALE = 120.0
+#: What a file that cannot be read is called once it has been set aside.
+ASIDE = ".unreadable"
 
 
 def run_id(identity: Mapping[str, Any]) -> str:
@@ -34,153 +46,261 @@ def run_id(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
+class Look(NamedTuple):
+    """What a run's files say.
+
+    Attributes:
+      state: ok, diverged or failed when it has ended; running while somebody holds it; pending otherwise.
+      record: run.json, empty where there is none that can be read.
+      reason: why it failed, otherwise empty.
+    """
+
+    state: str
+    record: dict[str, Any]
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class RunDir:
-    """One run's directory. Its state is read from its files alone, so that any number of processes agree on it."""
+    """One run's directory. Its state is read from its files alone, so that any number of processes agree on it.
+
+    Nothing is written through a symbolic link, and nothing by a process that has lost the run's claim.
+
+    Attributes:
+      path: of the directory.
+      claimant: the process that looks at it.
+    """
 
     path: Path
+    claimant: Claimant = field(default=SELF, compare=False, repr=False)
 
     @property
     def name(self) -> str:
         return self.path.name
 
     def ask(self, config: Mapping[str, Any], lr: np.ndarray) -> None:
-        """Record that this run is wanted: config.yaml and lr.npy, the LR of every step. Does nothing a second time."""
-        if not (self.path / "config.yaml").exists():
-            array = io.BytesIO()
-            np.save(array, lr, allow_pickle=False)
-            write_atomic(self.path / "lr.npy", array.getvalue())
-            write_atomic(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        """Record that this run is wanted: config.yaml and lr.npy, the LR of every step.
+
+        Does nothing a second time, unless the run has not ended and one of them is missing or damaged.
+        """
+        with suppress(FileNotFoundError, Unreadable):
+            if not (self.path / "run.json").exists():
+                read_lr(self.path / "lr.npy")
+                self.config()
+            if (self.path / "config.yaml").exists():
+                return
+        array = io.BytesIO()
+        np.save(array, lr, allow_pickle=False)
+        wanted = {"lr.npy": array.getvalue(), "config.yaml": yaml.safe_dump(dict(config), sort_keys=False).encode()}
+        for name, content in wanted.items():
+            self._set_aside(name)
+            write_atomic(self._own(name), content)
+
+    def look(self, whole: bool = False) -> Look:
+        """What the run's files say.
+
+        Args:
+          whole: read those too that decide nothing here; a run with one that cannot be read counts as failed.
+        """
+        try:
+            record = read_record(self.path / "run.json")
+            found = Look(record["status"], record, self._error() if record["status"] == "failed" else "")
+        except FileNotFoundError:
+            found = Look("pending" if self.claimant.void(self._claim) else "running", {})
+        except Unreadable as error:
+            found = Look("failed", {}, str(error))
+        if whole:
+            for name, read in _NEEDED.get(found.state, {}).items():
+                try:
+                    read(self.path / name)
+                except FileNotFoundError:
+                    continue
+                except Unreadable as error:
+                    return Look("failed", {}, str(error))
+        return found
 
     def state(self) -> str:
-        """ok, diverged or failed when it has ended; running while a fresh claim is held; pending otherwise."""
-        if (self.path / "run.json").exists():
-            return str(self.record()["status"])
-        return "running" if self._claimed() else "pending"
+        """ok, diverged, failed, running or pending: see `Look`."""
+        return self.look().state
 
-    def claim(self) -> bool:
-        """Take the run for this process, if it has not ended and nobody else holds a fresh claim."""
-        with self._locked():
-            if self.state() != "pending":
-                return False
-            owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-            write_atomic(self.path / "claim.json", json.dumps(owner) + "\n")
-            return True
-
-    def owner(self) -> str | None:
-        """`host:pid` of whoever holds the claim, None where nobody does."""
-        try:
-            claim = json.loads((self.path / "claim.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        return f"{claim['host']}:{claim['pid']}"
-
-    def done(self) -> int:
-        """Steps up to the last validation that curve.csv holds, 0 where there is none."""
-        try:
-            last = (self.path / "curve.csv").read_text().rstrip().rpartition("\n")[2].split(",")[0]
-        except FileNotFoundError:
-            return 0
-        return int(last) if last.isdigit() else 0
-
-    def beat(self) -> None:
-        """Renew the claim, while there is one."""
-        with suppress(FileNotFoundError):
-            os.utime(self.path / "claim.json")
-
-    def release(self) -> None:
-        """Give the claim back."""
-        (self.path / "claim.json").unlink(missing_ok=True)
-
-    def start_curve(self, done: int = 0) -> None:
-        """Begin curve.csv, or cut it back to the first `done` steps."""
-        path = self.path / "curve.csv"
-        rows = path.read_text().splitlines()[1:] if done and path.exists() else []
-        kept = [row for row in rows if int(row.split(",")[0]) <= done]
-        write_atomic(path, "\n".join([",".join(CURVE), *kept]) + "\n")
-
-    def add_point(self, point: Mapping[str, float]) -> None:
-        """Append one row to curve.csv; what is not known is left empty."""
-        with (self.path / "curve.csv").open("a") as stream:
-            stream.write(",".join(f"{point[name]:.9g}" if name in point else "" for name in CURVE) + "\n")
-
-    def finish(self, record: Mapping[str, Any]) -> None:
-        """Write run.json, which ends the run, and give the claim back."""
-        write_atomic(self.path / "run.json", json.dumps(finite(record), indent=1) + "\n")
-        self.release()
-
-    def fail(self, error: str, record: Mapping[str, Any]) -> None:
-        """End the run as failed; error.txt keeps why."""
-        write_atomic(self.path / "error.txt", error)
-        self.finish({**record, "status": "failed"})
-
-    def reset(self) -> None:
-        """Make a failed run pending again."""
-        for name in ("run.json", "error.txt"):
-            (self.path / name).unlink(missing_ok=True)
+    def reason(self) -> str:
+        """Why the run failed: the last line of error.txt, or which file cannot be read."""
+        return self.look().reason
 
     def record(self) -> dict[str, Any]:
         """run.json."""
-        return json.loads((self.path / "run.json").read_text())
-
-    def reason(self) -> str:
-        """Why the run failed: the last line of error.txt."""
-        text = (self.path / "error.txt").read_text().strip()
-        return text.splitlines()[-1] if text else "no message"
+        return read_record(self.path / "run.json")
 
     def config(self) -> dict[str, Any]:
         """config.yaml."""
-        return yaml.safe_load((self.path / "config.yaml").read_text())
+        return read_config(self.path / "config.yaml")
+
+    def holder(self) -> Claim | None:
+        """Who holds the claim, None where nobody is known to."""
+        with suppress(FileNotFoundError, Unreadable):
+            return Claim.read(self._claim)
+        return None
+
+    def owner(self) -> str | None:
+        """`host:pid` of whoever holds the claim, None where nobody is known to."""
+        holder = self.holder()
+        return holder.owner if holder else None
+
+    def heartbeat(self) -> float | None:
+        """When the claim was renewed, by the clock of the file system; None where there is none."""
+        try:
+            return self._claim.stat().st_mtime
+        except OSError:
+            return None
+
+    def claim(self) -> bool:
+        """Take the run for this process, if it has not ended and nobody else holds it."""
+        try:
+            with locked(self.path, PATIENCE):
+                return self.state() == "pending" and self.claimant.take(self._own("claim.json"))
+        except Busy:
+            return False
+
+    def holds(self) -> bool:
+        """Whether this process may write to the run: it has not ended, and its claim is this process's own."""
+        return self.claimant.holds(self._claim) and not (self.path / "run.json").exists()
+
+    def lost(self) -> ClaimLost:
+        """What is to be said where this process no longer holds the run."""
+        now = "it has ended" if (self.path / "run.json").exists() else f"{self.owner() or 'nobody'} holds it"
+        return ClaimLost(
+            f"run {self.name} is no longer held by this process ({now}): it writes nothing more there, and what the "
+            "other one makes of it stands."
+        )
+
+    def beat(self) -> bool:
+        """Renew the claim, if it is this process's own, and say whether it is."""
+        return self.claimant.beat(self._claim)
+
+    def release(self) -> None:
+        """Give the claim back, if it is this process's own."""
+        with locked(self.path):
+            self.claimant.release(self._claim)
+
+    def curve_steps(self) -> list[int]:
+        """The steps of the validations that curve.csv holds: its whole rows, up to the first that is damaged."""
+        return [int(row.split(",")[0]) for row in self._rows()]
+
+    def start_curve(self, done: int = 0) -> None:
+        """Begin curve.csv, or cut it back to its whole rows of the first `done` steps."""
+        kept = [row for row in (self._rows() if done else []) if int(row.split(",")[0]) <= done]
+        with self._writing():
+            write_atomic(self._own("curve.csv"), "\n".join([",".join(CURVE), *kept]) + "\n")
+
+    def add_point(self, point: Mapping[str, float]) -> None:
+        """Append one row to curve.csv; what is not known is left empty."""
+        row = ",".join(f"{point[name]:.9g}" if name in point else "" for name in CURVE)
+        with self._writing():
+            append(self._own("curve.csv"), row + "\n")
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Write run.json, which ends the run, and give the claim back."""
+        with self._writing():
+            self._end(record)
+
+    def fail(self, error: str, record: Mapping[str, Any]) -> None:
+        """End the run as failed; error.txt keeps why."""
+        with self._writing():
+            write_atomic(self._own("error.txt"), error)
+            self._end({**record, "status": "failed"})
+
+    def reset(self) -> None:
+        """Make a failed run pending again; files of one that cannot be read are set aside, not deleted."""
+        with locked(self.path):
+            if not self.look(whole=True).record:
+                for name in ("run.json", "error.txt", "curve.csv", "lr.npy", "config.yaml"):
+                    self._set_aside(name)
+            for name in ("run.json", "error.txt"):
+                self._own(name).unlink(missing_ok=True)
+
+    def _end(self, record: Mapping[str, Any]) -> None:
+        write_atomic(self._own("run.json"), json.dumps(finite(record), indent=1) + "\n")
+        self.claimant.release(self._claim)
+
+    @property
+    def _claim(self) -> Path:
+        return self.path / "claim.json"
+
+    def _own(self, name: str) -> Path:
+        """A file of the run that is to be written. Raises `Failed` where that would write somewhere else."""
+        path = self.path / name
+        for link in (self.path, path):
+            if link.is_symlink():
+                raise Failed(
+                    f"{printable(link)} is a symbolic link, through which nothing is written: remove the link."
+                )
+        return path
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+    def _writing(self) -> Iterator[None]:
+        """Under the lock, as the process whose claim it is."""
+        with locked(self.path):
+            if not self.holds():
+                raise self.lost()
             yield
-        finally:
-            os.close(folder)
 
-    def _claimed(self) -> bool:
-        try:
-            return time.time() - (self.path / "claim.json").stat().st_mtime < STALE and self._owner_lives()
-        except FileNotFoundError:
-            return False
+    def _set_aside(self, name: str) -> None:
+        """Keep a file of the run under another name, if it is there."""
+        path = self._own(name)
+        if path.exists():
+            names = (path.with_name(f"{name}{ASIDE}{count or ''}") for count in range(10_000))
+            os.replace(path, next(free for free in names if not free.exists()))
 
-    def _owner_lives(self) -> bool:
-        """False only where the claim's process is known to be gone: it ran on this host and has ended."""
-        owner = json.loads((self.path / "claim.json").read_text())
-        if owner["host"] != socket.gethostname():
-            return True
+    def _rows(self) -> list[str]:
+        """The whole rows of curve.csv, up to the first that is damaged."""
         try:
-            os.kill(owner["pid"], 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+            header, *rows = (self.path / "curve.csv").read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
+        except OSError:
+            return []
+        return rows[: len(list(curve_rows(header, rows)))]
+
+    def _error(self) -> str:
+        try:
+            text = read_text(self.path / "error.txt").strip()
+        except (FileNotFoundError, Unreadable):
+            return "no message"
+        return text.splitlines()[-1]
+
+
+#: Files that are read besides run.json and the claim, by the state of their run.
+_NEEDED: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "ok": {"curve.csv": read_curve, "lr.npy": read_lr},
+    "pending": {"config.yaml": read_config, "lr.npy": read_lr},
+    "running": {"config.yaml": read_config, "lr.npy": read_lr},
+}
 
 
 def ask(sweep: str | Path, what: Sequence[str], runs: int) -> None:
     """Record in sweep.yaml what was asked of a sweep and how many runs that made; the same question only once."""
     path = Path(sweep) / "sweep.yaml"
     entry = yaml.safe_dump([{"asked": list(what), "runs": runs}], sort_keys=False, width=1000)
-    if not path.exists() or entry not in path.read_text():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as stream:
-            stream.write(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        said = read_bytes(path)
+    except FileNotFoundError:
+        said = b""
+    if entry.encode() not in said:
+        append(path, entry if not said or said.endswith(b"\n") else f"\n{entry}")
 
 
 def run_dirs(sweep: str | Path) -> list[RunDir]:
     """The runs of a sweep, in order of their names."""
     sweep = Path(sweep)
     if not sweep.is_dir():
-        raise BadInput(f"{sweep} is not a directory, expected a sweep such as sweeps/NAME.")
-    return [RunDir(path.parent) for path in sorted(sweep.glob("*/config.yaml"))]
+        raise BadInput(f"{printable(sweep)} is not a directory, expected a sweep such as sweeps/NAME.")
+    kept = (*sweep.glob("*/config.yaml"), *sweep.glob(f"*/config.yaml{ASIDE}"))
+    return [RunDir(path) for path in sorted({path.parent for path in kept})]
 
 
 def collect(sweep: str | Path):
     """The ended runs of a sweep as `Runs`: one row a run, and its validation curve.
+
+    A run with a file that cannot be read is left out, and `Runs.warnings` names the file.
 
     Raises:
       BadInput: no directory, or no run in it has ended.
@@ -189,21 +309,41 @@ def collect(sweep: str | Path):
 
     from jaxlaws.records.table import COLUMNS, Runs
 
-    ended = [run for run in run_dirs(sweep) if run.state() in ("ok", "diverged", "failed")]
-    if not ended:
-        raise BadInput(f"{sweep} has no run that has ended: train it first, or look at it with jaxlaws status.")
-    records = {run.name: run.record() for run in ended}
-    rows = [{name: record.get(name) for name in COLUMNS if name in record} for record in records.values()]
-    table = pd.DataFrame(rows, index=pd.Index(list(records), name="run_id"))
-    curves = {run.name: curve for run in ended if (curve := _curve(run, records[run.name])) is not None}
-    return Runs(table, curves, source=str(sweep))
+    rows, curves, unread = {}, {}, []
+    for run in run_dirs(sweep):
+        try:
+            record = read_record(run.path / "run.json", COLUMNS)
+            curve = _curve(run, record) if record["status"] == "ok" else None
+        except FileNotFoundError:
+            continue
+        except BadInput as error:
+            unread.append(f"run {run.name} is left out as failed: {str(error).rstrip('.')}")
+            continue
+        rows[run.name] = {name: record[name] for name in COLUMNS if name in record}
+        if curve is not None:
+            curves[run.name] = curve
+    for text in unread:
+        log.warning("%s", text)
+    if not rows:
+        raise BadInput(
+            f"{printable(sweep)} has no run that has ended: train it first, or look at it with jaxlaws status."
+        )
+    table = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="run_id"))
+    return Runs(table, curves, source=str(sweep), unread=tuple(unread))
 
 
 def _curve(run: RunDir, record: Mapping[str, Any]):
+    """The validation curve of a run that ended well; None where it has none."""
     from jaxlaws.records.table import Curve
 
-    if record["status"] != "ok":
+    path = run.path / "curve.csv"
+    if not path.exists():
         return None
-    rows = np.genfromtxt(run.path / "curve.csv", delimiter=",", names=True, ndmin=1)
-    lr = np.load(run.path / "lr.npy", allow_pickle=False)
-    return Curve(lr, rows["step"].astype(int) - 1, rows["val_loss"], int(record["warmup_steps"])).check(run.name)
+    names, values = read_curve(path)
+    lr = read_lr(run.path / "lr.npy")
+    if "val_loss" not in names:
+        raise Unreadable(path, "it has no column val_loss")
+    at, loss = values[:, 0].astype(int) - 1, values[:, names.index("val_loss")]
+    if len(at) and at[-1] + 1 != record.get("steps", len(lr)):
+        raise Unreadable(path, f"it ends at step {at[-1] + 1}, the run at step {record.get('steps', len(lr))}")
+    return Curve(lr, at, loss, int(record["warmup_steps"])).check(run.name)

@@ -92,11 +92,13 @@ class Runs:
       table: one row a run, indexed by run id, with columns from `COLUMNS`.
       curves: run id → `Curve`, for the runs that have one.
       source: where they came from, for people.
+      unread: a sentence for each run that is left out, since a file of it cannot be read.
     """
 
     table: pd.DataFrame
     curves: Mapping[str, Curve] = field(default_factory=dict)
     source: str = "memory"
+    unread: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
@@ -133,8 +135,9 @@ class Runs:
         """What a reader of an answer from these runs should know about them."""
         short = int(self.short.sum())
         if not short:
-            return ()
+            return self.unread
         return (
+            *self.unread,
             f"{short} of {len(self.table)} runs end inside their warm-up and never reached their peak LR "
             "(--where steps>=… leaves them out)",
         )

@@ -24,23 +24,22 @@ def complete(planned: Sequence[Planned], train: Callable[[Sequence[Planned]], Su
       wait: whether to wait; otherwise runs that others hold are listed as busy.
     """
     summary = train(planned)
-    if summary.busy and wait:
-        names = set(summary.busy)
-        owners = {item.directory.owner() for item in planned if item.directory.name in names} - {None}
-        log.warning(
-            "waiting for %d runs held by %s", len(names), ", ".join(sorted(map(str, owners))) or "another process"
-        )
+    told: set[str] = set()
     while summary.busy and wait:
-        time.sleep(POLL_SECONDS)
         names = set(summary.busy)
-        free = [item for item in planned if item.directory.name in names and item.directory.state() != "running"]
-        if free:
+        held = [item for item in planned if item.directory.name in names and item.directory.state() == "running"]
+        holders = {holder.owner: holder.says for item in held if (holder := item.directory.holder())}
+        if not holders.keys() <= told:
+            log.warning("waiting for %d runs held by %s", len(held), ", ".join(sorted(holders.values())))
+            told = set(holders)
+        if free := [item for item in planned if item.directory.name in names and item not in held]:
             more = train(free)
-            still = names - {item.directory.name for item in free}
             summary.trained += more.trained
             summary.skipped += more.skipped
             summary.failed |= more.failed
-            summary.busy = [*more.busy, *sorted(still)]
+            summary.busy = [*more.busy, *(item.directory.name for item in held)]
+        if summary.busy:
+            time.sleep(POLL_SECONDS)
     return summary
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jaxlaws.config import EngineConfig, batch_sequences, identity
-from jaxlaws.errors import unknown
+from jaxlaws.errors import Failed, unknown
 from jaxlaws.model.shape import count_params
+from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
 from jaxlaws.sweep.packing import out_of_memory, packing
 from jaxlaws.sweep.plan import Planned, groups
@@ -102,6 +103,11 @@ class _Sweep:
         """A run is held by another process."""
         self.summary.busy.append(item.directory.name)
 
+    def unwritable(self, item: Planned, error: Exception) -> None:
+        """A run's files cannot be written: it stays as it was."""
+        self.summary.failed[item.directory.name] = f"{error}"
+        log.error("run %s is left as it is: %s", item.directory.name, error)
+
     def check(self, shapes: Sequence[Sequence[Planned]]) -> None:
         """Raises `BadInput` for what is impossible with these devices, before anything is trained."""
         from jaxlaws.train.loggers import check_loggers
@@ -123,9 +129,6 @@ class _Sweep:
             pack = Pack(self, waiting, how, size)
             try:
                 pack.train()
-            except KeyboardInterrupt:
-                pack.release()
-                raise
             except Exception as error:
                 torn = pack.release()
                 if out_of_memory(error):
@@ -136,6 +139,8 @@ class _Sweep:
                     log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(torn), error)
                     for item in torn:
                         self.train_alone(item, "map")
+            finally:
+                pack.release()
 
     def train_alone(self, item: Planned, how: str) -> None:
         """Train one run, from its latest checkpoint on; what it raises is its failure."""
@@ -150,14 +155,16 @@ class _Sweep:
             engine.keep,
             identity(item.run, open_data(item.run.data).digest),
             {**versions(), "engine": {name: getattr(engine, name) for name in _LAST_BITS}},
+            lambda: first_says(item.directory.holds),
         )
         pack = Pack(self, deque([item]), how, 1, checkpoints)
         try:
             pack.train()
         except Exception as error:
-            if item not in pack.release():
+            if item in pack.held.values():
+                self.fail(item, error)
+            elif item.directory.name not in self.summary.busy:
                 raise
-            self.fail(item, error)
         finally:
             checkpoints.close()
             if item.directory.name in self.summary.trained and is_first():
@@ -176,7 +183,14 @@ class _Sweep:
                 "step: raise engine.accumulate, set engine.remat=full, lower the batch, or spread the run over more "
                 "devices with engine.fsdp.\n"
             )
-        item.directory.fail(reason, {**asked(Lane(item.run)), **versions()})
-        self.summary.failed[item.directory.name] = item.directory.reason()
+        try:
+            if is_first():
+                item.directory.fail(reason, {**asked(Lane(item.run)), **versions()})
+        except ClaimLost as lost:
+            log.warning("%s", lost)
+            return self.busy(item)
+        except (Failed, OSError) as unwritable:
+            return self.unwritable(item, unwritable)
+        self.summary.failed[item.directory.name] = reason.strip().splitlines()[-1]
         log.error("run %s failed: %s", item.directory.name, self.summary.failed[item.directory.name])
         self.tell(0.0, [item.directory.name])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from jaxlaws.records.read import Unreadable
 from jaxlaws.records.run import RunDir, run_dirs
 from jaxlaws.sweep.plan import Planned
 
@@ -25,7 +27,11 @@ def notes(sweep: Path, planned: Sequence[Planned]) -> list[str]:
     others = [item for item in runs if item.name not in asked]
     said = []
     if others:
-        differs = drift([item.config() for item in others[:_READ]], [asdict(item.run) for item in planned])
+        before = []
+        for item in others[:_READ]:
+            with suppress(FileNotFoundError, Unreadable):
+                before.append(item.config())
+        differs = drift(before, [asdict(item.run) for item in planned])
         what = "; ".join(f"{key} was {_some(old)}, is {_some(new)}" for key, (old, new) in differs.items())
         said.append(
             f"{sweep} also holds {len(others)} runs that this command does not ask for and leaves as they are"
@@ -55,9 +61,9 @@ def mixed(runs: Iterable[RunDir], now: bool = False) -> list[str]:
     """
     found: dict[str, Counter[str]] = {}
     for item in runs:
-        if item.state() not in ("ok", "diverged"):
+        state, record, _ = item.look()
+        if state not in ("ok", "diverged"):
             continue
-        record = item.record()
         made = {name: value for name, value in record.get("versions", {}).items() if name != "python"}
         made |= {"corpus": record.get("corpus"), "device": record.get("devices", {}).get("kind")}
         for name, value in made.items():

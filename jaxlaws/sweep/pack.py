@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jaxlaws.config import EngineConfig, identity
+from jaxlaws.config import EngineConfig, eval_steps, identity
+from jaxlaws.errors import Failed
 from jaxlaws.model.shape import flops_per_token
+from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.plan import Planned
 from jaxlaws.sweep.snapshots import Snapshots
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from jaxlaws.train.loggers import Logger
 
 _BEAT_EVERY = 10.0
+
+log = logging.getLogger(__name__)
 
 
 class Training(Protocol):
@@ -41,6 +47,9 @@ class Training(Protocol):
     def busy(self, item: Planned) -> None:
         """A run is held by another process."""
 
+    def unwritable(self, item: Planned, error: Exception) -> None:
+        """A run's files cannot be written."""
+
 
 class Pack:
     """Runs of one shape that are trained side by side.
@@ -57,6 +66,7 @@ class Pack:
     ):
         self.sweep, self.waiting, self.how, self.size, self.checkpoints = sweep, waiting, how, size, checkpoints
         self.held: dict[Lane, Planned] = {}
+        self.lost: set[Lane] = set()
         self.loggers: dict[Lane, list[Logger]] = {}
 
     def train(self) -> None:
@@ -71,7 +81,7 @@ class Pack:
             return
         data = open_data(run.data)
         profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
-        with _heartbeat(self.held), profile, preemptible():
+        with _heartbeat(self.held, self.lost), profile, preemptible():
             train_lanes(
                 program(run, data, self.how, self.sweep.engine),
                 data,
@@ -92,22 +102,38 @@ class Pack:
             if item is None:
                 return None
             self.waiting.remove(item)
-            if not first_says(item.directory.claim):
-                self.sweep.busy(item)
+            if not first_says(partial(self.claim, item)):
                 continue
             done = self.checkpoints.latest() if self.checkpoints else 0
+            if self.checkpoints and done and not first_says(partial(_has_curve, item, done)):
+                log.warning("run %s begins anew: its curve.csv lacks rows before its checkpoint.", item.directory.name)
+                self.checkpoints.remove()
+                done = 0
             lane, rows = snapshots.lane(item, done)
             self.held[lane] = item
             if is_first():
                 item.directory.start_curve(done)
                 self.loggers[lane] = open_loggers(self.sweep.engine, item.directory.path, asdict(item.run))
-                for row in rows if not done else []:
-                    self.record(lane, row)
+            for row in rows if not done else []:
+                self.record(lane, row)
             self.sweep.tell(item.work * snapshots.started(item, lane) / lane.steps, ())
             return lane
 
+    def claim(self, item: Planned) -> bool:
+        """Claim a run; one that cannot be is told to the sweep."""
+        try:
+            if item.directory.claim():
+                return True
+        except (Failed, OSError) as error:
+            self.sweep.unwritable(item, error)
+        else:
+            self.sweep.busy(item)
+        return False
+
     def record(self, lane: Lane, row: dict[str, float]) -> None:
-        """Write a row of a run's curve."""
+        """Write a row of a run's curve, on the process that keeps the records."""
+        if not is_first():
+            return
         self.held[lane].directory.add_point(row)
         for logger in self.loggers[lane]:
             logger.point(row)
@@ -122,32 +148,71 @@ class Pack:
         snapshots = self.sweep.snapshots
 
         def point(lane: Lane, row: dict[str, float]) -> None:
-            snapshots.look(self.held[lane], int(row["step"]), row["val_loss"])
-            if is_first():
+            def write(item: Planned) -> None:
                 self.record(lane, row)
+                snapshots.look(item, int(row["step"]), row["val_loss"])
+
+            self.write(lane, write)
 
         def look(lane: Lane, step: int, val_loss: float) -> None:
-            snapshots.look(self.held[lane], step, val_loss)
+            self.write(lane, lambda item: snapshots.look(item, step, val_loss))
 
         def snapshot(lane: Lane, step: int, state: Any, trace: Any) -> None:
-            snapshots.save(self.held[lane], step, state, trace)
+            self.write(lane, lambda item: snapshots.save(item, step, state, trace))
 
         def end(lane: Lane, record: dict[str, Any]) -> None:
-            item = self.held[lane]
-            if is_first():
-                about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
-                about |= snapshots.trunk(item, lane)
-                item.directory.finish({**record, **about, "strategy": self.how, "lanes": self.size})
-            self.close(lane)
-            del self.held[lane]
-            snapshots.ended(item)
-            self.sweep.trained(item)
+            def write(item: Planned) -> None:
+                if is_first():
+                    about = {"identity": identity(item.run, data.digest), "corpus": data.digest, **versions()}
+                    about |= snapshots.trunk(item, lane)
+                    item.directory.finish({**record, **about, "strategy": self.how, "lanes": self.size})
+                self.close(lane)
+                del self.held[lane]
+                snapshots.ended(item)
+                self.sweep.trained(item)
+
+            self.write(lane, write)
+
+        def goes_on(lane: Lane) -> bool:
+            if lane in self.lost:
+                self.lose(lane)
+            return lane in self.held
 
         def steps(count: int) -> None:
             profile.dispatch()
             self.sweep.tell(step_flops * count, ())
 
-        return Watch(point, steps, end, look, snapshot)
+        return Watch(point, steps, end, look, snapshot, goes_on)
+
+    def write(self, lane: Lane, what: Callable[[Planned], None]) -> None:
+        """Let something of a run be written while its claim is held; nothing where it turns out to be lost."""
+        item = self.held.get(lane)
+        if item is None:
+            return
+        try:
+            if is_first() and not item.directory.holds():
+                raise item.directory.lost()
+            what(item)
+        except ClaimLost:
+            self.lose(lane)
+
+    def lose(self, lane: Lane) -> None:
+        """Stop the work on a run that another process has taken over: the result is the other's to make.
+
+        Processes that share one mesh stop together, as after a signal: none of them can leave the others' step.
+        """
+        import jax
+
+        from jaxlaws.train.preemption import ask_to_stop
+
+        if lane not in self.held:
+            return
+        log.warning("%s", self.held[lane].directory.lost())
+        if jax.process_count() > 1:
+            ask_to_stop()
+            return
+        self.close(lane)
+        self.sweep.busy(self.held.pop(lane))
 
     def release(self) -> list[Planned]:
         """Give back the claims of the runs that have not ended, and return those runs."""
@@ -157,7 +222,8 @@ class Pack:
         self.held.clear()
         if is_first():
             for item in torn:
-                item.directory.release()
+                with suppress(OSError):
+                    item.directory.release()
         return torn
 
     def close(self, lane: Lane) -> None:
@@ -214,24 +280,36 @@ class _Profile:
             self.running = False
 
 
+def _has_curve(item: Planned, done: int) -> bool:
+    """Whether curve.csv has every row of the first steps of a run."""
+    return set(item.directory.curve_steps()) >= {step for step in eval_steps(item.run) if step <= done}
+
+
 @contextmanager
-def _heartbeat(held: dict[Any, Planned]) -> Iterator[None]:
-    """Renews the claims of the runs that are held, from a thread of its own: a long compile is no sign of death."""
+def _heartbeat(held: dict[Any, Planned], lost: set[Any]) -> Iterator[None]:
+    """Renews the claims of the runs that are held, from a thread of its own: a long compile is no sign of death.
+
+    Args:
+      held: the runs by their lanes.
+      lost: where it puts the lanes whose claims are another process's by now.
+    """
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(_BEAT_EVERY):
-            with suppress(RuntimeError):  # a run ended meanwhile: the next beat is soon enough
-                for item in list(held.values()):
-                    item.directory.beat()
+            # A run that ends meanwhile, or a file system that is away for a moment: the next beat is soon enough.
+            with suppress(RuntimeError, OSError):
+                lost.update(lane for lane, item in list(held.items()) if not item.directory.beat() and lane in held)
 
     thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+    if is_first():
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        thread.join()
+        if is_first():
+            thread.join()
 
 
 def is_first() -> bool:

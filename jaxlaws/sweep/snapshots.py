@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxlaws import config
-from jaxlaws.records.files import write_atomic
+from jaxlaws.records.files import append, write_atomic
+from jaxlaws.records.read import Unreadable, read_text
 from jaxlaws.sweep.branch import Branch, branches, points
 from jaxlaws.sweep.plan import Planned
 
@@ -93,8 +95,7 @@ class Snapshots:
         if item.directory.name in self._steps:
             path = _points(item)
             path.parent.mkdir(exist_ok=True)
-            with path.open("a") as stream:
-                stream.write(f"{step},{value!r}\n")
+            append(path, f"{step},{value!r}\n")
 
     def save(self, item: Planned, step: int, state: Any, trace: np.ndarray) -> None:
         """Keep the state of a trunk, with leaves [1, …], and its trace so far."""
@@ -133,10 +134,15 @@ def _read_points(item: Planned, done: int) -> dict[int, float]:
     path = _points(item)
     if not path.exists():
         return {}
-    whole = path.read_text().rpartition("\n")[0].splitlines()
-    kept = [row for row in whole if int(row.split(",")[0]) <= done]
-    write_atomic(path, "".join(f"{row}\n" for row in kept))
-    return {int(step): float(value) for step, value in (row.split(",") for row in kept)}
+    kept: dict[int, float] = {}
+    with suppress(ValueError, Unreadable):
+        for row in read_text(path).splitlines(keepends=True):
+            step, value = row.split(",")
+            if not row.endswith("\n") or int(step) > done:
+                break
+            kept[int(step)] = float(value)
+    write_atomic(path, "".join(f"{step},{value!r}\n" for step, value in kept.items()))
+    return kept
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Checkpoints:
       keep: how many are kept.
       identity: what decides the run's result; a checkpoint of another one is refused.
       made_with: what decides its last bits, such as versions and the mesh; where that has changed, it is said.
+      holds: whether the run is still this process's own; nothing is saved where it is not.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Checkpoints:
         keep: int = 1,
         identity: Mapping[str, Any] | None = None,
         made_with: Mapping[str, Any] | None = None,
+        holds: Callable[[], bool] = lambda: True,
     ):
         self._folder, self._every, self._every_steps, self._keep = folder.absolute(), every, every_steps, keep
         self._about = {"identity": _flat(identity or {}), "made_with": _flat(made_with or {})}
-        self._time, self._step = time.monotonic(), 0
+        self._time, self._step, self._holds = time.monotonic(), 0, holds
 
     def latest(self) -> int:
         """Steps done at the latest checkpoint, 0 where there is none."""
@@ -95,6 +97,8 @@ class Checkpoints:
         from orbax.checkpoint import args
 
         self._time, self._step = time.monotonic(), step
+        if not self._holds():
+            return
         self._manager.wait_until_finished()
         run = args.StandardSave({"state": _named(state), "trace": trace.copy()})
         if not self._manager.save(step, args=args.Composite(run=run, about=args.JsonSave(self._about))):

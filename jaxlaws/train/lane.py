@@ -79,6 +79,7 @@ class Watch:
       end: (lane, record) as soon as a lane has ended; the record has columns of `jaxlaws.records.table.COLUMNS`.
       look: (lane, finished steps, validation loss) where a lane is validated for others.
       snapshot: (lane, finished steps, its state [1, …] on the host, trace so far) where a lane asks for it.
+      goes_on: lane → whether it is still wanted; asked with every dispatch.
     """
 
     point: Callable[[Lane, dict[str, float]], None] = lambda lane, row: None
@@ -86,6 +87,7 @@ class Watch:
     end: Callable[[Lane, dict[str, Any]], None] = lambda lane, record: None
     look: Callable[[Lane, int, float], None] = lambda lane, step, val_loss: None
     snapshot: Callable[[Lane, int, State, np.ndarray], None] = lambda lane, step, state, trace: None
+    goes_on: Callable[[Lane], bool] = lambda lane: True
 
 
 def asked(lane: Lane) -> dict[str, Any]:

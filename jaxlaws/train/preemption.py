@@ -22,6 +22,11 @@ def stop_asked() -> bool:
     return _asked.is_set()
 
 
+def ask_to_stop() -> None:
+    """Stop as after a signal."""
+    _asked.set()
+
+
 @contextmanager
 def preemptible() -> Iterator[None]:
     """SIGTERM and SIGINT are noted for `stop_asked`; a second one ends the process as it would have without this.

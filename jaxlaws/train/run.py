@@ -112,7 +112,7 @@ def train_lanes(
             settled = _settle(pending, watch, settled)
             pending = None
             for i, slot in asked_for:
-                if slot.diverged < 0:
+                if not slot.ended:
                     one = jax.tree.map(lambda x, i=i: np.asarray(x[i : i + 1]), state)
                     watch.snapshot(slot.lane, slot.done, one, slot.trace[:, : slot.done])
             if checkpoints and saved and slots[0] and not slots[0].ended:
@@ -213,6 +213,9 @@ def _settle(work: _Work, watch: Watch, since: float) -> float:
     taken = 0
     for i, slot in enumerate(work.slots):
         if slot is None or slot.ended:
+            continue
+        slot.ended = not watch.goes_on(slot.lane)
+        if slot.ended:
             continue
         first, stop = int(work.first[i]), int(work.stop[i])
         slot.trace[:3, first:stop] = reports[:, i, : stop - first]

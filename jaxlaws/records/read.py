@@ -1,0 +1,174 @@
+"""The one reader of a run's files: what is there, checked, or `Unreadable` with the name of the file and the reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from jaxlaws.errors import BadInput
+from jaxlaws.text import printable
+
+#: What run.json may say of how a run ended.
+ENDED = ("ok", "diverged", "failed")
+#: Keys of run.json that hold text or a mapping. Every other one that is a column of the table of runs holds a number.
+TEXT = frozenset({"status", "model", "parameterisation", "schedule", "optimizer", "corpus"})
+MAPPINGS = ("identity", "versions", "devices")
+#: Keys of run.json that are no columns and hold a number.
+NUMBERS = ("trunk_steps", "compile_seconds", "step_seconds", "lanes")
+#: More bytes than any file of a run has.
+_LARGEST = 1 << 30
+
+
+class Unreadable(BadInput):
+    """A file that is there and cannot be read, or says what no file of its kind says.
+
+    Attributes:
+      errno: where the file system refused it, otherwise None.
+    """
+
+    def __init__(self, path: Path, why: str, errno: int | None = None):
+        super().__init__(f"{printable(path)} cannot be read ({printable(why)})")
+        self.errno = errno
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+      FileNotFoundError: it is not there.
+      Unreadable: it is no regular file, too large, or the file system refuses it.
+    """
+    try:
+        if not path.is_file() and path.exists():
+            raise Unreadable(path, "it is not a regular file", 0)
+        if path.stat().st_size > _LARGEST:
+            raise Unreadable(path, f"it is larger than {_LARGEST:,} bytes")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(path, error.strerror or type(error).__name__, error.errno) from None
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file that is not empty."""
+    content = read_bytes(path)
+    if not content.strip(b"\0 \t\r\n"):
+        raise Unreadable(path, "it is empty")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, f"byte {error.start} is not UTF-8") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file."""
+    text = read_text(path)
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(path, _first(error)) from None
+    if not isinstance(said, dict):
+        raise Unreadable(path, f"it holds a {type(said).__name__}, expected an object")
+    return said
+
+
+def read_record(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """run.json: how a run ended, and the columns that it states.
+
+    Args:
+      path: of the file.
+      columns: `jaxlaws.records.table.COLUMNS`, to check every one of them; by default what this package computes with.
+    """
+    record = read_json(path)
+    if record.get("status") not in ENDED:
+        raise Unreadable(path, f"its status is {record.get('status')!r:.40}, expected {', '.join(ENDED)}")
+    for name in MAPPINGS:
+        if not isinstance(record.get(name, {}), dict):
+            raise Unreadable(path, f"{name} is {record[name]!r:.40}, expected an object")
+    for name in (*NUMBERS, *(columns or _COMPUTED)):
+        value, expected = record.get(name), "text" if name in TEXT else "a finite number"
+        if value is None or (isinstance(value, str) if name in TEXT else _finite(value)):
+            continue
+        raise Unreadable(path, f"{name} is {value!r:.40}, expected {expected}")
+    return record
+
+
+_COMPUTED = (
+    *("seconds", "flops_exact", "val_loss_nats", "diverged_step", "steps", "tokens", "batch_sequences", "peak_lr"),
+    *("seed", "warmup_steps", "model", "schedule", "corpus"),
+)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.yaml."""
+    text = read_text(path)
+    try:
+        said = yaml.load(text, _LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Unreadable(path, _first(error)) from None
+    if not isinstance(said, dict):
+        raise Unreadable(path, f"it holds a {type(said).__name__}, expected keys and values")
+    return said
+
+
+#: The same safe loader, in C where PyYAML was built with it.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_lr(path: Path) -> np.ndarray:
+    """lr.npy: lr[steps]."""
+    read_bytes(path)
+    try:
+        # A map is never larger than its file, whatever the header promises.
+        lr = np.array(np.lib.format.open_memmap(path, mode="r"))
+    except Exception as error:  # whatever numpy makes of bytes that it did not write
+        raise Unreadable(path, _first(error)) from None
+    if lr.ndim != 1 or lr.dtype.kind != "f" or not np.isfinite(lr).all():
+        raise Unreadable(path, "expected one finite learning rate a step")
+    return lr
+
+
+def read_curve(path: Path) -> tuple[list[str], np.ndarray]:
+    """(names of the columns, values [rows, columns]) of the whole rows of a curve.csv; what is empty is NaN.
+
+    A last row without its newline is being written, or was when its process ended: it is left out.
+    """
+    header, *rows = read_text(path).split("\n")[:-1] or [""]
+    names = header.split(",")
+    if names[0] != "step":
+        raise Unreadable(path, f"its first line is '{header:.40}', expected step,…")
+    values = list(curve_rows(header, rows))
+    if len(values) < len(rows):
+        raise Unreadable(path, f"row {len(values) + 1} is '{rows[len(values)]:.40}', expected numbers and a later step")
+    return names, np.array(values).reshape(len(values), len(names))
+
+
+def curve_rows(header: str, rows: Iterable[str]) -> Iterator[list[float]]:
+    """The values of rows of a curve.csv, up to the first that does not belong to it."""
+    width, before = header.count(",") + 1, 0.0
+    for row in rows:
+        try:
+            values = [float(cell) if cell else math.nan for cell in row.split(",")]
+        except ValueError:
+            return
+        if len(values) > width or not values[0] > before or values[0] % 1:
+            return
+        yield values + [math.nan] * (width - len(values))
+        before = values[0]
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _first(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(error).split())[:120] or type(error).__name__
