@@ -7,6 +7,9 @@ import json
 import time
 from pathlib import Path
 
+from jaxlaws.records.units import parse_whole
+from jaxlaws.text import quoted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -17,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="configuration of a Hugging Face data set")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tokenizer", default="bytes", help="bytes, a tokenizer.json, or a tiktoken encoding (bytes)")
-    which.add_argument("--train-tokenizer", type=int, metavar="VOCAB", help="train a byte-level BPE of VOCAB ids on it")
+    which.add_argument("--train-tokenizer", metavar="VOCAB", help="train a byte-level BPE of VOCAB ids on it")
     parser.add_argument("--eos", metavar="TOKEN", help="the token that ends a document, where its name is unusual")
     parser.add_argument(
         "--val-fraction",
@@ -26,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="hold out this share of the documents; by default a run splits off data.val_fraction",
     )
-    parser.add_argument("--shard-tokens", type=float, default=1e8, metavar="N", help="tokens of a shard (1e8)")
+    parser.add_argument("--shard-tokens", default="100M", metavar="N", help="tokens of a shard (100M)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -35,8 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.data.prepare import Question, prepare
 
     began = time.monotonic()
-    names = ("source", "field", "split", "config", "tokenizer", "eos", "train_tokenizer", "val_fraction")
-    question = Question(**{name: getattr(args, name) for name in names}, shard_tokens=int(args.shard_tokens))
+    names = ("source", "field", "split", "config", "tokenizer", "eos", "val_fraction")
+    vocab = None if args.train_tokenizer is None else parse_whole(args.train_tokenizer, "--train-tokenizer")
+    question = Question(
+        **{name: getattr(args, name) for name in names},
+        train_tokenizer=vocab,
+        shard_tokens=parse_whole(args.shard_tokens, "--shard-tokens", 0),
+    )
     made, fresh = prepare(question, args.output)
     val = sum(shard.tokens for shard in made.shards if shard.split == "val")
     answer = {
@@ -61,5 +69,6 @@ def run(args: argparse.Namespace) -> int:
         f"{len(made.shards)} shards of {made.dtype}, tokenizer {made.tokenizer['name']}, {made.vocab:,} ids, "
         f"{made.eos} ends a document" + ("" if fresh else "; there already, nothing was changed")
     )
-    print(f"train with: jaxlaws train data=shards data.path={args.output} data.documents=true")
+    path = quoted(f"data.path={args.output}")
+    print(f"train with: jaxlaws train data=shards {path} data.documents=true")
     return 0

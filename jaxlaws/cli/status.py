@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, Failed
 from jaxlaws.records.claim import STALE
+from jaxlaws.text import quoted
 
 if TYPE_CHECKING:
     from jaxlaws.records.run import Look, RunDir
@@ -139,7 +140,7 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
     console = Screen()
     console.print(table)
     if len(order) > 20:
-        console.print(f"… and {len(order) - 20} more: jaxlaws collect {out} -o runs.csv")
+        console.print(f"… and {len(order) - 20} more: jaxlaws collect {quoted(out)} -o runs.csv")
     waiting = sum(look.state == "pending" for look in looks.values())
     diverged = sum(looks[name].state == "diverged" for name in summary.trained)
     console.print(
@@ -159,13 +160,13 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
             f"  {branched} runs branched off the training of others: {sum(saved.values()):.2g} FLOPs not repeated",
         )
     if summary.busy:
-        console.print(f"  jaxlaws status {out} shows when they have ended")
+        console.print(f"  jaxlaws status {quoted(out)} shows when they have ended")
     for name, reason in summary.failed.items():
         console.print(f"  {name} failed: {reason}", style="red")
     if waiting and not summary.failed and not summary.busy:
         console.print("  nobody trains what is pending: the same command does")
     if any(looks[name].state == "failed" for name in summary.failed if name in looks):
-        console.print(f"  jaxlaws status {out} --retry-failed makes them pending again")
+        console.print(f"  jaxlaws status {quoted(out)} --retry-failed makes them pending again")
 
 
 def _not_repeated(record: dict[str, Any]) -> float:

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, Failed
 from jaxlaws.text import printable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _COUNT = itertools.count()
 #: Names of a stream that is open already, with its number.
@@ -95,6 +98,27 @@ def cache_dir() -> Path:
     """Where measurements, compiled programs and tracebacks are kept: JAXLAWS_CACHE, or ~/.cache/jaxlaws."""
     home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(os.environ.get("JAXLAWS_CACHE") or Path(home, "jaxlaws"))
+
+
+def read_array(path: str | Path, what: str) -> np.ndarray:
+    """The numbers of a .npy file as float64, without room for more than the file holds.
+
+    Args:
+      path: the file.
+      what: the numbers are, for people.
+
+    Raises:
+      BadInput: the file is no array of numbers, whatever it is.
+    """
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
+    except Exception as error:  # numpy reads the header as Python text, which fails in many ways
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise BadInput(
+            f"{printable(path)} is not an array of {what} ({reason}), expected a .npy file of them."
+        ) from None
 
 
 def remembered(path: Path, valid: Callable[[Any], bool]) -> dict[str, Any]:

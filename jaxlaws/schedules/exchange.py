@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.files import read_array
 
 #: Endings of the files that hold a schedule.
 FORMATS = (".csv", ".npy", ".json")
@@ -145,10 +146,7 @@ def columns(path: Path, kinds: Mapping[str, type]) -> list[tuple[Any, ...]]:
 
 
 def _array(path: Path) -> np.ndarray:
-    try:
-        lr = np.load(path, allow_pickle=False).astype(np.float64)
-    except (ValueError, TypeError, AttributeError, OSError, EOFError) as error:
-        raise BadInput(f"{path} is not an array of learning rates ({error}).") from None
+    lr = read_array(path, "learning rates")
     if lr.ndim != 1 or not len(lr):
         raise BadInput(f"{path} has the shape {lr.shape}, expected one learning rate a step.")
     return lr
@@ -157,7 +155,7 @@ def _array(path: Path) -> np.ndarray:
 def _json(path: Path) -> np.ndarray:
     try:
         lr = np.array(json.loads(path.read_text())["lr"], dtype=np.float64)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"{path} is not a schedule ({error}), expected an object with lr, one number a step.") from None
     if lr.ndim != 1 or not len(lr):
         raise BadInput(f"{path} has no lr, expected one number a step.")

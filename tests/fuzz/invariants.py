@@ -107,7 +107,9 @@ def _refuse(constant: str) -> float:
 
 
 def _raw(text: str) -> str | None:
-    return next((char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in "\n\t"), None)
+    return next(
+        (char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in "\n\t"), None
+    )
 
 
 def _asked(name: str, written: set[str]) -> bool:

@@ -47,8 +47,8 @@ COMMANDS: dict[str, tuple[list[list[str]], Sequence[str], int]] = {
             """
         ),
         _options(
-            "--params --tokens --batch-tokens --params-column --schedule --steps --peak-lr --warmup --warmup-ld --every "
-            "--force --json"
+            "--params --tokens --batch-tokens --params-column --schedule --steps --peak-lr --warmup --warmup-ld "
+            "--every --force --json"
         ),
         1_000,
     ),
@@ -160,10 +160,12 @@ COMMANDS: dict[str, tuple[list[list[str]], Sequence[str], int]] = {
             train sweep=lr_batch data=language
             train model=6k data=text data.path=texts/a.txt tokens=2k
             train model=6k data=shards data.path=shards data.seq_len=16 tokens=2k
-            train model=6k data=language schedule=table schedule.file=lr.csv data.seq_len=16 batch_sequences=1 tokens=960
+            train model=6k data=language schedule=table schedule.file=lr.csv data.seq_len=16 tokens=960
             """
         ),
-        _options("+a ~seed model=6k seed= tokens= steps= optimizer.peak_lr= schedule.floor= engine.data= hydra.run.dir="),
+        _options(
+            "+a ~seed model=6k seed= tokens= steps= optimizer.peak_lr= schedule.floor= engine.data= hydra.run.dir="
+        ),
         100,
     ),
 }

@@ -41,7 +41,9 @@ def _tables(folder: Path) -> None:
         runs.to_parquet(folder / "runs.parquet")
     step = np.arange(0, 60, 3)
     parts = [
-        pd.DataFrame({"run_id": name, "step": step, "lr": 1e-3 * (1 - step / 80), "loss": 2 + shift + (step + 1.0) ** -0.5})
+        pd.DataFrame(
+            {"run_id": name, "step": step, "lr": 1e-3 * (1 - step / 80), "loss": 2 + shift + (step + 1.0) ** -0.5}
+        )
         for name, shift in (("a", 0.0), ("b", 0.1), ("c", 0.2))
     ]
     pd.concat(parts).to_csv(folder / "curves.csv", index=False)
@@ -64,8 +66,12 @@ def _published(folder: Path) -> None:
     loss = 1.8 + 480 * size**-0.35 + 2100 * (flops / 6 / size) ** -0.37
     pd.DataFrame({"Model Size": size, "Training FLOP": flops, "loss": loss}).to_csv(folder / "isoflop.csv", index=False)
     n = 12
-    law = {name: 128 for name in ("h", "ffnh", "numh", "numl")} | {"ti": 4000, "bs": 64.0, "N": 1e8, "D": 1e9}
-    law |= {"lr": np.geomspace(1e-4, 1e-2, n), "smooth loss": 3 + rng.random(n), "exp_name": [f"e{i}" for i in range(n)]}
+    law = dict.fromkeys(("h", "ffnh", "numh", "numl"), 128) | {"ti": 4000, "bs": 64.0, "N": 1e8, "D": 1e9}
+    law |= {
+        "lr": np.geomspace(1e-4, 1e-2, n),
+        "smooth loss": 3 + rng.random(n),
+        "exp_name": [f"e{i}" for i in range(n)],
+    }
     pd.DataFrame(law).to_csv(folder / "step_law.csv", index=False)
     curves = folder / "csv_25"
     curves.mkdir()
@@ -77,9 +83,18 @@ def _published(folder: Path) -> None:
     frame.to_csv(curves / "constant_3000.csv", index=False)
     runs = folder / "lr_scheduling"
     runs.mkdir()
-    table = {"params": 1e8, "cooldown_fraction": 0.2, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95, "grad_clip": 1.0}
+    table = {
+        "params": 1e8,
+        "cooldown_fraction": 0.2,
+        "weight_decay": 0.1,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "grad_clip": 1.0,
+    }
     table |= {"steps": 400, "warmup_steps": 300, "batch_size": 8, "acc_steps": 1, "sequence_length": 16}
     table |= {"dataset": "d", "cooldown": "linear", "peak_lr": [1e-3, 2e-3], "final_val_loss": [3.1, 3.0]}
     pd.DataFrame(table | {"run_id": ["r0", "r1"]}).to_csv(runs / "runs.csv", index=False)
-    rows = [{"run_id": r, "step": s, "lr": 1e-3, "val_loss": 4 - s / 400} for r in ("r0", "r1") for s in (310, 350, 400)]
+    rows = [
+        {"run_id": r, "step": s, "lr": 1e-3, "val_loss": 4 - s / 400} for r in ("r0", "r1") for s in (310, 350, 400)
+    ]
     pd.DataFrame(rows).to_csv(runs / "curves.csv", index=False)

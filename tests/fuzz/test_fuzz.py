@@ -1,6 +1,7 @@
-"""Every command and every kind of file, made hostile: exit code, one sentence, no raw character, no other file touched.
+"""Every command and every kind of file, made hostile: exit code, one sentence, no raw character, no file touched.
 
-`JAXLAWS_FUZZ=100000 pytest tests/fuzz -n 2` tries more, with a seed that its header names (`JAXLAWS_FUZZ_SEED` repeats it).
+`JAXLAWS_FUZZ=100000 pytest tests/fuzz -n 2` tries more, with a seed that its header names (`JAXLAWS_FUZZ_SEED` repeats
+it).
 """
 
 from __future__ import annotations
