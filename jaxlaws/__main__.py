@@ -1,6 +1,6 @@
 """`python -m jaxlaws` is the command `jaxlaws`."""
 
-from jaxlaws.cli import main
+from jaxlaws.cli import entry
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,6 +42,18 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 bad input, 3 not to be trusted."""
     return guarded(_command, sys.argv[1:] if argv is None else list(argv))
+
+
+def entry() -> NoReturn:
+    """The command as a process of its own.
+
+    An interrupted one ends without the interpreter's own end, at which threads that still compute may fail, and which
+    makes a death by SIGINT of an interrupt that was met during an import.
+    """
+    code = main()
+    if code == 130:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _command(argv: Sequence[str]) -> int:
