@@ -201,8 +201,7 @@ def test_a_claim_is_renewed_while_its_run_is_trained_and_its_loss_is_noticed(tmp
     assert run.claim()
     claim = run.path / "claim.json"
     os.utime(claim, (1000, 1000))
-    lost: set[int] = set()
-    with pack._heartbeat({0: Planned(RUN, run)}, lost):
+    with pack._heartbeat({0: Planned(RUN, run)}) as lost:
         while claim.stat().st_mtime == 1000:
             time.sleep(0.01)
         assert run.state() == "running"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,35 +132,6 @@ def read_lr(path: Path) -> np.ndarray:
     if lr.ndim != 1 or lr.dtype.kind != "f" or not np.isfinite(lr).all():
         raise Unreadable(path, "expected one finite learning rate a step")
     return lr
-
-
-def read_curve(path: Path) -> tuple[list[str], np.ndarray]:
-    """(names of the columns, values [rows, columns]) of the whole rows of a curve.csv; what is empty is NaN.
-
-    A last row without its newline is being written, or was when its process ended: it is left out.
-    """
-    header, *rows = read_text(path).split("\n")[:-1] or [""]
-    names = header.split(",")
-    if names[0] != "step":
-        raise Unreadable(path, f"its first line is '{header:.40}', expected step,…")
-    values = list(curve_rows(header, rows))
-    if len(values) < len(rows):
-        raise Unreadable(path, f"row {len(values) + 1} is '{rows[len(values)]:.40}', expected numbers and a later step")
-    return names, np.array(values).reshape(len(values), len(names))
-
-
-def curve_rows(header: str, rows: Iterable[str]) -> Iterator[list[float]]:
-    """The values of rows of a curve.csv, up to the first that does not belong to it."""
-    width, before = header.count(",") + 1, 0.0
-    for row in rows:
-        try:
-            values = [float(cell) if cell else math.nan for cell in row.split(",")]
-        except ValueError:
-            return
-        if len(values) > width or not values[0] > before or values[0] % 1:
-            return
-        yield values + [math.nan] * (width - len(values))
-        before = values[0]
 
 
 def _finite(value: Any) -> bool:

@@ -7,7 +7,8 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,26 +18,14 @@ import numpy as np
 import yaml
 
 from jaxlaws.errors import BadInput, Failed
+from jaxlaws.records import curve
 from jaxlaws.records.claim import PATIENCE, SELF, Busy, Claim, Claimant, ClaimLost, locked
 from jaxlaws.records.files import append, finite, write_atomic
-from jaxlaws.records.read import (
-    Unreadable,
-    curve_rows,
-    read_bytes,
-    read_config,
-    read_curve,
-    read_lr,
-    read_record,
-    read_text,
-)
+from jaxlaws.records.read import Unreadable, read_bytes, read_config, read_lr, read_record, read_text
 from jaxlaws.text import printable
 
 log = logging.getLogger(__name__)
 
-#: Columns of curve.csv: finished steps, tokens seen, LR of the last step, training loss (mean since the row before),
-#: validation loss, training loss (mean over the last fiftieth of the run), all in nats a token, and the mean norms of
-#: the gradient and of the update since the row before.
-CURVE = ("step", "tokens", "lr", "train_loss", "val_loss", "smooth_loss", "gradient_norm", "update_norm")
 #: What a file that cannot be read is called once it has been set aside.
 ASIDE = ".unreadable"
 
@@ -110,13 +99,10 @@ class RunDir:
         except Unreadable as error:
             found = Look("failed", {}, str(error))
         if whole:
-            for name, read in _NEEDED.get(found.state, {}).items():
-                try:
-                    read(self.path / name)
-                except FileNotFoundError:
-                    continue
-                except Unreadable as error:
-                    return Look("failed", {}, str(error))
+            try:
+                self._read_all(found)
+            except Unreadable as error:
+                return Look("failed", {}, str(error))
         return found
 
     def state(self) -> str:
@@ -184,19 +170,18 @@ class RunDir:
 
     def curve_steps(self) -> list[int]:
         """The steps of the validations that curve.csv holds: its whole rows, up to the first that is damaged."""
-        return [int(row.split(",")[0]) for row in self._rows()]
+        return [step for step, _ in curve.whole_rows(self.path / "curve.csv")]
 
     def start_curve(self, done: int = 0) -> None:
         """Begin curve.csv, or cut it back to its whole rows of the first `done` steps."""
-        kept = [row for row in (self._rows() if done else []) if int(row.split(",")[0]) <= done]
+        rows = curve.whole_rows(self.path / "curve.csv") if done else []
         with self._writing():
-            write_atomic(self._own("curve.csv"), "\n".join([",".join(CURVE), *kept]) + "\n")
+            write_atomic(self._own("curve.csv"), curve.text(row for step, row in rows if step <= done))
 
     def add_point(self, point: Mapping[str, float]) -> None:
         """Append one row to curve.csv; what is not known is left empty."""
-        row = ",".join(f"{point[name]:.9g}" if name in point else "" for name in CURVE)
         with self._writing():
-            append(self._own("curve.csv"), row + "\n")
+            append(self._own("curve.csv"), curve.row(point))
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write run.json, which ends the run, and give the claim back."""
@@ -251,13 +236,14 @@ class RunDir:
             names = (path.with_name(f"{name}{ASIDE}{count or ''}") for count in range(10_000))
             os.replace(path, next(free for free in names if not free.exists()))
 
-    def _rows(self) -> list[str]:
-        """The whole rows of curve.csv, up to the first that is damaged."""
-        try:
-            header, *rows = (self.path / "curve.csv").read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
-        except OSError:
-            return []
-        return rows[: len(list(curve_rows(header, rows)))]
+    def _read_all(self, found: Look) -> None:
+        """Raises `Unreadable` where a file is damaged that this state of the run needs."""
+        if found.state == "ok" and (self.path / "curve.csv").exists():
+            curve.checked(self.path, found.record)
+        if found.state in ("running", "pending"):
+            with suppress(FileNotFoundError):
+                self.config()
+                read_lr(self.path / "lr.npy")
 
     def _error(self) -> str:
         try:
@@ -265,14 +251,6 @@ class RunDir:
         except (FileNotFoundError, Unreadable):
             return "no message"
         return text.splitlines()[-1]
-
-
-#: Files that are read besides run.json and the claim, by the state of their run.
-_NEEDED: dict[str, dict[str, Callable[[Path], Any]]] = {
-    "ok": {"curve.csv": read_curve, "lr.npy": read_lr},
-    "pending": {"config.yaml": read_config, "lr.npy": read_lr},
-    "running": {"config.yaml": read_config, "lr.npy": read_lr},
-}
 
 
 def ask(sweep: str | Path, what: Sequence[str], runs: int) -> None:
@@ -313,15 +291,15 @@ def collect(sweep: str | Path):
     for run in run_dirs(sweep):
         try:
             record = read_record(run.path / "run.json", COLUMNS)
-            curve = _curve(run, record) if record["status"] == "ok" else None
+            if record["status"] == "ok" and (run.path / "curve.csv").exists():
+                curves[run.name] = curve.of_run(run.path, record)
         except FileNotFoundError:
             continue
         except BadInput as error:
             unread.append(f"run {run.name} is left out as failed: {str(error).rstrip('.')}")
             continue
         rows[run.name] = {name: record[name] for name in COLUMNS if name in record}
-        if curve is not None:
-            curves[run.name] = curve
+    unread += _incomplete(rows)
     for text in unread:
         log.warning("%s", text)
     if not rows:
@@ -329,21 +307,21 @@ def collect(sweep: str | Path):
             f"{printable(sweep)} has no run that has ended: train it first, or look at it with jaxlaws status."
         )
     table = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="run_id"))
+    curves = {name: item for name, item in curves.items() if name in rows}
     return Runs(table, curves, source=str(sweep), unread=tuple(unread))
 
 
-def _curve(run: RunDir, record: Mapping[str, Any]):
-    """The validation curve of a run that ended well; None where it has none."""
-    from jaxlaws.records.table import Curve
+def _incomplete(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Takes out the ended runs that lack what most runs state, and says so."""
+    from jaxlaws.records.check import POSITIVE
 
-    path = run.path / "curve.csv"
-    if not path.exists():
-        return None
-    names, values = read_curve(path)
-    lr = read_lr(run.path / "lr.npy")
-    if "val_loss" not in names:
-        raise Unreadable(path, "it has no column val_loss")
-    at, loss = values[:, 0].astype(int) - 1, values[:, names.index("val_loss")]
-    if len(at) and at[-1] + 1 != record.get("steps", len(lr)):
-        raise Unreadable(path, f"it ends at step {at[-1] + 1}, the run at step {record.get('steps', len(lr))}")
-    return Curve(lr, at, loss, int(record["warmup_steps"])).check(run.name)
+    said = []
+    stated = Counter(name for row in rows.values() for name in POSITIVE if row.get(name) is not None)
+    for name, row in list(rows.items()):
+        missing = [column for column, count in stated.items() if 2 * count > len(rows) and row.get(column) is None]
+        if row["status"] == "ok" and row.get("val_loss_nats") is None:
+            missing.append("val_loss_nats")
+        if missing and row["status"] != "failed":
+            said.append(f"run {name} is left out as failed: its run.json lacks {', '.join(missing)}")
+            del rows[name]
+    return said

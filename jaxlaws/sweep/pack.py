@@ -81,7 +81,7 @@ class Pack:
             return
         data = open_data(run.data)
         profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
-        with _heartbeat(self.held, self.lost), profile, preemptible():
+        with _heartbeat(self.held) as self.lost, profile, preemptible():
             train_lanes(
                 program(run, data, self.how, self.sweep.engine),
                 data,
@@ -286,14 +286,16 @@ def _has_curve(item: Planned, done: int) -> bool:
 
 
 @contextmanager
-def _heartbeat(held: dict[Any, Planned], lost: set[Any]) -> Iterator[None]:
+def _heartbeat(held: dict[Any, Planned]) -> Iterator[set[Any]]:
     """Renews the claims of the runs that are held, from a thread of its own: a long compile is no sign of death.
 
     Args:
       held: the runs by their lanes.
-      lost: where it puts the lanes whose claims are another process's by now.
+
+    Yields:
+      The lanes whose claims are found to be another process's.
     """
-    ended = threading.Event()
+    ended, lost = threading.Event(), set[Any]()
 
     def beat() -> None:
         while not ended.wait(_BEAT_EVERY):
@@ -305,7 +307,7 @@ def _heartbeat(held: dict[Any, Planned], lost: set[Any]) -> Iterator[None]:
     if is_first():
         thread.start()
     try:
-        yield
+        yield lost
     finally:
         ended.set()
         if is_first():
