@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
-from jaxlaws.errors import BadInput, Untrusted, unknown
+from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
 from jaxlaws.status import require_trusted
@@ -67,13 +67,7 @@ def run(args: argparse.Namespace) -> int:
             _show(result)
     if file and not args.json:
         print(f"written to {args.output}")
-    if args.law in hyper:
-        require_trusted(result, f"of {args.law}", args.force)
-        return 0
-    status = getattr(result, "status", "converged")
-    if status != "converged" and not args.force:
-        reason = "; ".join(list(result.warnings)[:2]) or status
-        raise Untrusted(f"the fit is {status.replace('_', ' ')} ({reason.rstrip('.')}): add runs, or use --force.")
+    require_trusted(result, f"of {args.law}", args.force)
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.records.units import parse_positive, short
+from jaxlaws.status import require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.fitting.optimum import Optimum, Quantity
@@ -85,10 +86,13 @@ def _of_runs(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimum
 
     runs = open_source(args)
     column = params_of(runs, args.params_column)
-    if args.approach == 1:
-        return "envelope", {"params": column}, frontier_optimum(envelope(runs, column), flops)
-    frontier = parabolas(runs, law=_fitted_law(runs, column), column=column)
-    return "parabolas", {"params": column}, frontier_optimum(frontier, flops)
+    law = {1: "envelope", 2: "parabolas"}[args.approach]
+    frontier = (
+        envelope(runs, column) if args.approach == 1 else parabolas(runs, law=_fitted_law(runs, column), column=column)
+    )
+    label = require_trusted(frontier, f"of {law} to {runs.source}", args.force)
+    found = frontier_optimum(frontier, flops)
+    return law, {"params": column}, found._replace(warnings=(*label, *found.warnings))
 
 
 def _fitted_law(runs, column: str):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxlaws.fitting import resample, score
+from jaxlaws.fitting import diagnose, resample, score
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.solve import Solution
 
@@ -58,6 +58,30 @@ class Evidence:
         self.cells = int(chosen.cell.max()) + 1
         few = problem.law.kind == "curve" and self.cells < resample.CLUSTERS
         self.offset = max(problem.noise.offset, spread, RUN_SD if few else 0.0)
+        self.unit = resample.rounding(chosen.loss)
+        self.rounding = self.unit / float(np.mean(chosen.loss))
+        self.sigma = max(self.sigma, self.rounding / np.sqrt(12))
+
+    @property
+    def point_noise(self) -> float | None:
+        """sd of ln L of a point about the line through its neighbours on the curve; None for single points."""
+        run, y = self.problem.points.run, np.log(self.problem.points.loss)
+        bend = (y[2:] - 2 * y[1:-1] + y[:-2])[run[2:] == run[:-2]]
+        return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6)) if len(bend) >= 8 else None
+
+    def untouched(self) -> list[str]:
+        """Constants that the data do not touch: a factor of e in one moves the losses less than their noise shows."""
+        out, step = [], 1e-3
+        for i, name in enumerate(self.problem.law.names):
+            moved = self.problem.predict(self.theta + step * np.eye(len(self.theta))[i])
+            slope = (np.log(np.maximum(moved, 1e-9)) - np.log(np.maximum(self.predicted, 1e-9))) / step
+            if max(self.sigma, self.rounding) > diagnose.UNIDENTIFIED * np.sqrt(np.sum(slope**2)):
+                out.append(name)
+        return out
+
+    def scatter(self) -> np.ndarray:
+        """ln L − ln L̂ of a point, each spread over the digits that its loss was logged with."""
+        return (self.inner[:, None] + self.rounding * np.linspace(-0.5, 0.5, 9)).ravel()
 
     @property
     def dispersion(self) -> float:
@@ -90,7 +114,8 @@ class Evidence:
         if self.cells >= enough:
             weight = resample.clustered(chosen, count, self.rng)
             kind = f"bootstrap of {self.cells} {'cells' if self.single else 'runs'}"
-            drawn = problem.from_best(self.theta, "bootstrap", weight=weight, prior=prior)
+            target = self._within_digits(count)
+            drawn = problem.from_best(self.theta, "bootstrap", weight=weight, target=target, prior=prior)
             distinct = (weight > 0).sum(1) if self.single else np.full(count, np.inf)
             rank = distinct >= len(problem.law.names)
         else:
@@ -104,6 +129,11 @@ class Evidence:
         good = rank & (drawn.gain <= 1e-3)
         counts = {"resamples": count, "rank_deficient": int((~rank).sum()), "not_converged": int((rank & ~good).sum())}
         return kind, problem.constants(drawn.theta[good]), counts
+
+    def _within_digits(self, count: int) -> np.ndarray:
+        """[count, points] targets anywhere within the digits of the losses, so that no interval is finer than those."""
+        loss = self.problem.points.loss + self.unit * (self.rng.random((count, len(self.problem.points.loss))) - 0.5)
+        return np.log(loss) if self.problem.noise.log else loss
 
     def leave_out(self) -> dict[str, Any]:
         """Errors of every run predicted by a fit to the others, and of the largest fifth by a fit to the rest.
@@ -124,11 +154,15 @@ class Evidence:
         solved = self.problem.from_best(self.theta, "leave out", weight=np.array(lanes, float))
         if len(lanes) > ahead:
             left = np.concatenate([self.problem.predict(solved.theta[i])[chosen.run == i] for i in range(runs)])
-            out["leave_one_run_out"] = score.errors(chosen.loss, left)
+            count = np.bincount(chosen.run, minlength=runs)
+            others = (chosen.loss.sum() - np.bincount(chosen.run, chosen.loss, runs)) / (len(chosen.loss) - count)
+            out["leave_one_run_out"] = score.errors(chosen.loss, left, others[chosen.run])
         if ahead:
             beyond = ~forward[chosen.run]
             predicted = self.problem.predict(solved.theta[-1])[beyond]
-            out["forward"] = {**score.errors(chosen.loss[beyond], predicted), "runs": int((~forward).sum())}
+            constant = float(chosen.loss[~beyond].mean())
+            errors = score.errors(chosen.loss[beyond], predicted, constant)
+            out["forward"] = {**errors, "runs": int((~forward).sum())}
         return out
 
     def _size(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fitting import design_checks, diagnose, score
+from jaxlaws.fitting import diagnose, resample, score, verdict
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
@@ -21,6 +21,7 @@ from jaxlaws.fitting.result import Fit
 from jaxlaws.laws.base import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
+from jaxlaws.status import decide
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -83,9 +84,8 @@ def fit(
     if not np.isfinite(solution.objective[best]):
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
     theta = solution.theta[best]
-    resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
     state = Evidence(problem, solution, best, seed)
-    drawn = state.resample(resamples)
+    drawn = state.resample(BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap)
     return _gather(the_law, state, drawn, everything, train, runs, theta)
 
 
@@ -99,20 +99,13 @@ def _gather(
     agree = solution.objective <= objective * (1 + 1e-6) + 1e-9
     low, high = problem.bounds
     bounds = diagnose.at_bounds(law, theta, low, high)
-    free = [i for i, name in enumerate(law.names) if name not in bounds]
+    untouched = state.untouched()
+    free = [i for i, name in enumerate(law.names) if name not in (*bounds, *untouched)]
     names = [law.names[i] for i in free]
     curvature = diagnose.curvature(names, solution.hessian[best][np.ix_(free, free)], state.dispersion)
-    unidentified = curvature.unidentified
-    if state.single and {"N", "D"} <= set(law.inputs):
-        terms = [name for name in law.names if name != "E"]
-        unidentified = [
-            *design_checks.unidentified(problem.points.inputs["N"], problem.points.inputs["D"], terms),
-            *unidentified,
-        ]
     bounds = [name for name in bounds if name not in problem.fixed]
+    untouched = [name for name in untouched if name not in problem.fixed]
     gain = float(solution.gain[best])
-    converged = gain <= 1e-6 or objective < 1e-6
-    status = "unidentified" if unidentified else "converged" if converged else "not_converged"
     predicted = problem.predict(theta, everything)
     curves = score.by_curve(everything, predicted, train) if law.kind == "curve" else {}
     held_out = state.leave_out()
@@ -121,14 +114,36 @@ def _gather(
         if not state.single:
             held_out["test"] = score.average(curves, "test")
         elif held.any():
-            held_out["test"] = score.errors(everything.loss[held], predicted[held])
+            fitted = float(problem.points.loss.mean())
+            held_out["test"] = score.errors(everything.loss[held], predicted[held], fitted)
     if not state.single:
         held_out["gaps"] = score.gaps(everything, predicted, train)
     if law.kind == "curve":
         held_out["decay_gaps"] = score.decay_ratio(everything, predicted, train)
-    intervals, tails = {}, (50 * (1 - LEVEL), 50 * (1 + LEVEL))
-    if len(draws) >= 20:
-        intervals = {name: np.percentile(draws[:, i], tails).tolist() for i, name in enumerate(law.names)}
+    intervals = {
+        name: resample.interval(values[name], draws[:, i], LEVEL)
+        for i, name in enumerate(law.names)
+        if len(draws) >= resample.FEW and name not in untouched and name not in problem.fixed
+    }
+    found = verdict.findings(
+        verdict.Seen(
+            law=law,
+            points=problem.points,
+            residual=state.residual,
+            unit=state.unit,
+            noise=state.point_noise,
+            phi=state.phi,
+            gain=gain,
+            exact=objective < 1e-6,
+            starts=len(agree),
+            agreeing=int(agree.sum()),
+            bounds=bounds,
+            untouched=untouched,
+            open=curvature.unidentified,
+            weak=curvature.weak,
+            held_out=held_out,
+        )
+    )
     noise = problem.noise
     diagnostics = {
         "gradient_norm": float(np.max(np.abs(solution.gradient[best]))) / max(objective, 1e-12),
@@ -138,8 +153,10 @@ def _gather(
         "sd_of_ln": dict(zip(names, curvature.sd.tolist(), strict=True)),
         "bounds_hit": bounds,
         "fixed": dict(problem.fixed),
-        "unidentified": unidentified,
+        "untouched": untouched,
+        "unidentified": curvature.unidentified,
         "weak": curvature.weak,
+        "loss_unit": state.unit,
         "next_basin": diagnose.next_basin(solution.objective),
         "residual_correlation": state.phi,
         "noise_scale": {"sigma": noise.sigma, "offset": noise.offset, "delta": noise.delta},
@@ -160,12 +177,14 @@ def _gather(
                 "intervals": intervals,
                 "level": LEVEL,
                 "resampling": kind,
-                "status": status,
+                "status": decide(found),
+                "findings": [finding.to_json() for finding in found],
                 "starts": len(agree),
                 "starts_agreeing": float(np.mean(agree)),
                 "warnings": [
                     *runs.warnings,
-                    *_warnings(status, unidentified + curvature.weak, bounds, counts, float(np.mean(agree)), gain),
+                    *map(str, found),
+                    *_lost(counts),
                     *_prior(law, noise),
                 ],
                 "curves": curves,
@@ -174,7 +193,7 @@ def _gather(
                 "scatter": {
                     "sigma": state.sigma,
                     "offset": state.offset,
-                    "quantiles": np.quantile(state.inner, _QUANTILES).tolist(),
+                    "quantiles": np.quantile(state.scatter(), _QUANTILES).tolist(),
                 },
                 "draws": {name: [float(f"{x:.12g}") for x in keep[:, i]] for i, name in enumerate(law.names)},
                 "ranges": _ranges(problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
@@ -261,17 +280,8 @@ def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
     return {key: [min(values), max(values)] for key, values in seen.items() if values}
 
 
-def _warnings(
-    status: str, open_directions: list[str], bounds: list[str], counts: dict[str, Any], agree: float, gain: float
-) -> list[str]:
-    out = [f"{words}." for words in open_directions]
-    if bounds:
-        out.append(f"{', '.join(bounds)} ended at a bound: the data ask for a value outside it.")
-    if status == "not_converged":
-        out.append(f"not converged: another step would still lower the objective by {gain:.1e} of it; add starts.")
-    if agree < 0.5:
-        out.append(f"only {agree:.0%} of the starts reach the best objective: add starts before trusting it.")
+def _lost(counts: dict[str, Any]) -> list[str]:
     lost = counts.get("rank_deficient", 0) + counts.get("not_converged", 0)
-    if lost > 0.05 * counts.get("resamples", 0):
-        out.append(f"{lost} of {counts['resamples']} resamples could not be fitted: intervals are too narrow.")
-    return out
+    if lost <= 0.05 * counts.get("resamples", 0):
+        return []
+    return [f"{lost} of {counts['resamples']} resamples could not be fitted: intervals are too narrow."]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jaxlaws.errors import BadInput
+from jaxlaws.errors import BadInput, Untrusted
+from jaxlaws.fitting import frontier_checks
 from jaxlaws.records.table import Runs
+from jaxlaws.status import Finding, decide
 
 #: A gap of this factor in 6ND begins a new profile where the budgets are not stated.
 PROFILE_GAP = 1.3
@@ -42,6 +44,7 @@ class Frontier:
       best_params: [profiles] N* of each.
       draws: [resamples, 2] bootstrap (log_coefficient, exponent), points resampled within profiles.
       warnings: what makes it less than it seems.
+      findings: what the checks found, as `jaxlaws.status.Finding.to_json` gives it.
     """
 
     approach: int
@@ -51,6 +54,12 @@ class Frontier:
     best_params: np.ndarray
     draws: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     warnings: tuple[str, ...] = ()
+    findings: tuple[dict[str, str], ...] = ()
+
+    @property
+    def status(self) -> str:
+        """The gravest that a finding asks for."""
+        return decide([Finding(**item) for item in self.findings])
 
     def params(self, flops: float) -> float:
         """N* at a budget."""
@@ -118,7 +127,8 @@ def envelope(runs: Runs, column: str | None = None) -> Frontier:
     """
     warnings = ["approach 1 picks from the model sizes that were trained: its N* is no finer than their grid"]
     if runs.curves:
-        flops, best = _curve_envelope(runs, params_of(runs, column))
+        flops, best, loss = _curve_envelope(runs, params_of(runs, column))
+        seen: list[Finding] = []
         warnings.append(
             "losses along a curve are above those of a schedule that ends there: approach 1 favours large models"
         )
@@ -126,8 +136,12 @@ def envelope(runs: Runs, column: str | None = None) -> Frontier:
         found = profiles(runs, column)
         flops = np.array([profile.flops for profile in found])
         best = np.array([profile.params[profile.loss.argmin()] for profile in found])
+        loss = np.array([profile.loss.min() for profile in found])
+        seen = frontier_checks.of_profiles(found)
     log_coefficient, exponent = _power_law(flops, best)
-    return Frontier(1, exponent, log_coefficient, flops, best, warnings=tuple(warnings))
+    seen += frontier_checks.of_frontier(flops, best, loss, exponent)
+    findings = tuple(finding.to_json() for finding in seen)
+    return Frontier(1, exponent, log_coefficient, flops, best, warnings=tuple(warnings), findings=findings)
 
 
 def parabolas(
@@ -151,14 +165,16 @@ def parabolas(
       column: what N is, `params_nonembedding` or `params_total`.
 
     Raises:
-      BadInput: no profiles, or fewer than two of them are convex.
+      BadInput: no profiles.
+      Untrusted: fewer than two of them are convex.
     """
     found = profiles(runs, column)
     vertex = np.array([_vertex(np.log(p.params), p.loss) for p in found])
     convex = np.isfinite(vertex)
     if convex.sum() < 2:
-        raise BadInput(
-            f"{runs.source} has {convex.sum()} profiles with a minimum, expected at least two: widen the grid of N."
+        raise Untrusted(
+            f"{runs.source} has {convex.sum()} profiles with a minimum of the loss, expected at least two: check the "
+            "losses, or widen the grid of N."
         )
     warnings = ["approach 2 is biased unless alpha = beta: compare it with approach 3 (jaxlaws fit chinchilla)"]
     if not convex.all():
@@ -174,7 +190,10 @@ def parabolas(
     log_coefficient, exponent = _power_law(flops, best)
     warnings += ["the bias of approach 2 was not measured: the runs give no law"] if law is None else _bias(kept, law)
     draws = _bootstrap(kept, resamples, np.random.default_rng(seed))
-    return Frontier(2, exponent, log_coefficient, flops, best, draws, tuple(warnings))
+    loss = np.array([profile.loss.min() for profile in kept])
+    seen = frontier_checks.of_profiles(found) + frontier_checks.of_frontier(flops, best, loss, exponent)
+    findings = tuple(finding.to_json() for finding in seen)
+    return Frontier(2, exponent, log_coefficient, flops, best, draws, tuple(warnings), findings)
 
 
 def _bias(kept: list[Profile], law: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> list[str]:
@@ -243,8 +262,8 @@ def _bootstrap(kept: list[Profile], resamples: int, rng: np.random.Generator) ->
     return np.array(draws).reshape(-1, 2)
 
 
-def _curve_envelope(runs: Runs, column: str, budgets: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Budgets and the N of the lowest loss at each, over the curves of runs with N and batch."""
+def _curve_envelope(runs: Runs, column: str, budgets: int = 200) -> tuple[np.ndarray, ...]:
+    """Budgets, the N of the lowest loss at each, and that loss, over the curves of runs with N and batch."""
     table = runs.finished().need("batch_tokens")
     lines = []
     for name in table.index:
@@ -266,4 +285,4 @@ def _curve_envelope(runs: Runs, column: str, budgets: int = 200) -> tuple[np.nda
             f"{runs.source} has no compute budget whose best model lies between a smaller and a larger one: train "
             "other model sizes, or longer."
         )
-    return np.exp(grid[inside]), best[inside]
+    return np.exp(grid[inside]), best[inside], loss.min(axis=0)[inside]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.resample import FEW, interval
+from jaxlaws.status import Finding
 
 if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Frontier
@@ -99,7 +101,7 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
     params = np.append(frontier.params(flops), frontier.params_draws(flops))
     tokens = flops / (6 * params)
     factor = flops / float(frontier.flops.max())
-    warnings = list(frontier.warnings)
+    warnings = [*frontier.warnings, *(str(Finding(**item)) for item in frontier.findings)]
     if factor > 1.001:
         warnings.append(f"extrapolation: {flops:.3g} FLOP is {factor:.2g} times the largest budget of the runs.")
     return Optimum(
@@ -188,7 +190,6 @@ def _search(law, names: list[str], constants: np.ndarray, flops: float) -> tuple
 def _quantity(values: np.ndarray, level: float) -> Quantity:
     """Row 0 with the percentiles of the others, where there are enough."""
     draws = values[1:][np.isfinite(values[1:])]
-    if len(draws) < 20:
+    if len(draws) < FEW:
         return Quantity(float(values[0]))
-    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level)))
-    return Quantity(float(values[0]), float(low), float(high))
+    return Quantity(float(values[0]), *interval(float(values[0]), draws, level))

@@ -108,6 +108,7 @@ def predict(
     low = high = None
     if len(values) >= 20:
         low, high = _interval(fit, values[1:])
+        low, high = np.minimum(low, values[0]), np.maximum(high, values[0])
     warnings = tuple(_extrapolation(fit, inputs))
     if single:
         return Prediction(

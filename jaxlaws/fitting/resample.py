@@ -8,6 +8,30 @@ from jaxlaws.fitting.points import Points
 
 #: From how many clusters (runs of curves, or (N, D) cells) they are drawn instead of simulated.
 CLUSTERS = 8
+#: Resamples below which there is no interval.
+FEW = 20
+#: Relative spacing of the numbers that losses are computed in (float32), the finest that any loss is known to.
+_FLOAT32 = 2.0**-23
+
+
+def rounding(loss: np.ndarray) -> float:
+    """The spacing of the losses as they were logged: 10^-k where all of them have k decimals, else that of float32."""
+    finest = _FLOAT32 * float(np.mean(loss))
+    for digits in range(8):
+        scaled = loss * 10.0**digits
+        if np.all(np.abs(scaled - np.round(scaled)) < 1e-6 * np.maximum(np.abs(scaled) * 1e-6, 1)):
+            return max(10.0**-digits, finest)
+    return finest
+
+
+def interval(value: float, draws: np.ndarray, level: float) -> list[float]:
+    """The percentiles of the resamples, widened to the value itself where all but a tail of them lie on one side of it.
+
+    Bounds, priors and outliers that a fit resists and its resamples do not, shift resamples away from the fit: an
+    interval that excluded its own value would deny it.
+    """
+    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level)))
+    return [float(min(low, value)), float(max(high, value))]
 
 
 def clustered(points: Points, count: int, rng: np.random.Generator) -> np.ndarray:

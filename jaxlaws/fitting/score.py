@@ -11,8 +11,11 @@ from jaxlaws.fitting.points import Points
 METRICS = ("r2", "mae", "rmse", "pred_e", "worst_e")
 
 
-def errors(loss: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """R², mean and root mean square error in nats, mean and worst error relative to the loss."""
+def errors(loss: np.ndarray, predicted: np.ndarray, constant: np.ndarray | float | None = None) -> dict[str, float]:
+    """R², mean and root mean square error in nats, mean and worst error relative to the loss.
+
+    With `constant`, what one would say without a law (the mean of what was fitted), its root mean square error too.
+    """
     off = predicted - loss
     spread = float(np.sum((loss - loss.mean()) ** 2))
     return {
@@ -21,6 +24,7 @@ def errors(loss: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "rmse": float(np.sqrt(np.mean(off**2))),
         "pred_e": float(np.mean(np.abs(off) / loss)),
         "worst_e": float(np.max(np.abs(off) / loss)),
+        **({} if constant is None else {"constant_rmse": float(np.sqrt(np.mean((constant - loss) ** 2)))}),
     }
 
 

@@ -1,0 +1,85 @@
+"""What the profiles of approaches 1 and 2 say of their N*(C): findings on plain numbers, as for a fitted law."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxlaws.fitting.resample import rounding
+from jaxlaws.status import Finding
+
+if TYPE_CHECKING:
+    from jaxlaws.fitting.isoflop import Profile
+
+#: Factor between a stated budget and 6ND from which FLOP are counted otherwise, and from which they are not FLOP.
+COUNTED, WRONG = 1.25, 2.5
+#: Standard errors by which a profile must curve upwards to have a minimum.
+CURVED = 3.0
+#: A loss over the median of its budget from which it is no loss of such a run.
+OUTLIER = 2.0
+#: Share of the variance of ln N* that its power law in C must explain.
+FOLLOWS = 0.5
+_COLUMNS = "check the columns and the losses"
+_GRID = "widen the grid of N at each budget, or use approach 3 (jaxlaws fit chinchilla)"
+
+
+def of_profiles(profiles: Sequence[Profile]) -> list[Finding]:
+    """Budgets against 6ND, losses that are none, and whether the profiles have a minimum beyond their noise."""
+    out = []
+    ratio = np.concatenate([6 * p.params * p.tokens / p.flops for p in profiles])
+    middle = float(np.exp(np.median(np.log(ratio))))
+    off = float(np.exp(np.max(np.abs(np.log(ratio / middle)))))
+    if max(middle, 1 / middle, off) > COUNTED:
+        what = f"6ND is {middle:.3g} times flops_budget, and within a budget differs from that by up to ×{off:.3g}"
+        status = "misfit" if max(middle, 1 / middle, off) > WRONG else "weak"
+        out.append(Finding(status, what, "check the units of N, D and flops_budget, or leave flops_budget out"))
+    far = sum(int(np.sum(p.loss > OUTLIER * np.median(p.loss))) for p in profiles)
+    if far:
+        what = f"{far} losses are more than {OUTLIER:g} times the median of their budget"
+        out.append(Finding("misfit", what, "drop runs that diverged, and check the losses"))
+    unit = rounding(np.concatenate([p.loss for p in profiles]))
+    curved = [minimum_beyond_noise(np.log(p.params), p.loss, unit) for p in profiles]
+    shown = sum(value >= CURVED for value in curved)
+    if shown < max(2, len(profiles) / 2):
+        what = f"{shown} of {len(profiles)} budgets show a minimum of the loss beyond their noise"
+        out.append(Finding("misfit", what, f"{_COLUMNS}, or {_GRID}"))
+    elif shown < len(profiles):
+        what = f"{len(profiles) - shown} of {len(profiles)} budgets show no minimum of the loss beyond their noise"
+        out.append(Finding("weak", what, _GRID))
+    return out
+
+
+def minimum_beyond_noise(x: np.ndarray, y: np.ndarray, unit: float) -> float:
+    """By how many standard errors the least-squares parabola through (x, y) opens upwards.
+
+    Losses are known to `unit` at best; with three points the noise is not seen and `unit` stands for it.
+    """
+    columns = np.vander(x - x.mean(), 3)
+    if np.linalg.matrix_rank(columns) < 3:
+        return 0.0
+    fitted, *_ = np.linalg.lstsq(columns, y, rcond=None)
+    free = max(len(x) - 3, 1)
+    sd = max(float(np.sqrt(np.sum((y - columns @ fitted) ** 2) / free)), unit)
+    return float(fitted[0] / (sd * np.sqrt(np.linalg.inv(columns.T @ columns)[0, 0])))
+
+
+def of_frontier(flops: np.ndarray, best_params: np.ndarray, best_loss: np.ndarray, exponent: float) -> list[Finding]:
+    """Whether N* follows a power law in C that can be, and the lowest loss falls with C."""
+    out, x, y = [], np.log(flops), np.log(best_params)
+    x = x - x.mean()
+    if len(np.unique(flops)) < 3:
+        out.append(Finding("weak", "N* rests on two budgets", "add runs at a third budget"))
+    if not 0 < exponent < 1:
+        what = f"N* would grow as C^{exponent:.3g}, and N and D both grow with C where the exponent is between 0 and 1"
+        out.append(Finding("misfit", what, f"{_COLUMNS}, or {_GRID}"))
+    falls = float(x @ np.log(best_loss))
+    if falls >= 0 or np.ptp(best_loss) <= 1.5 * rounding(best_loss):
+        out.append(Finding("misfit", "the lowest loss does not fall as compute grows", _COLUMNS))
+    total = float(np.sum((y - y.mean()) ** 2))
+    rest = float(np.sum((y - y.mean() - x * (x @ y) / (x @ x)) ** 2)) if np.any(x) else total
+    if len(y) > 2 and rest > (1 - FOLLOWS) * total:
+        what = f"a power law in C explains {1 - rest / max(total, 1e-300):.0%} of the variance of ln N*"
+        out.append(Finding("misfit", what, f"{_COLUMNS}, or {_GRID}"))
+    return out

@@ -1,0 +1,241 @@
+"""What the evidence of a fit says of its status: checks on plain numbers, each giving `jaxlaws.status.Finding`s.
+
+Nothing here fits or predicts: `Seen` holds what the fit knows already, and `findings` runs every check on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.fitting import design_checks, residuals
+from jaxlaws.fitting.points import Points
+from jaxlaws.laws.base import Law
+from jaxlaws.status import Finding
+
+#: Share of starts at the best optimum below which the search is weak.
+AGREE = 0.2
+#: Error over the error of a constant from which a law says no more than the constant, and from which it says little.
+NO_BETTER, LITTLE = 0.95, 0.5
+#: Error of the gaps between runs over the gaps themselves, likewise.
+GAPS_LOST, GAPS_POOR = 1.0, 0.5
+#: Standard errors from which structure in residuals, or a slope of the wrong sign, is no accident.
+SURE = 4.0
+#: The same for the correlation of residuals of neighbours, of which there is one number only.
+NEIGHBOURS = 3.0
+#: Scatter of a run about the law over that of its neighbouring points, from which its residuals drift.
+DRIFT = 5.0
+#: Share of the scatter that structure has to be before it is worth a word.
+STRUCTURE = 0.3
+#: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
+SPARE = 3
+
+_OTHERS = "compare other laws on these runs (jaxlaws compare), and do not predict far from them"
+_WHAT_TO_RUN = {
+    "point": "add runs over a wider range of N and of D, varied separately",
+    "curve": "add runs whose schedules differ more (other peak LRs, early and late decays, a drop that is held)",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a fit knows of itself.
+
+    Attributes:
+      law, points: what was fitted to what.
+      residual: [points] ln L − ln L̂.
+      unit: the spacing of the losses as they were logged, nats (`jaxlaws.fitting.resample.rounding`).
+      noise: sd of ln L of a point about a smooth line through its neighbours; None where there are none.
+      phi: correlation of neighbouring residuals of a run.
+      gain: share of the objective that another step would gain; `exact` where the objective is as good as 0.
+      starts, agreeing: how many starts, and how many of them ended at the best objective.
+      bounds: constants at a bound.
+      untouched: constants that change no loss of the data.
+      open, weak: directions that the data leave open, and that they hold loosely, in words.
+      held_out: kind → errors, with `rmse` and, where a constant can be compared, `constant_rmse`.
+    """
+
+    law: Law
+    points: Points
+    residual: np.ndarray
+    unit: float
+    noise: float | None
+    phi: float
+    gain: float
+    exact: bool
+    starts: int
+    agreeing: int
+    bounds: Sequence[str]
+    untouched: Sequence[str]
+    open: Sequence[str]
+    weak: Sequence[str]
+    held_out: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def remedy(self) -> str:
+        """What to run where the data say too little."""
+        return _WHAT_TO_RUN[self.law.kind]
+
+
+def findings(seen: Seen) -> list[Finding]:
+    """Everything that the checks find, the gravest of which decides the status.
+
+    Along a direction that the data leave open a search has no end: there, that it did not end says nothing more.
+    """
+    if constant := _constant(seen):
+        return constant
+    found = [finding for check in CHECKS for finding in check(seen)]
+    return found if any(finding.status == "unidentified" for finding in found) else _search(seen) + found
+
+
+def _constant(seen: Seen) -> list[Finding]:
+    loss = seen.points.loss
+    if np.ptp(loss) > 1.5 * seen.unit:
+        return []
+    what = f"every loss is {np.median(loss):.6g} to the precision of the data"
+    return [Finding("unidentified", what, "check the column, log more digits, or add runs that differ")]
+
+
+def _search(seen: Seen) -> list[Finding]:
+    more = f"fit again with --starts {4 * seen.starts} or another --seed"
+    if seen.gain > 1e-6 and not seen.exact:
+        return [
+            Finding("not_converged", f"another step would still lower the objective by {seen.gain:.1e} of it", more)
+        ]
+    if seen.agreeing >= max(2, AGREE * seen.starts) or seen.starts == 1 == seen.agreeing:
+        return []
+    status = "weak" if seen.agreeing > 1 else "not_converged"
+    return [Finding(status, f"only {seen.agreeing} of {seen.starts} starts reach the best objective", more)]
+
+
+def _design(seen: Seen) -> list[Finding]:
+    inputs = seen.points.inputs
+    if seen.law.kind == "point":
+        terms = [name for name in seen.law.names if name != "E"]
+        out = design_checks.two_terms(inputs["N"], inputs["D"], terms) if {"N", "D"} <= set(seen.law.inputs) else []
+        return out + (design_checks.batches(inputs["B"]) if "B" in seen.law.inputs else [])
+    out = design_checks.schedules(seen.points)
+    if "drop" in seen.law.inputs:
+        out += design_checks.decays(seen.points)
+    return out + (design_checks.sizes(inputs["N"]) if "N" in seen.law.inputs else [])
+
+
+def _constants(seen: Seen) -> list[Finding]:
+    out = []
+    if touched := [name for name in seen.bounds if name not in seen.untouched]:
+        what = f"{', '.join(touched)} ended at a bound, the data ask for a value outside it"
+        out.append(Finding("weak", what, f"the law may not fit, or {seen.remedy}"))
+    if vanished := [name for name in seen.bounds if name in seen.untouched]:
+        what = f"the term of {', '.join(vanished)} vanished, these data do not show it"
+        out.append(Finding("weak", what, f"fit a law without it, or {seen.remedy}"))
+    if lost := [name for name in seen.untouched if name not in seen.bounds]:
+        what = f"{', '.join(lost)} {'changes' if len(lost) == 1 else 'change'} none of these losses"
+        out.append(Finding("unidentified", what, f"fit a law without it, or {seen.remedy}"))
+    out += [Finding("unidentified", words, seen.remedy) for words in seen.open]
+    return out + [Finding("weak", words, seen.remedy) for words in seen.weak]
+
+
+def _spare(seen: Seen) -> list[Finding]:
+    runs = len(seen.points.names)
+    if runs >= (SPARE if seen.law.kind == "curve" else len(seen.law.names) + SPARE):
+        return []
+    what = f"{runs} runs leave next to nothing to test the {len(seen.law.names)} constants on"
+    return [Finding("weak", what, seen.remedy)]
+
+
+def _against_a_constant(seen: Seen) -> list[Finding]:
+    """Errors on what was left out, over those of a constant: the mean of what was fitted."""
+    words = {
+        "leave_one_run_out": "each run predicted from the others",
+        "forward": "the largest runs predicted from the others",
+        "test": "the held-out runs",
+    }
+    for kind, told in words.items():
+        errors = seen.held_out.get(kind) or {}
+        if not errors.get("constant_rmse"):
+            continue
+        ratio = errors["rmse"] / errors["constant_rmse"]
+        if ratio >= NO_BETTER:
+            what = f"{told}, the law errs {ratio:.2g} times as much as a constant does"
+            return [Finding("misfit", what, "check the columns and the losses, or fit another law")]
+        if ratio >= LITTLE:
+            what = f"{told}, the law leaves {ratio:.0%} of the error of a constant"
+            return [Finding("weak", what, seen.remedy)]
+    return []
+
+
+def _sign(seen: Seen) -> list[Finding]:
+    """Slopes of ln L that no law of ours can have: with N or D up, or along the steps up."""
+    logs, names = _coordinates(seen.points, seen.law)
+    x = np.column_stack([np.ones(len(logs)), logs - logs.mean(0)])
+    y = np.log(seen.points.loss)
+    if len(y) <= x.shape[1] + 1 or np.linalg.cond(x) > 100:
+        return []
+    slope = np.linalg.lstsq(x, y, rcond=None)[0]
+    variance = max(float(np.sum((y - x @ slope) ** 2)) / (len(y) - x.shape[1]), 1e-30)
+    thinned = (1 + seen.phi) / (1 - seen.phi)
+    error = np.sqrt(variance * thinned * np.diag(np.linalg.inv(x.T @ x)))
+    rising = [name for name, b, se in zip(names, slope[1:], error[1:], strict=True) if b > SURE * se]
+    if not rising:
+        return []
+    what = f"the loss rises with {' and '.join(rising)}"
+    return [Finding("misfit", what, "check that the columns are what they are taken for")]
+
+
+def _gaps(seen: Seen) -> list[Finding]:
+    gaps = seen.held_out.get("gaps") or {}
+    if not gaps:
+        return []
+    floor = 2 * np.hypot(seen.noise or 0.0, seen.unit / np.mean(seen.points.loss)) * np.mean(seen.points.loss)
+    if gaps["mean_measured"] < floor:
+        what = (
+            f"the runs differ by {gaps['mean_measured']:.2g} nats on average, no more than the noise of a point, and "
+        )
+        return [Finding("unidentified", f"{what}show no effect of the learning rate", seen.remedy)]
+    ratio = gaps["mae"] / gaps["mean_measured"]
+    if ratio < GAPS_POOR:
+        return []
+    what = (
+        f"predicted gaps between runs are wrong by {ratio:.0%} of the measured gaps ({gaps['mean_measured']:.2g} nats)"
+    )
+    return [Finding("misfit" if ratio >= GAPS_LOST else "weak", what, _OTHERS)]
+
+
+def _structure(seen: Seen) -> list[Finding]:
+    """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share."""
+    size = float(np.std(seen.residual))
+    if size * np.mean(seen.points.loss) < seen.unit:
+        return []
+    if seen.noise is not None and size > DRIFT * max(seen.noise, seen.unit / np.mean(seen.points.loss)):
+        what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
+        return [Finding("weak", f"{what}{seen.noise:.2g}", _OTHERS)]
+    if seen.law.kind == "curve":
+        tests = [(residuals.shared_line(seen.points, seen.residual, seen.phi), SURE, "one line along all runs")]
+    else:
+        logs, names = _coordinates(seen.points, seen.law)
+        axes = " and ".join(names)
+        tests = [
+            (residuals.surface(seen.residual, logs), SURE, axes),
+            (residuals.neighbours(seen.residual, logs), NEIGHBOURS, f"that of the run next in {axes}"),
+        ]
+    for (share, sure), limit, told in tests:
+        if sure >= limit and share >= STRUCTURE:
+            what = f"the residuals are no noise: {share:.0%} of their variance follows {told}"
+            return [Finding("weak", what, _OTHERS)]
+    return []
+
+
+def _coordinates(points: Points, law: Law) -> tuple[np.ndarray, list[str]]:
+    """[points, inputs] logs of what the loss falls with, and their names; the steps for curves."""
+    if law.kind == "curve":
+        return np.log(points.at + 1.0)[:, None], ["the steps"]
+    names = [name for name in ("N", "D") if name in points.inputs]
+    if "steps" in points.inputs and "D" not in names:
+        names.append("steps")
+    return np.log(np.stack([points.inputs[name] for name in names], -1)), names
+
+
+CHECKS = (_design, _constants, _spare, _against_a_constant, _sign, _gaps, _structure)
