@@ -282,9 +282,10 @@ def _write_runs(out: Path, *parts: Runs) -> None:
     write_atomic(out / "runs.csv", pd.concat([part.table for part in parts]).to_csv())
 
 
-def _interval(answer: Any) -> dict[str, float]:
-    """`value`, `low` and `high` of an answer as plain numbers; the last ones where it is a curve."""
-    return {name: float(np.ravel(getattr(answer, name))[-1]) for name in ("value", "low", "high")}
+def _interval(answer: Any) -> dict[str, Any]:
+    """`value`, `low` and `high` of an answer, the last ones where it is a curve; None where there is no interval."""
+    ends = {name: getattr(answer, name) for name in ("value", "low", "high")}
+    return {name: None if value is None else float(np.ravel(value)[-1]) for name, value in ends.items()}
 
 
 def _basins(runs: Runs, cells: Sequence[Mapping[str, Any]], name: Callable[[float, float], str]) -> tuple[dict, dict]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.cli import main
 
 
@@ -89,3 +90,38 @@ def test_bench_fit(capsys):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert all(row["ours_s"] > 0 for row in rows)
     assert any(row["speedup"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--starts", "8"],
+        ["--fix", "lr_N=-0.7"],
+        ["--params-column", "params_total"],
+        ["--warmup-ld", "excluded"],
+        ["--noise", "huber"],
+        ["--train", "a,b"],
+        ["--bootstrap", "-1"],
+        ["--bootstrap", "1000000000000"],
+    ],
+)
+def test_a_law_of_lr_and_batch_refuses_what_it_does_not_read(tmp_path, capsys, flags):
+    path = tmp_path / "runs.csv"
+    step_law_runs(half_lrs=2, half_batches=2).table.to_csv(path, index=False)
+    assert main(["fit", "step_law", str(path), *flags]) == 2
+    assert flags[0].lstrip("-") in capsys.readouterr().err
+
+
+def test_a_law_of_lr_and_batch_uses_the_seed_and_exits_by_its_status(tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    step_law_runs(half_lrs=2, half_batches=2).table.to_csv(path, index=False)
+
+    def intervals(seed):
+        assert main(["fit", "step_law", str(path), "--bootstrap", "20", "--json", "--seed", seed]) == 0
+        return json.loads(capsys.readouterr().out)["intervals"]
+
+    assert intervals("1") == intervals("1") != intervals("2")
+    step_law_runs(half_lrs=0, half_batches=3).table.to_csv(path, index=False)
+    assert main(["fit", "step_law", str(path), "--bootstrap", "20"]) == 3
+    assert "one learning rate" in capsys.readouterr().err
+    assert main(["fit", "step_law", str(path), "--bootstrap", "20", "--force"]) == 0

@@ -213,3 +213,64 @@ def test_an_unidentified_fit_needs_force():
     with pytest.raises(Untrusted, match="unidentified"):
         recommend(params=4e8, tokens=2e10, law=doubtful)
     assert recommend(params=4e8, tokens=2e10, law=doubtful, force=True).peak_lr.value > 0
+
+
+@pytest.mark.parametrize("asked", [(7e9, 1.4e12), (7e10, 1.4e13), (1e9, 2e10), (3e10, 1e12), (1e8, 1e12)])
+@pytest.mark.parametrize("name", ["step_law:bootstrap", "step_law:published", "step_law:refit"])
+def test_the_interval_of_a_form_holds_what_the_other_form_says(name, asked):
+    n, d = asked
+    answer = recommend(params=n, tokens=d, law=name)
+    for other in ("step_law:bootstrap", "step_law:published", "step_law:refit"):
+        theirs = recommend(params=n, tokens=d, law=other)
+        for quantity in ("peak_lr", "batch_tokens"):
+            ours = getattr(answer, quantity)
+            assert ours.low <= getattr(theirs, quantity).value <= ours.high
+
+
+def test_the_other_form_answers_the_same_question():
+    """At the schedule and the batch that are asked for, as asking it says."""
+    asked = {"params": 7e9, "tokens": 1.4e12, "schedule": "wsd(cooldown=0.2)", "batch_tokens": 2**21}
+    for question_ in (asked, {**asked, "schedule": None}, {**asked, "batch_tokens": None}):
+        note = next(text for text in recommend(**question_).warnings if "step_law:refit" in text)
+        theirs = recommend(law="step_law:refit", **question_)
+        assert f"LR {theirs.peak_lr.value:.3g}" in note
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"params": 7e9, "tokens": 1e17}, {"params": 7e13, "tokens": 1e15}, {"params": 2000, "tokens": 1e9}],
+)
+def test_absurd_questions_need_force(asked):
+    with pytest.raises(Untrusted, match="--force"):
+        recommend(**asked)
+    answer = recommend(**asked, force=True)
+    assert answer.extrapolation["grade"] == "absurd"
+    assert math.isfinite(answer.peak_lr.high)
+    assert math.isfinite(answer.batch_tokens.high)
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ({"params": 7e9, "tokens": 1e300}, "tokens is "),
+        ({"params": 1e200, "tokens": 1e12}, "expected at most"),
+        ({"params": 7e9, "tokens": 1e15, "seq_len": 10**12}, "seq-len is 1e.12, expected at most"),
+        ({"params": 7e9, "tokens": 1e12, "width": 10**12, "layers": 2}, "expected at most"),
+        ({"params": 7e9, "tokens": 1e12, "loss": 1e9}, "expected at most"),
+    ],
+)
+def test_numbers_that_nobody_means_are_refused(asked, match):
+    with pytest.raises(BadInput, match=match):
+        recommend(**asked)
+
+
+def test_a_long_run_at_a_tiny_batch_makes_no_array_of_its_steps():
+    answer = recommend(params=7e9, tokens=1e14, batch_tokens=65536, schedule="wsd(cooldown=0.2)", force=True)
+    assert answer.steps > 1e9
+    assert answer.final_lr == pytest.approx(0, abs=1e-6)
+
+
+def test_a_forced_answer_says_so_first():
+    fit = estimate(step_law_runs(half_lrs=3, half_batches=3), bootstrap=50)
+    answer = recommend(params=4e8, tokens=2e10, law=replace(fit, status="misfit"), force=True)
+    assert answer.warnings[0].startswith("FORCED")

@@ -203,6 +203,7 @@ def test_save_and_load_keep_full_precision(tmp_path):
         ({"law": "foo"}, "unknown law 'foo'"),
         ({"method": "magic"}, "unknown method"),
         ({"bootstrap": -1}, "bootstrap is -1"),
+        ({"bootstrap": 10**12}, "bootstrap is 1000000000000, expected 0 to 100,000"),
     ],
 )
 def test_bad_requests_are_one_sentence(change, match):
@@ -246,3 +247,48 @@ def test_effects_shared_by_a_size_widen_what_is_said_of_other_sizes():
     assert grouped.shared.std(0)[0, 1] > 0.15
     far = np.array([1.0, 22.0, 24.0])
     assert (grouped.draws @ far).std(0)[0] > 2 * (alone.draws @ far).std(0)[0]
+
+
+def break_(raw, path, value):
+    *parents, last = path
+    for name in parents:
+        raw = raw[name]
+    raw[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "match"),
+    [
+        (("params", "lr_N"), None, "params.lr_N is null, expected a finite number"),
+        (("params", "lr_N"), "steep", "params.lr_N"),
+        (("params", "lr_Q"), 1.0, "params"),
+        (("covariance", "lr"), [[1, 2], [3, 4]], "covariance.lr"),
+        (("scatter", "batch"), -1, "scatter.batch is -1"),
+        (("dof", "lr"), 0, "dof.lr is 0"),
+        (("forms", "lr"), "cubic", "forms.lr"),
+        (("penalty",), {"a": 1}, "penalty"),
+        (("ranges", "tokens"), [2, 1], "ranges.tokens"),
+        (("status",), "fine", "status"),
+        (("level",), 1.5, "level"),
+        (("draws", "lr_N"), [1.0], "draws"),
+        (("warnings",), "none", "warnings"),
+        (("convention",), [], "convention"),
+        (("rivals",), {"lr": [{"N": 1}]}, "rivals.lr"),
+    ],
+)
+def test_every_field_of_a_file_is_checked(tmp_path, path, value, match):
+    estimate(step_law_runs(half_lrs=2, half_batches=2), bootstrap=20).save(tmp_path / "fit.json")
+    raw = json.loads((tmp_path / "fit.json").read_text())
+    break_(raw, path, value)
+    (tmp_path / "fit.json").write_text(json.dumps(raw))
+    with pytest.raises(BadInput, match=match) as caught:
+        HyperFit.load(tmp_path / "fit.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_sorted_keys_says_the_same(tmp_path):
+    fit = estimate(step_law_runs(half_lrs=2, half_batches=2), bootstrap=20)
+    (tmp_path / "fit.json").write_text(json.dumps(fit.to_json(), sort_keys=True))
+    again = HyperFit.load(tmp_path / "fit.json")
+    assert again.half_width("lr", 7e9, 1e12) == fit.half_width("lr", 7e9, 1e12)
+    assert again.to_json() == json.loads(json.dumps(fit.to_json()))

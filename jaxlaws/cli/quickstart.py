@@ -70,7 +70,8 @@ def show(answer: Mapping[str, Any]) -> None:
     )
     for label, key in (("peak LR", "peak_lr"), ("batch, tokens", "batch_tokens")):
         value = advice[key]
-        table.add_row(label, f"{value['value']:.3g}", f"{value['low']:.3g} … {value['high']:.3g}")
+        interval = "not measured" if value["low"] is None else f"{value['low']:.3g} … {value['high']:.3g}"
+        table.add_row(label, f"{value['value']:.3g}", interval)
     console.print(table)
 
     table = Table("trained in that cell", "peak LR", "batch, sequences", "loss, mean of two seeds", "above the best")

@@ -12,6 +12,7 @@ from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
 from jaxlaws.recommender.hyperfit import HyperFit
+from jaxlaws.recommender.miss import relative
 from jaxlaws.recommender.override import override, sequences
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
@@ -210,7 +211,7 @@ def _moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch
     batch, best = _exp(log_batch), _exp(log_best)
     whose = "the best" if fit.batch_measured else "the sweep"
     where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
-    cost = f", and the loss is expected {math.expm1(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
+    cost = f", and the loss is expected {relative(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
     fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
     told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
     if abs(offset) > math.log(4):

@@ -244,7 +244,7 @@ def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[s
         "batch_tokens": float(np.exp(local.optimum[i, 1])),
         "se_ln_lr": float(np.sqrt(local.covariance[i, 0, 0])),
         "se_ln_batch": float(np.sqrt(local.covariance[i, 1, 1])),
-        "loss": float(np.exp(local.level[i])),
+        "loss": float(np.exp(min(local.level[i], 300.0))),
         "edges": found,
     }
 

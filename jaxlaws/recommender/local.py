@@ -153,7 +153,7 @@ def _solve(
     p = prior[3:]
     shared = len(gram) * np.diag(p) - p[:, None] * inverse[:, 3:, 3:].sum(0) * p
     shared[3:, 3:] += np.diag((sigma / (_CUBIC * units[3:])) ** 2)
-    shape = np.linalg.solve(shared, p * np.einsum("cij,cj->i", inverse[:, 3:], moment))
+    shape = np.linalg.lstsq(shared, p * np.einsum("cij,cj->i", inverse[:, 3:], moment), rcond=None)[0]
     moment[:, 3:] += p * shape
     return np.einsum("cij,cj->ci", inverse, moment), shape, inverse
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 #: Offsets in logs beyond which no cost is computed.
 FAR = 5.0
+#: Exponent whose power a float still holds.
+_MOST = 300.0
 
 
 class Miss(NamedTuple):
@@ -45,7 +47,12 @@ def linex(u: float, k: float) -> float:
     """(e^{ku} − 1 − ku)/k², which is u²/2 at k = 0."""
     if abs(k) < 1e-4:
         return u * u / 2 + k * u**3 / 6
-    return (math.expm1(k * u) - k * u) / k**2
+    return (math.expm1(min(k * u, _MOST)) - k * u) / k**2
+
+
+def relative(excess: float) -> float:
+    """The excess of ln L as a share of the loss."""
+    return math.expm1(min(excess, _MOST))
 
 
 def band(cost: Callable[[float], float], within: float) -> tuple[float, float]:

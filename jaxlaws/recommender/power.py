@@ -20,6 +20,8 @@ _SPREAD = 0.1
 _OPEN = 0.5
 #: A form is an alternative to the chosen one where its left-out regret is at most this many times as large.
 _RIVAL = 1.5
+#: Variance in logs of an optimum that is not known at all.
+_UNKNOWN = 100.0
 #: Draws from which the covariance of the shared part is taken where no resamples are asked for.
 _SHARED = 400
 
@@ -82,8 +84,9 @@ def power_laws(
       forms: fixed forms instead of the chosen ones.
       resolution: [2] sd in logs to which the grids of a cell can place an optimum at best.
     """
-    names = [name for name in FORMS if _identified(z, FORMS[name])]
-    fits = {(k, name): _axis(z[:, FORMS[name]], optimum[:, k], covariance[:, k, k]) for k in (0, 1) for name in names}
+    names = identified(z)
+    variance = np.minimum(covariance[:, [0, 1], [0, 1]], _UNKNOWN)
+    fits = {(k, name): _axis(z[:, FORMS[name]], optimum[:, k], variance[:, k]) for k in (0, 1) for name in names}
     regrets = {}
     for pair in itertools.product(names, names):
         gap = np.stack([fits[k, name].left_out - optimum[:, k] for k, name in enumerate(pair)], 1)

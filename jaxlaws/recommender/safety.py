@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import FAR, band
+from jaxlaws.recommender.miss import FAR, band, relative
 from jaxlaws.recommender.question import Question
 
 #: The safe band holds values whose expected loss is within this of the recommendation's.
@@ -66,7 +66,7 @@ def cost_of_missing(fit: HyperFit, q: Question) -> dict[str, dict[str, float]]:
     factors = {"x0.5": math.log(0.5), "x2": math.log(2.0)}
     costs = {name: _cost(fit, q, axis) for name, axis in (("peak_lr", "lr"), ("batch_tokens", "batch"))}
     return {
-        name: {factor: math.expm1(cost(u)) for factor, u in factors.items()}
+        name: {factor: relative(cost(u)) for factor, u in factors.items()}
         for name, cost in costs.items()
         if cost is not None
     }

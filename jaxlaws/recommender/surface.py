@@ -35,6 +35,10 @@ class Surface:
         if n < 6:
             raise BadInput(f"cell N={cell.params:.4g}, D={cell.tokens:.4g} has {n} runs within 5%, a surface needs 6.")
         self._centre = self._x.mean(0)
+        if np.linalg.matrix_rank(self._x - self._centre, tol=1e-3) < 2:
+            raise BadInput(
+                f"the runs of cell N={cell.params:.4g}, D={cell.tokens:.4g} lie on one line of LR and batch."
+            )
         system = np.zeros((n + 3, n + 3))
         system[:n, :n] = _kernel(self._x, self._x) + smoothing * np.eye(n)
         system[:n, n:] = self._plane(self._x)
