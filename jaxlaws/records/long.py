@@ -9,6 +9,8 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.table import COLUMNS, Curve, Runs
 
 LONG_COLUMNS = ("run_id", "step", "lr", "loss")
+#: Steps of a curve, at most: more are tokens or samples that are taken for steps.
+MOST_STEPS = 10_000_000
 #: Largest gap between logged LRs that differ, as a share of the steps; across it the LR is taken to be linear.
 MAX_GAP = 0.05
 
@@ -61,6 +63,8 @@ def _curve(rows: pd.DataFrame, name: str) -> Curve:
     step, lr, loss = (rows[column].to_numpy(float) for column in ("step", "lr", "loss"))
     if not np.all(np.isfinite(step)) or np.any(step != np.round(step)) or np.any(step < 0):
         raise BadInput(f"curve '{name}' has a step that is not a whole number from 0: drop those rows first.")
+    if step.max() > MOST_STEPS:
+        raise BadInput(f"curve '{name}' has the step {step.max():.3g}, expected at most {MOST_STEPS:.0e}: count steps.")
     if np.isnan(loss).any():
         raise BadInput(
             f"curve '{name}' has no loss at step {step[np.isnan(loss)][0]:.0f}, expected a positive number: leave out "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -83,6 +84,7 @@ VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 0.5, 1e300, -1e300, 1e-300, float("nan"), float("inf"), 10**30, 10**400, "", "x"),
     *("nan", "1", "\x1b[31m", "[/x]", "a" * 500, "\ud800", [], {}, [1], [None], [[]], {"a": 1}, [1, 2, 3], ["x", "y"]),
 )
+values = st.sampled_from(VALUES).map(copy.deepcopy)
 words = st.sampled_from(WORDS) | st.text(st.characters(blacklist_characters="/\0"), max_size=12)
 
 
@@ -151,14 +153,14 @@ def tree(draw: Callable[..., Any], value: Any) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(_paths(value)))
         if not path:
-            value = draw(st.sampled_from(VALUES)) if draw(st.integers(0, 9)) == 0 else value
+            value = draw(values) if draw(st.integers(0, 9)) == 0 else value
             continue
         holder = value
         for key in path[:-1]:
             holder = holder[key]
         how = draw(st.sampled_from(("set", "set", "set", "drop", "rename", "scale", "extend")))
         if how == "set":
-            holder[path[-1]] = draw(st.sampled_from(VALUES))
+            holder[path[-1]] = draw(values)
         elif how == "drop":
             del holder[path[-1]]
         elif how == "rename" and isinstance(holder, dict):
@@ -166,7 +168,7 @@ def tree(draw: Callable[..., Any], value: Any) -> Any:
         elif how == "scale" and isinstance(holder[path[-1]], int | float):
             holder[path[-1]] *= draw(st.sampled_from((-1.0, 0.0, 1e-9, 1e9, 1e200)))
         elif how == "extend" and isinstance(holder, list):
-            holder.append(draw(st.sampled_from(VALUES)))
+            holder.append(draw(values))
         if not isinstance(value, dict | list):
             break
     return value
