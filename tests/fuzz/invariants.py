@@ -36,13 +36,13 @@ class Ended:
     err: str
 
 
-def call(argv: Sequence[str], limit: float = LIMIT) -> Ended:
-    """Run a command in this process, with so many seconds of computing."""
+def call(argv: Sequence[str], limit: float = LIMIT, wait: float = WAIT) -> Ended:
+    """Run a command in this process, with so many seconds of computing and of waiting."""
 
     def stop(*_: object) -> None:
         raise Hang
 
-    timers = {signal.SIGPROF: (signal.ITIMER_PROF, limit), signal.SIGALRM: (signal.ITIMER_REAL, WAIT)}
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, limit), signal.SIGALRM: (signal.ITIMER_REAL, wait)}
     before = {name: signal.signal(name, stop) for name in timers}
     for timer, seconds in timers.values():
         signal.setitimer(timer, seconds)

@@ -29,7 +29,7 @@ def write_all(folder: Path) -> None:
             "train -m model=6k data=language data.seq_len=16 batch_sequences=2 tokens=128 seed=0,1 eval.points=2 "
             "eval.sequences=4 out=sweep",
         ):
-            ended = call(line.split(), limit=300)
+            ended = call(line.split(), limit=600, wait=600)
             assert ended.code == 0, (line, ended)
     _fits(folder)
 

@@ -28,7 +28,9 @@ _MUTATE = {".json": mutations.json_file, ".csv": mutations.csv_file, ".yaml": mu
 def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every kind of file."""
     folder = tmp_path_factory.mktemp("valid") / "files"
-    seeds.write_all(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXLAWS_CACHE", str(folder.parent / "cache"))
+        seeds.write_all(folder)
     run = next(path.parent for path in sorted(folder.glob("sweep/*/run.json")))
     run.rename(run.with_name("RUN"))
     return folder
