@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from jaxlaws.data.config import DataConfig, token_ids
-from jaxlaws.errors import BadInput
+from jaxlaws.errors import BadInput, unknown
 from jaxlaws.hyper import OptimizerConfig
+from jaxlaws.model.compute import ComputeConfig
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.units import parse_positive
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 from jaxlaws.schedules.spec import identity as schedule_identity
+from jaxlaws.sweep.space import MOST_RUNS
+from jaxlaws.text import brief
+
+#: Validations in a run, at most.
+MOST_POINTS = 100_000
+#: Values of `sweep.branch`.
+BRANCH = ("auto", "off")
 
 
 @dataclass
@@ -100,6 +109,7 @@ class SweepConfig:
       wait: whether to wait for runs that another process holds, and to take over those that it loses.
       fail_fast: whether the first failure ends the sweep.
       branch: whether runs that share the first part of their schedule share its training: auto or off.
+      max_runs: a sweep of more runs is refused before it is laid out.
     """
 
     name: str | None = None
@@ -113,6 +123,7 @@ class SweepConfig:
     wait: bool = True
     fail_fast: bool = False
     branch: str = "auto"
+    max_runs: int = MOST_RUNS
 
 
 @dataclass
@@ -135,6 +146,8 @@ def data_seed(run: RunConfig) -> int:
 
 def batch_sequences(run: RunConfig) -> int:
     """Sequences in a step."""
+    if run.data.seq_len < 1:
+        raise BadInput(f"data.seq_len is {run.data.seq_len}, expected at least 1.")
     if (run.batch_sequences is None) == (run.batch_tokens is None):
         raise BadInput("give the batch as exactly one of batch_sequences and batch_tokens.")
     if run.batch_sequences is not None:
@@ -161,24 +174,26 @@ def steps(run: RunConfig) -> int:
 
 def eval_steps(run: RunConfig) -> list[int]:
     """The numbers of finished steps after which the run is validated, the last one among them."""
-    total = steps(run)
+    total, name = steps(run), "points" if run.eval.every is None else "every"
+    if getattr(run.eval, name) < 1:
+        raise BadInput(f"eval.{name} is {getattr(run.eval, name)}, expected at least 1.")
+    points = min(run.eval.points, total) if run.eval.every is None else total // run.eval.every
+    if points > MOST_POINTS:
+        raise BadInput(f"eval.{name} asks for {points} validations, more than {MOST_POINTS} in a run: ask for fewer.")
     if run.eval.every is not None:
-        if run.eval.every < 1:
-            raise BadInput(f"eval.every is {run.eval.every}, expected at least 1.")
         return sorted({*range(run.eval.every, total, run.eval.every), total})
-    if run.eval.points < 1:
-        raise BadInput(f"eval.points is {run.eval.points}, expected at least 1.")
-    return sorted({max(1, round(total * (i + 1) / run.eval.points)) for i in range(run.eval.points)})
+    return sorted({max(1, round(total * (i + 1) / points)) for i in range(points)})
 
 
 def check(run: RunConfig) -> None:
     """Raises `BadInput` for the first thing that makes the run impossible, before anything is trained."""
+    check_values("", asdict(run))
     run.model.check()
     vocab = token_ids(run.data)
     if vocab > run.model.vocab:
         raise BadInput(f"model.vocab is {run.model.vocab}, the data has {vocab} token ids: set model.vocab={vocab}.")
     run.optimizer.check()
-    for name, value in (("seed", run.seed), ("data_seed", data_seed(run))):
+    for name, value in (("seed", run.seed), ("data_seed", data_seed(run)), ("data.seed", run.data.seed)):
         if not 0 <= value < 2**31:
             raise BadInput(f"{name} is {value}, expected 0 to 2³¹ − 1.")
     if run.eval.sequences < 1:
@@ -188,6 +203,41 @@ def check(run: RunConfig) -> None:
     if run.schedule.name == "power" and its != ours:
         raise BadInput(f"schedule.batch_sequences, seq_len are {its[0]}, {its[1]}, the run's {ours[0]}, {ours[1]}.")
     eval_steps(run)
+
+
+def check_values(key: str, value: Any) -> None:
+    """Raises `BadInput` for a number that is not finite or beyond counting, or a name that no file can have."""
+    if isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            check_values(f"{key}.{name}".removeprefix("."), part)
+    elif isinstance(value, float) and not (math.isfinite(value) or key == "optimizer.clip"):
+        raise BadInput(f"{key} is {value}, expected a finite number.")
+    elif isinstance(value, int) and abs(value) > 10**15:
+        raise BadInput(f"{key} is {brief(value)}, expected at most 10¹⁵.")
+    elif isinstance(value, str) and ("\0" in value or any(len(part.encode()) > 255 for part in value.split("/"))):
+        raise BadInput(f"{key} is '{brief(value)}', expected names of at most 255 bytes.")
+
+
+def check_settings(how: SweepConfig, engine: EngineConfig) -> None:
+    """Raises `BadInput` for a setting of a sweep or of the engine that is impossible whatever the devices are."""
+    check_values("sweep", asdict(how))
+    check_values("engine", asdict(engine))
+    ComputeConfig(engine.remat, engine.scan, engine.attention).check()
+    if how.branch not in BRANCH:
+        raise unknown("sweep.branch", how.branch, BRANCH)
+    least = {"checkpoint_seconds": 0, **dict.fromkeys(("accumulate", "keep", "checkpoint_steps"), 1)}
+    for name, bound in least.items():
+        if (value := getattr(engine, name)) is not None and value < bound:
+            raise BadInput(f"engine.{name} is {value}, expected at least {bound}.")
+    for name in ("data", "fsdp", "tensor"):
+        if (value := getattr(engine, name)) is not None and value != -1 and value < 1:
+            raise BadInput(f"engine.{name} is {value}, expected a number of devices, or -1 for those that are left.")
+    spread = next((name for name in ("data", "fsdp", "tensor") if getattr(engine, name) not in (None, 1)), None)
+    if spread and how.strategy not in ("auto", "mesh"):
+        raise BadInput(
+            f"engine.{spread} spreads a run over devices, which sweep.strategy={how.strategy} does not: "
+            "leave one of them out."
+        )
 
 
 def identity(run: RunConfig, corpus: str) -> dict[str, Any]:

@@ -36,8 +36,7 @@ class OptimizerConfig:
 
     def check(self) -> None:
         """Raises `BadInput` for an unknown name or a value that makes no sense."""
-        if self.name not in READS:
-            raise unknown("optimizer.name", self.name, READS)
+        reads(self.name)
         for name, high in (("beta1", 1), ("beta2", 1), ("momentum", 1), ("ema", 1), ("weight_decay", float("inf"))):
             if not 0 <= getattr(self, name) < high:
                 raise BadInput(f"optimizer.{name} is {getattr(self, name)}, expected a number from 0 up to {high}.")
@@ -47,9 +46,7 @@ class OptimizerConfig:
 
     def identity(self) -> dict[str, Any]:
         """What of the config decides a run: the fields that its optimiser reads."""
-        return {
-            name: getattr(self, name) for name in ("name", "peak_lr", *READS[self.name], "clip", "ema", "init_scale")
-        }
+        return {name: getattr(self, name) for name in reads(self.name)}
 
 
 #: Optimiser → the fields that it reads besides those that all read: those of others are no part of a run's identity.
@@ -62,3 +59,10 @@ READS: dict[str, tuple[str, ...]] = {
     "adafactor": ("weight_decay", "beta1"),
     "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
 }
+
+
+def reads(name: str) -> tuple[str, ...]:
+    """The fields that an optimiser reads; `BadInput` names the valid ones."""
+    if name not in READS:
+        raise unknown("optimizer.name", name, READS)
+    return ("name", "peak_lr", *READS[name], "clip", "ema", "init_scale")

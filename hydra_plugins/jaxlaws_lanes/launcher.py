@@ -4,21 +4,18 @@ No `from __future__ import annotations` here: Hydra 1.3 executes the module befo
 dataclass would look its annotations up.
 """
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from jaxlaws.errors import BadInput
+from jaxlaws.overrides import is_plain, on_copy, one_sentence, parse
 
 
 @dataclass
@@ -98,31 +95,22 @@ def compose(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]]) -> l
       master: the config of the sweep as a whole.
       jobs: the overrides of each job.
     """
-    texts = dict.fromkeys(text for job in jobs for text in job)
-    parsed = dict(zip(texts, OverridesParser.create().parse_overrides(list(texts)), strict=True))
-    plain = {text for text, item in parsed.items() if _plain(item, loader)}
+    texts = list(dict.fromkeys(text for job in jobs for text in job))
+    parsed = dict(zip(texts, parse(texts, master.sweep.max_runs), strict=True))
+    groups = {key: loader.get_group_options(key) for key in {item.key_or_group for item in parsed.values()}}
+    plain = {text for text, item in parsed.items() if is_plain(item, groups.get)}
+    on_copy(master, [item for text, item in parsed.items() if text in plain])  # a bad one is met before any is composed
     bases: dict[tuple[str, ...], DictConfig] = {}
     configs = []
     for job in jobs:
         choices = tuple(text for text in job if text not in plain)
         if choices not in bases:
-            bases[choices] = loader.load_sweep_config(master, list(choices))
+            with one_sentence("the config does not compose"):
+                bases[choices] = loader.load_sweep_config(master, list(choices))
             with open_dict(bases[choices]):
                 del bases[choices]["hydra"]
-        config = copy.deepcopy(bases[choices])
-        for text in (text for text in job if text in plain):
-            try:
-                OmegaConf.update(config, parsed[text].key_or_group, parsed[text].value(), merge=True)
-            except OmegaConfBaseException as error:
-                raise BadInput(f"'{text}' does not fit the config: {str(error).splitlines()[0]}.") from None
-        configs.append(config)
+        configs.append(on_copy(bases[choices], [parsed[text] for text in job if text in plain]))
     return configs
-
-
-def _plain(override: Any, loader: Any) -> bool:
-    key = override.key_or_group
-    changes = override.get_key_element() == key and not override.is_hydra_override()
-    return changes and not isinstance(override.value(), dict) and not loader.get_group_options(key)
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="lanes", node=LanesConfig, provider="jaxlaws")

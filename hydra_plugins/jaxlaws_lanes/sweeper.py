@@ -13,7 +13,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from jaxlaws.sweep.space import Values, expand, parser, values
+from jaxlaws.config import SweepConfig
+from jaxlaws.overrides import parse, resolved
+from jaxlaws.sweep.space import Values, expand, values
 
 
 @dataclass
@@ -42,14 +44,14 @@ class JaxlawsSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        asked = self._parsed(arguments)
-        cells = [{**self._parsed(_typed(self.params)), **self._parsed(_typed(cell)), **asked} for cell in self.cells]
-        how = self.config.sweep
-        jobs = expand(cells, list(how.zip), how.samples, how.method, how.sample_seed, how.replicates)
+        how = SweepConfig(**resolved(self.config.sweep))
+        asked, params = (self._parsed(texts, how.max_runs) for texts in (arguments, _typed(self.params)))
+        cells = [{**params, **self._parsed(_typed(cell), how.max_runs), **asked} for cell in self.cells]
+        jobs = expand(cells, how.zip, how.samples, how.method, how.sample_seed, how.replicates, how.max_runs)
         return [self.launcher.launch(jobs, initial_job_idx=0)]
 
-    def _parsed(self, overrides: Sequence[str]) -> dict[str, Values]:
-        return {item.get_key_element(): values(item) for item in parser().parse_overrides(list(overrides))}
+    def _parsed(self, overrides: Sequence[str], most: int) -> dict[str, Values]:
+        return {item.get_key_element(): values(item) for item in parse(overrides, most)}
 
 
 def _typed(settings: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ def launch(
       dry: say what it would cost instead.
       cluster: settings of the launcher that sends shards to a cluster.
     """
-    from jaxlaws.train.devices import join_processes, use_compile_cache, use_host_devices
+    from jaxlaws.train.devices import device_memory, join_processes, use_compile_cache, use_host_devices
 
     use_compile_cache(cache_dir() / "compiled")
     if engine.distributed:
@@ -66,16 +66,21 @@ def launch(
     from jaxlaws.sweep.cluster import train_on_cluster
     from jaxlaws.sweep.complete import complete, so_far
     from jaxlaws.sweep.cost import remember
-    from jaxlaws.sweep.lanes import train_sweep
+    from jaxlaws.sweep.lanes import check_devices, train_sweep
     from jaxlaws.sweep.ledger import notes
     from jaxlaws.sweep.pack import is_first
     from jaxlaws.sweep.plan import lay_out, plan, repeats, shard
+    from jaxlaws.sweep.size import check_memory, host_memory
     from jaxlaws.sweep.snapshots import Snapshots
 
     def digest(config: DataConfig) -> str:
         return open_data(config).digest
 
+    if not cluster:
+        check_memory(runs, device_memory() or host_memory(), host_memory())
     planned = lay_out(runs, out, digest)
+    if not cluster:
+        check_devices(planned, how.strategy, engine)
     said = notes(out, planned) if len(runs) > 1 else []
     said += repeats(planned, lambda data: open_data(data).train_sequences)
     part = shard(planned, how.shard) if how.shard and not cluster else planned

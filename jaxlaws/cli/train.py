@@ -5,21 +5,33 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.launch import Dry, launch
-from jaxlaws.config import EngineConfig, SweepConfig, TrainConfig, check, keys, run_config
+from jaxlaws.config import EngineConfig, SweepConfig, TrainConfig, check, check_settings, check_values, run_config
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.overrides import check_key, is_plain, most_runs, on_copy, one_sentence, parse, resolved
+from jaxlaws.sweep.space import Interval, Values, values
+from jaxlaws.text import brief
+from jaxlaws.unread import refuse_unread
 
 #: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
 GROUPS = ("model", "data", "schedule", "optimizer", "sweep")
-#: Hydra's flags that are followed by a value.
-_VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
-
-#: Settings that make a sweep of one run.
-_MULTIPLIES = ("sweep.replicates",)
+#: Hydra's flags that work here → the values that one may have, None for one without a value, () for any.
+FLAGS: dict[str, tuple[str, ...] | None] = {
+    **dict.fromkeys(("-m", "--multirun", "--help", "-h", "--hydra-help", "--resolve"), None),
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--package", "-p"), ()),
+    **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+}
+#: Launchers that are part of jaxlaws; those of conf/hydra/launcher are choices too.
+LAUNCHERS = ("lanes", "lanes_submitit")
+#: Settings that make a sweep of one run, and others that only a sweep has.
+_MULTIPLIES = ("sweep.replicates", "sweep.samples", "sweep.zip")
+_OF_SWEEPS = ("sweep.name", "sweep.method", "sweep.sample_seed")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -27,14 +39,13 @@ def run(argv: Sequence[str]) -> int:
     argv, dry = _dry(argv)
     flags, overrides = _split(argv)
     overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
-    parsed = _checked(overrides)
+    parsed = checked(overrides)
     overrides = [_without_logspace(item) for item in parsed]
-    if not flags or set(flags) <= {"-m", "--multirun"}:
+    if set(flags) <= {"-m", "--multirun"}:
         recipe = next((text.removeprefix("+sweep=") for text in overrides if text.startswith("+sweep=")), None)
-        swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
-        swept += [item.key_or_group for item in parsed if item.key_or_group in _MULTIPLIES and item.value() != 1]
-        overrides += _destination(overrides, recipe, swept, bool(flags))
-    return _under_hydra([*flags, *overrides], dry)
+        overrides += _destination(parsed, recipe, bool(flags))
+    given = frozenset(item.key_or_group for item in parsed)
+    return _under_hydra([*flags, *overrides], given, dry)
 
 
 def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
@@ -55,9 +66,26 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """(Hydra's flags with their values, overrides)."""
     flags: list[str] = []
     overrides: list[str] = []
-    for text in argv:
-        value = bool(flags) and flags[-1] in _VALUED and "=" not in text
-        (flags if value or text.startswith("-") else overrides).append(text)
+    waiting = list(argv)
+    while waiting:
+        text = waiting.pop(0)
+        if not text.startswith("-"):
+            overrides.append(text)
+            continue
+        name, joined, value = text.partition("=")
+        if name not in FLAGS:
+            raise unknown("option of train", brief(name), (*FLAGS, "--dry-run", "-o"))
+        values = FLAGS[name]
+        if values is None:
+            if joined:
+                raise BadInput(f"{name} takes no value, got '{brief(value)}'.")
+            flags.append(name)
+            continue
+        if not joined:
+            value = waiting.pop(0) if waiting else ""
+        if not value or (values and value not in values):
+            raise BadInput(f"{name} is '{brief(value)}', expected {' or '.join(values) or 'a package of the config'}.")
+        flags += [name, value]
     return flags, overrides
 
 
@@ -68,44 +96,43 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def _checked(overrides: Sequence[str]) -> list[Any]:
-    """The parsed overrides, after a check of every key, group choice and value; `BadInput` names the valid ones."""
-    from hydra.errors import OverrideParseException
+def checked(texts: Sequence[str]) -> list[Any]:
+    """The parsed overrides, after a check of every key, choice and value; `BadInput` says what is wrong, if anything.
 
-    from jaxlaws.sweep.space import Interval, parser, values
-
-    try:
-        parsed = parser().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise BadInput(f"'{error.override}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.") from None
-    valid = set(keys(TrainConfig))
+    The first value of every swept key is composed into a config and that run is checked; the others are checked in
+    their turn, before anything is written.
+    """
+    most = most_runs(texts)
+    parsed = parse(texts, most)
+    recipe = False
+    first: list[Any] = []
     for item in parsed:
-        key = item.key_or_group
-        if key.startswith(("hydra.", "hydra/")):
-            continue
-        if key in GROUPS:
-            options = sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))
+        with one_sentence(f"'{brief(item.input_line)}' cannot be swept over, expected values, range() or interval()"):
             swept = values(item)
-            for value in [item.input_line] if isinstance(swept, Interval) else swept:
-                if value not in options:
-                    raise unknown(f"choice of {key}", value, options)
-        elif not key:
-            raise BadInput(f"'{item.input_line}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.")
-        elif key not in valid:
-            parent = key.rpartition(".")[0]
-            parent = parent if parent in valid else ""
-            raise unknown("config key", key, (name for name in valid if name.rpartition(".")[0] == parent))
-    _compose([_first_choice(item) for item in parsed if not item.key_or_group.startswith(("hydra.", "hydra/"))])
+        check_key(item, options, [item.input_line] if isinstance(swept, Interval) else swept)
+        recipe = recipe or item.key_or_group == "sweep"
+        if not item.key_or_group.startswith(("hydra.", "hydra/")):
+            first.append(item if not item.is_sweep_override() else parse([_first_choice(item, swept)], most)[0])
+    plain = [item for item in first if is_plain(item, options)]
+    with one_sentence("the config does not compose"):
+        base = _base(tuple(item.input_line for item in first if item not in plain))
+    config = resolved(on_copy(base, plain))
+    check_settings(SweepConfig(**config["sweep"]), EngineConfig(**config["engine"]))
+    if not recipe:
+        check(run_config(config))
     return parsed
 
 
-def _first_choice(item: Any) -> str:
-    """The override with the first of its swept values."""
-    from jaxlaws.sweep.space import Interval, values
+def options(group: str) -> list[str]:
+    """The names in a config group, none for what is no group."""
+    if group not in (*GROUPS, "hydra/launcher"):
+        return []
+    own = LAUNCHERS if group == "hydra/launcher" else ()
+    return sorted({*own, *(path.stem for path in (conf_dir() / group).glob("*.yaml"))})
 
-    if not item.is_sweep_override():
-        return item.input_line
-    swept = values(item)
+
+def _first_choice(item: Any, swept: Values) -> str:
+    """The override with the first of its swept values."""
     return f"{item.get_key_element()}={swept.at(0.0) if isinstance(swept, Interval) else swept[0]}"
 
 
@@ -116,25 +143,19 @@ def _without_logspace(item: Any) -> str:
     return item.input_line
 
 
-def _compose(overrides: list[str]) -> None:
-    """Compose and check the config once, so that what is wrong is met here and not inside Hydra."""
+@lru_cache(maxsize=16)
+def _base(choices: tuple[str, ...]) -> Any:
+    """The config that Hydra composes from choices of groups."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     _store_schema()
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            composed = compose("train", overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        first = str(error.__cause__ or error).strip().splitlines()[0]
-        raise BadInput(f"the config does not compose: {first}.") from None
+            return compose("train", list(choices))
     finally:
         GlobalHydra.instance().clear()
-    if not any(override.startswith("+sweep=") for override in overrides):
-        check(run_config(OmegaConf.to_container(composed, resolve=True)))  # type: ignore[arg-type]
 
 
 def _store_schema() -> None:
@@ -143,20 +164,28 @@ def _store_schema() -> None:
     ConfigStore.instance().store(name="schema", node=TrainConfig)
 
 
-def _destination(overrides: Sequence[str], recipe: str | None, swept: Sequence[str], multirun: bool) -> list[str]:
+def _destination(parsed: Sequence[Any], recipe: str | None, multirun: bool) -> list[str]:
     """`out=` where the user gave none: runs, or sweeps/<name of the sweep>, never after the clock."""
-    given = {text.split("=", 1)[0]: text.split("=", 1)[1] for text in overrides if "=" in text}
-    if "out" in given:
-        return []
-    if swept and not multirun and recipe is None:
+    swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
+    swept += [item.key_or_group for item in parsed if item.key_or_group in _MULTIPLIES and item.value() not in (1, [])]
+    given = {item.key_or_group: item.get_value_element_as_str() for item in parsed if not item.is_sweep_override()}
+    sweep = multirun or recipe is not None
+    if swept and not sweep:
         raise BadInput(f"{swept[0]} has several values, which makes a sweep: add -m.")
-    if not multirun and recipe is None:
+    for key in _OF_SWEEPS if not sweep else ():
+        if key in given:
+            raise BadInput(f"{key} is of a sweep, and this is a single run: add -m, or leave it out.")
+    if any(item.key_or_group == "out" for item in parsed):
+        if "sweep.name" in given:
+            raise BadInput("sweep.name names a directory in sweeps, and out=DIR is given too: leave one out.")
+        return []
+    if not sweep:
         return ["out=runs"]
     name = given.get("sweep.name") or recipe or "-".join(key.rpartition(".")[2] for key in swept) or "one"
     return [f"out=sweeps/{name}"]
 
 
-def _under_hydra(argv: list[str], dry: Dry | None) -> int:
+def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> int:
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -165,7 +194,7 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig], cluster: Mapping[str, Any] | None) -> list[str]:
-        codes.append(_train(configs, argv, dry, cluster))
+        codes.append(_train(configs, argv, given, dry, cluster))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
@@ -181,7 +210,7 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
     except HydraException as error:
-        raise BadInput(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from None
+        raise BadInput(f"{brief(str(error).strip().splitlines()[0], 300).rstrip('.')}.") from None
     finally:
         sys.argv = before
     if failures:
@@ -189,10 +218,30 @@ def _under_hydra(argv: list[str], dry: Dry | None) -> int:
     return max(codes, default=0)
 
 
-def _train(configs: Sequence[Any], asked: Sequence[str], dry: Dry | None, cluster: Mapping[str, Any] | None) -> int:
-    from omegaconf import OmegaConf
+def _train(
+    configs: Sequence[Any],
+    asked: Sequence[str],
+    given: Collection[str],
+    dry: Dry | None,
+    cluster: Mapping[str, Any] | None,
+) -> int:
+    composed = [resolved(config) for config in configs]
+    for key in ("sweep", "engine", "out"):
+        if any(one[key] != composed[0][key] for one in composed):
+            raise BadInput(f"{key} is not the same for all runs of the sweep, expected one value: do not sweep it.")
+    runs = [run_config(one) for one in composed]
+    refuse_unread(runs, given)
+    how, engine = SweepConfig(**composed[0]["sweep"]), EngineConfig(**composed[0]["engine"])
+    return launch(runs, _directory(composed[0]["out"]), how, engine, asked, dry, cluster)
 
-    values: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in configs]
-    runs = [run_config(value) for value in values]
-    how, engine = SweepConfig(**values[0]["sweep"]), EngineConfig(**values[0]["engine"])
-    return launch(runs, Path(values[0]["out"]), how, engine, asked, dry, cluster)
+
+def _directory(out: str | None) -> Path:
+    """The directory of a sweep, if there can be one of that name."""
+    if not out:
+        raise BadInput("out is empty, expected a directory.")
+    check_values("out", out)
+    path = Path(out)
+    for part in (path, *path.parents):
+        if part.exists() and not part.is_dir():
+            raise BadInput(f"out is '{brief(out)}', and '{part}' is not a directory.")
+    return path

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxlaws.data import manifest
-from jaxlaws.errors import BadInput
+from jaxlaws.errors import BadInput, unknown
+
+_BYTES = ("source", "seq_len", "vocab", "val_fraction")
+#: Kind of data → the fields that it reads.
+READS: dict[str, tuple[str, ...]] = {
+    "stdlib": _BYTES,
+    "text": (*_BYTES, "path"),
+    "shards": (*_BYTES, "path", "token_dtype", "eos", "documents"),
+    "language": ("source", "seq_len", "vocab", "zipf", "seed"),
+}
 
 
 @dataclass
@@ -36,6 +45,13 @@ class DataConfig:
     token_dtype: str | None = None
     eos: int | None = None
     documents: bool = False
+
+
+def reads(source: str) -> tuple[str, ...]:
+    """The fields that a kind of data reads; `BadInput` names the valid ones."""
+    if source not in READS:
+        raise unknown("data source", source, READS)
+    return READS[source]
 
 
 def token_ids(config: DataConfig) -> int:

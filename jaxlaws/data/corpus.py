@@ -62,7 +62,7 @@ def blocks(tokens: int, val_fraction: float, window: int) -> tuple[int, int]:
     block = max(window, min(_BLOCK, tokens // (2 * every)))
     if tokens < every * block:
         raise BadInput(
-            f"the data has {tokens} tokens, too few to keep 1 block in {every} of {block} tokens for validation: "
+            f"the data has {tokens} tokens, too few to keep 1 block in {every:.4g} of {block} tokens for validation: "
             "use more data, a shorter data.seq_len or a larger data.val_fraction."
         )
     return every, block

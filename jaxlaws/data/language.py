@@ -37,8 +37,8 @@ def grammar(vocab: int, exponent: float, seed: int) -> Grammar:
     """The language of a vocabulary size, Zipf exponent s and seed."""
     if not 2 <= vocab <= 256:
         raise BadInput(f"data.vocab is {vocab}, expected 2 to 256 for the generated language.")
-    if exponent <= 0:
-        raise BadInput(f"data.zipf is {exponent}, expected more than zero.")
+    if not 0 < exponent <= 50:
+        raise BadInput(f"data.zipf is {exponent}, expected a number above zero and at most 50.")
     rank = np.arange(1, vocab + 1, dtype=np.float64)
     p = rank**-exponent / np.sum(rank**-exponent)
     noise = np.random.Generator(np.random.Philox(seed)).normal(size=(vocab + vocab**2, vocab))

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlaws.data import corpus, language, shards
-from jaxlaws.data.config import DataConfig, token_ids
-from jaxlaws.errors import BadInput, unknown
+from jaxlaws.data.config import DataConfig, reads, token_ids
+from jaxlaws.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def _open(fields: tuple[Any, ...]) -> Data:
     config = DataConfig(*fields)
     if config.seq_len < 1:
         raise BadInput(f"data.seq_len is {config.seq_len}, expected at least 1.")
-    if config.source not in SOURCES:
-        raise unknown("data source", config.source, SOURCES)
+    reads(config.source)
     if config.documents and config.source != "shards":
         raise BadInput(f"data.documents is for data=shards, data={config.source} marks no ends of documents.")
     return SOURCES[config.source](config)

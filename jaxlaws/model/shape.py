@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jaxlaws.errors import BadInput, unknown
@@ -91,6 +91,11 @@ class ModelConfig:
         if self.parameterisation == "standard":
             del values["base_width"]
         return values
+
+
+def reads(parameterisation: str) -> set[str]:
+    """The fields that a model reads under a parameterisation."""
+    return {item.name for item in fields(ModelConfig)} - ({"base_width"} if parameterisation == "standard" else set())
 
 
 def _matrices(c: ModelConfig) -> int:

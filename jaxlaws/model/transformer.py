@@ -104,19 +104,24 @@ def _group(path: tuple) -> str:
     return "vector"
 
 
-def _attention(c: ModelConfig, compute: ComputeConfig) -> Callable:
-    """Causal attention, (q, k, v, whether each position sees each other or None) → mixed values."""
-    gpu = jax.default_backend() == "gpu"
-    fits = c.dtype == "bfloat16" and c.head_width % 8 == 0 and c.head_width <= 128
-    if compute.attention == "cudnn" and not (gpu and fits):
+def check_attention(c: ModelConfig, compute: ComputeConfig) -> bool:
+    """Whether flash attention can be used; raises `BadInput` where it is asked for and cannot be."""
+    fits = jax.default_backend() == "gpu" and c.dtype == "bfloat16" and c.head_width % 8 == 0 and c.head_width <= 128
+    if compute.attention == "cudnn" and not fits:
         raise BadInput(
             f"engine.attention=cudnn needs a GPU, model.dtype=bfloat16 and heads of at most 128, a multiple of 8, got "
             f"{jax.default_backend()}, {c.dtype} and heads of {c.head_width}: set engine.attention=auto."
         )
+    return fits
+
+
+def _attention(c: ModelConfig, compute: ComputeConfig) -> Callable:
+    """Causal attention, (q, k, v, whether each position sees each other or None) → mixed values."""
+    fits = check_attention(c, compute)
     scale: float = c.head_width ** PARAMETERISATIONS[c.parameterisation].attention
 
     def attend(q_BxSxHxK: jax.Array, k_BxSxHxK: jax.Array, v_BxSxHxK: jax.Array, sees: jax.Array | None) -> jax.Array:
-        flash = gpu and fits and sees is None and compute.attention != "xla"
+        flash = fits and sees is None and compute.attention != "xla"
         how: Literal["cudnn", "xla"] = "cudnn" if flash else "xla"
         return jax.nn.dot_product_attention(
             q_BxSxHxK, k_BxSxHxK, v_BxSxHxK, mask=sees, scale=scale, is_causal=True, implementation=how

@@ -54,6 +54,11 @@ def parse_whole(text: str | float, name: str = "number", least: int = 1) -> int:
     return int(value)
 
 
+def short_bytes(value: float) -> str:
+    """An amount of memory for people: 25.3GB, 516TB."""
+    return f"{short(value).replace('B', 'G')}B"
+
+
 def short(value: float) -> str:
     """A count for people: 1.4T, 7B, 350k, 12.3k, 42."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):

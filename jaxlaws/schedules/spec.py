@@ -15,6 +15,8 @@ from jaxlaws.records.units import parse_number, parse_whole
 from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
 from jaxlaws.text import brief
 
+#: Steps of a schedule, at most: more take gigabytes and seconds, and are a mistake.
+MOST_STEPS = 10_000_000
 _KINDS = {item.name: str(item.type) for item in fields(ScheduleConfig) if item.name != "name"}
 
 
@@ -37,8 +39,8 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
         sense.
     """
     chosen = family(config.name)
-    if steps < 1:
-        raise BadInput(f"steps is {steps}, expected at least one.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise BadInput(f"the schedule has {steps:.3g} steps, expected 1 to {MOST_STEPS:.0e}.")
     if not 0 < peak_lr < math.inf:
         raise BadInput(f"optimizer.peak_lr is {peak_lr}, expected a finite number above zero.")
     given = numbers(config)
@@ -67,6 +69,10 @@ def _check_together(name: str, given: dict[str, Any], left: int) -> None:
         raise BadInput(f"the floor is {floor:.3g}, above schedule.level {given['level']:.3g}: lower it.")
     if given.get("cycles", 1) > max(left, 1):
         raise BadInput(f"schedule.cycles is {given['cycles']}, and {left} steps follow the warm-up: ask for fewer.")
+    if abs(math.log(given.get("growth", 1.0))) * given.get("cycles", 1) > 600:
+        raise BadInput(
+            f"schedule.growth is {given['growth']}, over {given['cycles']} cycles no number: bring it near 1."
+        )
     if "values" in given and len(given["values"]) != len(given["milestones"]):
         raise BadInput(f"schedule.values has {len(given['values'])} numbers, milestones {len(given['milestones'])}.")
 
@@ -94,7 +100,7 @@ def parse(text: str) -> dict[str, Any]:
     match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
     if match is None:
         raise BadInput(f"schedule is '{brief(text)}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
-    valid = _fields(match[1])
+    valid = reads(match[1]) - {"name"}
     given: dict[str, Any] = {"name": match[1]}
     for part in filter(None, (part.strip() for part in re.split(r",(?![^\[]*\])", match[2] or ""))):
         key, _, value = (piece.strip() for piece in part.partition("="))
@@ -124,11 +130,11 @@ def spec_string(config: ScheduleConfig) -> str:
     return f"{config.name}({inside})"
 
 
-def _fields(name: str) -> set[str]:
-    """Every field that a spec of the family may name."""
+def reads(name: str) -> set[str]:
+    """The fields that a family reads; `BadInput` names the valid families."""
     chosen = family(name)
     warmup = {"warmup_fraction", "warmup_steps", "warmup_shape"} if chosen.warmup else set()
-    return set(chosen.fields) | warmup | ({"floor_lr"} if "floor" in chosen.fields else set())
+    return {"name"} | set(chosen.fields) | warmup | ({"floor_lr"} if "floor" in chosen.fields else set())
 
 
 def _value(text: str, key: str) -> Any:

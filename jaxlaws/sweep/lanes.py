@@ -8,8 +8,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+<<<<<<< HEAD
 from jaxlaws.config import EngineConfig, batch_sequences, identity
 from jaxlaws.errors import Failed, unknown
+=======
+from jaxlaws.config import EngineConfig, SweepConfig, batch_sequences, check_settings, identity
+from jaxlaws.errors import unknown
+from jaxlaws.model.compute import ComputeConfig
+>>>>>>> 44014e8 (What is configured is what runs, or one sentence says why not, before anything is claimed or written)
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
@@ -65,8 +71,7 @@ def train_sweep(
     """
     import jax
 
-    if branch not in ("auto", "off"):
-        raise unknown("sweep.branch", branch, ("auto", "off"))
+    check_settings(SweepConfig(strategy=strategy, branch=branch), engine or EngineConfig())
     sweep = _Sweep(strategy, engine or EngineConfig(), on_progress or (lambda flops, ended: None))
     waiting = []
     for item in planned:
@@ -79,11 +84,26 @@ def train_sweep(
             waiting.append(item)
     if branch == "auto" and jax.process_count() == 1:
         sweep.snapshots = Snapshots(planned, waiting)
-    shapes = groups(waiting)
-    sweep.check(shapes)
-    for group in shapes:
+    check_devices(waiting, strategy, sweep.engine)
+    for group in groups(waiting):
         sweep.train_group(group)
     return sweep.summary
+
+
+def check_devices(planned: Sequence[Planned], strategy: str, engine: EngineConfig) -> None:
+    """Raises `BadInput` for what is impossible with these devices, before anything is claimed."""
+    from jaxlaws.model.transformer import check_attention
+    from jaxlaws.train.loggers import check_loggers
+    from jaxlaws.train.mesh import check_batch, make_mesh
+    from jaxlaws.train.program import STRATEGIES
+
+    if strategy not in ("auto", *STRATEGIES):
+        raise unknown("sweep.strategy", strategy, ("auto", *STRATEGIES))
+    mesh, compute = make_mesh(engine), ComputeConfig(engine.remat, engine.scan, engine.attention)
+    for item in planned:
+        check_attention(item.run.model, compute)
+        check_batch(batch_sequences(item.run), engine.accumulate, mesh if mesh.size > 1 else None)
+    check_loggers(engine)
 
 
 class _Sweep:
@@ -103,6 +123,7 @@ class _Sweep:
         """A run is held by another process."""
         self.summary.busy.append(item.directory.name)
 
+<<<<<<< HEAD
     def unwritable(self, item: Planned, error: Exception) -> None:
         """A run's files cannot be written: it stays as it was."""
         self.summary.failed[item.directory.name] = f"{error}"
@@ -118,6 +139,8 @@ class _Sweep:
             check_batch(batch_sequences(group[0].run), self.engine.accumulate, mesh if mesh.size > 1 else None)
         check_loggers(self.engine)
 
+=======
+>>>>>>> 44014e8 (What is configured is what runs, or one sentence says why not, before anything is claimed or written)
     def train_group(self, group: Sequence[Planned]) -> None:
         """Train runs of one shape: in packs whose places are refilled, smaller ones where memory is short."""
         how, size = packing(group[0], len(group), self.strategy, self.engine)

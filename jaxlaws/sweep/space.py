@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -35,6 +36,8 @@ class Interval:
         return str(round(value)) if self.whole else _number(value)
 
 
+#: Runs of a sweep, at most, unless `sweep.max_runs` says otherwise.
+MOST_RUNS = 10_000
 #: What one key is swept over.
 Values = Sequence[str] | Interval
 
@@ -46,6 +49,7 @@ def expand(
     method: str = "sobol",
     sample_seed: int = 0,
     replicates: int = 1,
+    most: int = MOST_RUNS,
 ) -> list[list[str]]:
     """The overrides `key=value` of every job: those of each cell in turn, equal jobs once.
 
@@ -59,12 +63,16 @@ def expand(
       method: a name of `METHODS`.
       sample_seed: of the samples.
       replicates: jobs made of each, with the seeds s, s + 1, …, where s is the job's own, or 0.
+      most: jobs before equal ones are dropped.
     """
     if method not in METHODS:
         raise unknown("sampling method", method, METHODS)
     for name, count in (("samples", samples), ("replicates", replicates)):
         if count < 1:
             raise BadInput(f"sweep.{name} is {count}, expected at least 1.")
+    if samples > 1 and not any(isinstance(values, Interval) for cell in cells for values in cell.values()):
+        raise BadInput(f"sweep.samples is {samples} and no key has an interval to sample: leave it out.")
+    sized(sum(_jobs(cell, zipped, samples) * replicates for cell in cells), most)
     jobs: dict[tuple[str, ...], list[str]] = {}
     for cell in cells:
         for job in product(*_axes(cell, zipped, samples, method, sample_seed), _seeds(cell, replicates)):
@@ -72,6 +80,14 @@ def expand(
             overrides = [f"{key}={value}" if value is not None else key for key, value in values.items()]
             jobs[tuple(overrides)] = overrides
     return list(jobs.values())
+
+
+def _jobs(cell: Mapping[str, Values], zipped: Sequence[str], samples: int) -> int:
+    """How many jobs a cell makes, before any is."""
+    lists = {key: len(values) for key, values in cell.items() if not isinstance(values, Interval)}
+    alone = math.prod(count for key, count in lists.items() if key not in zipped)
+    together = max((count for key, count in lists.items() if key in zipped), default=1)
+    return alone * together * (samples if len(lists) < len(cell) else 1)
 
 
 def _axes(
@@ -137,14 +153,36 @@ def _sobol(count: int, dimensions: int, seed: int) -> np.ndarray:
 METHODS = {"sobol": _sobol, "random": _random}
 
 
-def parser() -> Any:
-    """Hydra's parser of overrides, which knows `logspace(LOW,HIGH,COUNT)` beside Hydra's own functions."""
+def parser(most: int = MOST_RUNS) -> Any:
+    """Hydra's parser of overrides, which knows `logspace(LOW,HIGH,COUNT)` beside Hydra's own functions.
+
+    Args:
+      most: values that one key may be swept over.
+    """
+    from hydra._internal.grammar import grammar_functions
     from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
     from hydra.core.override_parser.types import ChoiceSweep
 
+    def spaced(low: float, high: float, count: int) -> Any:
+        return ChoiceSweep(list=list(logspace(low, high, sized(count, most))))
+
+    def bounded(start: float, stop: float | None = None, step: float = 1) -> Any:
+        first, last = (0, start) if stop is None else (start, stop)
+        sized((last - first) / step if step else math.inf, most)
+        return grammar_functions.range(first, last, step)
+
     functions = create_functions()
-    functions.register("logspace", lambda low, high, count: ChoiceSweep(list=list(logspace(low, high, count))))
+    functions.register("logspace", lambda low, high, count: spaced(low, high, count))  # Hydra reads annotations
+    functions.functions["range"] = bounded
     return OverridesParser(functions)
+
+
+def sized(runs: float, most: int) -> int:
+    """A number of runs, if a sweep may have so many."""
+    if not runs <= most:
+        told = f"{runs:,.0f}" if runs < 1e15 else "endlessly many"
+        raise BadInput(f"the sweep has {told} runs, expected at most {most:,}: sweep.max_runs=N allows more.")
+    return int(runs)
 
 
 def values(override: Any) -> Values:

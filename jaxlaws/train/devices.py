@@ -30,6 +30,13 @@ def use_compile_cache(folder: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
+def device_memory() -> float | None:
+    """Bytes of the memory of all devices together; None where the backend does not say (a CPU)."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    each = [part["bytes_limit"] for part in stats if part and "bytes_limit" in part]
+    return float(min(each) * jax.device_count()) if each else None
+
+
 def join_processes() -> None:
     """Make the processes of a job one, before anything touches a device: all their devices are one mesh then.
 
