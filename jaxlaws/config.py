@@ -15,9 +15,10 @@ from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.units import parse_positive
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 from jaxlaws.schedules.spec import identity as schedule_identity
-from jaxlaws.sweep.space import MOST_RUNS
 from jaxlaws.text import brief
 
+#: Runs of a sweep, at most, unless `sweep.max_runs` says otherwise.
+MOST_RUNS = 10_000
 #: Validations in a run, at most.
 MOST_POINTS = 100_000
 #: Values of `sweep.branch`.

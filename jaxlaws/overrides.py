@@ -113,7 +113,7 @@ def changed(config: Any, override: Any) -> None:
     """Set one plain override on a composed config."""
     from omegaconf import OmegaConf
 
-    with one_sentence(f"'{brief(override.input_line)}' does not fit the config"):
+    with one_sentence(f"'{brief(override.input_line)}' does not fit the config, which does not compose"):
         OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
 
 

@@ -21,18 +21,23 @@ FLOORS = {
     "data": 1,
     "records": 1,
     "config": 3,
+    "unread": 4,
     "fitting": 4,
     "train": 4,
     "recommender": 6,
     "design": 5,
     "sweep": 5,
+    "overrides": 6,
     "bench": 7,
     "report": 7,
     "quickstart": 8,
     "cli": 9,
 }
 #: The two wings, which meet in records and schedules only.
-LAWS, TRAINING = {"laws", "fitting", "recommender", "design"}, {"hyper", "model", "data", "train", "sweep", "config"}
+LAWS, TRAINING = (
+    {"laws", "fitting", "recommender", "design"},
+    {"hyper", "model", "data", "train", "sweep", "config", "unread", "overrides"},
+)
 
 
 def _imports(path: Path) -> set[str]:

@@ -79,12 +79,12 @@ def launch(
     if not cluster:
         check_memory(runs, device_memory() or host_memory(), host_memory())
     planned = lay_out(runs, out, digest)
-    if not cluster:
-        check_devices(planned, how.strategy, engine)
     said = notes(out, planned) if len(runs) > 1 else []
     said += repeats(planned, lambda data: open_data(data).train_sequences)
     part = shard(planned, how.shard) if how.shard and not cluster else planned
     waiting = [item for item in part if item.directory.state() in ("pending", "running")]
+    if not cluster:
+        check_devices(waiting, how.strategy, engine)
     if how.branch == "auto" and (shared := summary(waiting, Snapshots(part, waiting).found)):
         said.append(f"{shared}.")
     if dry:

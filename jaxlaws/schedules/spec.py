@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.units import parse_number, parse_whole
 from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
 from jaxlaws.text import brief
 
@@ -40,7 +39,7 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
     """
     chosen = family(config.name)
     if not 1 <= steps <= MOST_STEPS:
-        raise BadInput(f"the schedule has {steps:.3g} steps, expected 1 to {MOST_STEPS:.0e}.")
+        raise BadInput(f"steps is {steps}, expected at least one and at most {MOST_STEPS:,}.")
     if not 0 < peak_lr < math.inf:
         raise BadInput(f"optimizer.peak_lr is {peak_lr}, expected a finite number above zero.")
     given = numbers(config)
@@ -140,5 +139,17 @@ def reads(name: str) -> set[str]:
 def _value(text: str, key: str) -> Any:
     kind, name = _KINDS[key], f"schedule.{key}"
     if "list" in kind:
-        return [parse_number(part, name) for part in text.strip("[]").split(",")]
-    return parse_whole(text, name, 0) if "int" in kind else parse_number(text, name) if "float" in kind else text
+        return [_number(part, name) for part in text.strip("[]").split(",")]
+    if "int" in kind and not _number(text, name).is_integer():
+        raise BadInput(f"{name} is {brief(text)}, expected a whole number.")
+    return int(_number(text, name)) if "int" in kind else _number(text, name) if "float" in kind else text
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= 1e15:
+        raise BadInput(f"{name} is '{brief(text)}', expected a number of at most 10¹⁵.")
+    return value

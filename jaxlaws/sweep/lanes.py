@@ -8,14 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-<<<<<<< HEAD
-from jaxlaws.config import EngineConfig, batch_sequences, identity
-from jaxlaws.errors import Failed, unknown
-=======
 from jaxlaws.config import EngineConfig, SweepConfig, batch_sequences, check_settings, identity
-from jaxlaws.errors import unknown
+from jaxlaws.errors import Failed, unknown
 from jaxlaws.model.compute import ComputeConfig
->>>>>>> 44014e8 (What is configured is what runs, or one sentence says why not, before anything is claimed or written)
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
@@ -123,24 +118,11 @@ class _Sweep:
         """A run is held by another process."""
         self.summary.busy.append(item.directory.name)
 
-<<<<<<< HEAD
     def unwritable(self, item: Planned, error: Exception) -> None:
         """A run's files cannot be written: it stays as it was."""
         self.summary.failed[item.directory.name] = f"{error}"
         log.error("run %s is left as it is: %s", item.directory.name, error)
 
-    def check(self, shapes: Sequence[Sequence[Planned]]) -> None:
-        """Raises `BadInput` for what is impossible with these devices, before anything is trained."""
-        from jaxlaws.train.loggers import check_loggers
-        from jaxlaws.train.mesh import check_batch, make_mesh
-
-        mesh = make_mesh(self.engine)
-        for group in shapes:
-            check_batch(batch_sequences(group[0].run), self.engine.accumulate, mesh if mesh.size > 1 else None)
-        check_loggers(self.engine)
-
-=======
->>>>>>> 44014e8 (What is configured is what runs, or one sentence says why not, before anything is claimed or written)
     def train_group(self, group: Sequence[Planned]) -> None:
         """Train runs of one shape: in packs whose places are refilled, smaller ones where memory is short."""
         how, size = packing(group[0], len(group), self.strategy, self.engine)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxlaws.config import MOST_RUNS
 from jaxlaws.errors import BadInput, unknown
 
 
@@ -36,8 +37,6 @@ class Interval:
         return str(round(value)) if self.whole else _number(value)
 
 
-#: Runs of a sweep, at most, unless `sweep.max_runs` says otherwise.
-MOST_RUNS = 10_000
 #: What one key is swept over.
 Values = Sequence[str] | Interval
 
