@@ -10,7 +10,7 @@ import unicodedata
 _SUSPECT = re.compile(r"[^ -~]")
 #: What Unicode calls control, format and surrogate characters, and separators of lines and paragraphs.
 _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
+_FORMULA = re.compile(r"'*(\s*[=+\-@]|[\t\r\n])")
 
 
 def printable(text: object, keep: str = "") -> str:
@@ -53,7 +53,8 @@ def quoted(argument: object) -> str:
 def spreadsheet_safe(value: object) -> object:
     """The value for a CSV cell: text that a spreadsheet would take for a formula gets a leading apostrophe.
 
-    Text that is a number, such as -1.5 or +2e3, stays as it is.
+    Text that is a number, such as -1.5 or +2e3, stays as it is; text that has such apostrophes gets one more, so that
+    `from_spreadsheet` gives back what there was.
     """
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
@@ -62,3 +63,8 @@ def spreadsheet_safe(value: object) -> object:
     except ValueError:
         return f"'{value}"
     return value
+
+
+def from_spreadsheet(text: str) -> str:
+    """The text that `spreadsheet_safe` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

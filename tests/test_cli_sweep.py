@@ -59,7 +59,7 @@ def test_runs_on_different_corpora_are_not_fitted_together(tmp_path, capsys):
     header = "run_id,params_nonembedding,tokens,val_loss_nats,corpus"
     (tmp_path / "runs.csv").write_text("\n".join([header, *rows]) + "\n")
     assert main(["fit", "chinchilla", str(tmp_path / "runs.csv")]) == 2
-    assert "mixes runs on the corpora a, b" in capsys.readouterr().err
+    assert "differ in corpus (a, b), which chinchilla cannot tell apart: select one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["status", "collect"])

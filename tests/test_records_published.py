@@ -10,7 +10,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.published import load
 from jaxlaws.records.published import lr_scheduling as lr_scheduling_format
 from jaxlaws.records.published import multi_power_law as multi_power_law_format
-from jaxlaws.records.table import where
+from jaxlaws.records.where import where
 
 
 def test_step_law_counts_tokens_not_sequences(published):

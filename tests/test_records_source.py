@@ -124,7 +124,7 @@ def test_a_published_curve_read_as_a_plain_table_has_the_same_schedule(published
         ({"peak_lr": [1e-3, 0, 5e-4]}, "peak_lr is 0 in run 'b'"),
         ({"batch_tokens": [250.0] * 3}, "is batch_tokens in sequences"),
         ({"batch_tokens": [5e5, 5e5, 250.0]}, "in run 'c'"),
-        ({"tokens": [2.0, 4.0, 8.0]}, "tokens in another unit"),
+        ({"tokens": [2.0, 4.0, 8.0]}, "steps or tokens in another unit"),
         ({"run_id": ["a", "b", "b"]}, "has the run 'b' twice"),
         ({"status": ["ok", "ok", "great"]}, "status 'great', expected ok, diverged, failed"),
         ({"params_total": [9e7, 3e8, 5e8]}, "the two columns are swapped"),

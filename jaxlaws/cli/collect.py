@@ -20,13 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.records.files import Output
     from jaxlaws.records.run import collect
+    from jaxlaws.text import spreadsheet_safe
 
     with Output(args.output) as file:
         table = collect(args.sweep).table
-        if not file:
-            print(table.to_csv(), end="")
-            return 0
-        file.write(_parquet(table) if args.output.endswith(".parquet") else table.to_csv())
+        if file and args.output.endswith(".parquet"):
+            file.write(_parquet(table))
+        else:
+            safe = table.map(spreadsheet_safe).rename(index=spreadsheet_safe).to_csv()
+            if not file:
+                print(safe, end="")
+                return 0
+            file.write(safe)
     print(f"{Path(args.output)}: {len(table)} runs")
     return 0
 

@@ -123,7 +123,7 @@ def _train(text: str | None, runs: Any) -> list[str] | None:
     if not text:
         return None
     if any(sign in text for sign in ("<", ">", "==", "!=")):
-        from jaxlaws.records.table import where
+        from jaxlaws.records.where import where
 
         return [str(name) for name in where(runs, text).table.index]
     return [name.strip() for name in text.split(",")]

@@ -83,8 +83,10 @@ def _of_a_fit(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimu
 def _of_runs(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimum]:
     from jaxlaws.fitting.isoflop import envelope, parabolas, params_of
     from jaxlaws.fitting.optimum import frontier_optimum
+    from jaxlaws.records.settings import comparable, one_setting
 
-    runs = open_source(args)
+    settle = one_setting if args.approach == 1 else comparable
+    runs = settle(open_source(args), f"approach {args.approach}", ("params_nonembedding", "params_total", "tokens"))
     column = params_of(runs, args.params_column)
     law = {1: "envelope", 2: "parabolas"}[args.approach]
     frontier = (

@@ -15,12 +15,13 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting import diagnose, resample, score, verdict
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
-from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.points import Points, columns_of, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit
 from jaxlaws.laws.base import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
+from jaxlaws.records.settings import comparable
 from jaxlaws.status import decide
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def fit(
     """
     the_law = get(law)
     model = noises.get(noise, the_law)
+    runs = comparable(runs, law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)
     chosen = everything if train is None else everything.of(_known(train, everything))
     _enough(the_law, chosen, runs)
@@ -200,6 +202,7 @@ def _gather(
                 "data": {
                     "source": runs.source,
                     "digest": runs.digest,
+                    "assumed": dict(runs.doubts),
                     "runs": len(problem.points.names),
                     "points": len(problem.points.loss),
                     "train": None if train is None else list(train),

@@ -88,6 +88,11 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
     )
 
 
+def columns_of(law: Law) -> tuple[str, ...]:
+    """The columns of a table that the law may read."""
+    return (*(PARAMS if "N" in law.inputs else ()), *(COLUMNS[name] for name in law.inputs if name in COLUMNS))
+
+
 def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     """The column that `N` is read from."""
     if params_column is not None:

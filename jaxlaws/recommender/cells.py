@@ -58,7 +58,7 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     LR on their label, are left out.
 
     Raises:
-      BadInput: a column is missing, schedules are mixed, or no cell has enough runs.
+      BadInput: a column is missing, or no cell has enough runs.
     """
     table = runs.need("params_nonembedding", "tokens", "peak_lr", "batch_tokens")
     loss = table[runs.loss_column].to_numpy(float)
@@ -70,12 +70,6 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     if short.any():
         notes.append(f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out.")
     usable &= ~short
-    if "schedule" in table and table["schedule"][usable].nunique() > 1:
-        names = sorted(table["schedule"][usable].astype(str).unique())
-        raise BadInput(
-            f"{runs.source} mixes the schedules {', '.join(names[:4])}, and an optimal LR belongs to one of them: "
-            "select it with --where 'schedule==…'."
-        )
     columns = {name: table[name].to_numpy(float) for name in ("params_nonembedding", "tokens", *AXES)}
     for name, values in columns.items():
         if not np.all(values[usable] > 0):

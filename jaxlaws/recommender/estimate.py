@@ -18,6 +18,7 @@ from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import FORMS, Power, power_laws
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import batch_unmeasured, findings
+from jaxlaws.records.settings import one_setting
 from jaxlaws.status import Finding, decide
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def estimate(
         raise unknown("method", method, METHODS)
     if not 0 <= bootstrap <= _MOST_RESAMPLES:
         raise BadInput(f"bootstrap is {bootstrap}, expected 0 to {_MOST_RESAMPLES:,} resamples.")
+    runs = one_setting(runs, law, ("params_nonembedding", "params_total", "tokens", "peak_lr", "batch_tokens"))
     cells, notes = cells_of(runs)
+    notes = [*runs.answers, *notes]
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
     convention = _convention(runs)
     place = np.array([cell.x[cell.best] for cell in cells])
@@ -123,6 +126,7 @@ def estimate(
         data={
             "source": runs.source,
             "digest": runs.digest,
+            "assumed": dict(runs.doubts),
             "cells": len(cells),
             "runs": int(sum(len(c.y) for c in cells)),
             "diverged": int(sum(len(c.diverged) for c in cells)),

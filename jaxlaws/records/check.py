@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import Runs
+from jaxlaws.records.alignment import aligned
+from jaxlaws.records.repeats import checkpoints, last_of_each, repeats
+from jaxlaws.records.smooth import outliers
+from jaxlaws.records.table import STATUS, Runs
+from jaxlaws.records.units_check import UNITS
+from jaxlaws.text import printable
 
 #: Columns that laws compute with: where one is stated, every run states it, as a positive number.
 POSITIVE = (
@@ -21,110 +26,71 @@ POSITIVE = (
     "flops_6nd",
     "flops_budget",
 )
-STATUS = ("ok", "diverged", "failed")
-#: More optimiser steps than any run has had: a batch that implies more is in another unit.
-MAX_STEPS = 1e7
-#: Fewer tokens a step than models from 50M parameters are trained with, and yet a usual number of sequences.
-MIN_BATCH_TOKENS, LARGE_MODEL = 8192, 5e7
-#: Tokens per parameter beyond which one of the two is not a plain count.
-TOKENS_PER_PARAM = (1e-3, 1e6)
+_LOSSES = ("val_loss_nats", "loss_nats")
 
 
 def check(runs: Runs) -> Runs:
-    """The same runs, if every value can be computed with; `BadInput` with the first thing that is wrong otherwise.
+    """The runs, if every value can be computed with and can be what it is taken for; `BadInput` otherwise.
 
-    A run with status diverged or failed may lack its loss. Units are checked against each other: steps · batch_tokens
-    is tokens to within a factor of two, batch_sequences · seq_len is batch_tokens, N without embeddings is at most N.
+    A run with status diverged or failed may lack its loss. What is impossible is refused; what is doubtful is asked by
+    a question of `jaxlaws.records.questions`, which `runs.assume` may answer.
     """
+    runs = last_of_each(runs)
+    _rows(runs)
+    for name in POSITIVE:
+        if name in runs.table:
+            _positive(runs, name, runs.table[name])
+    ended = runs.table["status"] == "ok" if "status" in runs.table else pd.Series(True, runs.table.index)
+    for name in _LOSSES:
+        if name in runs.table:
+            _positive(runs, name, runs.table.loc[ended, name])
+    for name, curve in runs.curves.items():
+        curve.check(name)
+    for question in (*UNITS, checkpoints, repeats, outliers, aligned):
+        runs = question(runs)
+    return runs
+
+
+def _rows(runs: Runs) -> None:
     table = runs.table
     if table.empty:
         raise BadInput(f"{runs.source} holds no runs, expected at least one.")
     if table.index.has_duplicates:
+        twice = printable(table.index[table.index.duplicated()][0])
         raise BadInput(
-            f"{runs.source} has the run '{table.index[table.index.duplicated()][0]}' twice, expected it once."
+            f"{runs.source} has the run '{twice}' twice, expected one row a run: for curves add the column step, of "
+            "checkpoints take the last of each with --assume checkpoints=last."
         )
     if "status" in table:
         strange = sorted(set(table["status"]) - set(STATUS))
         if strange:
-            raise BadInput(f"{runs.source} has the status '{strange[0]}', expected {', '.join(STATUS)}.")
-    for name in POSITIVE:
-        if name in table:
-            _positive(runs, name, table[name])
-    ended = table["status"] == "ok" if "status" in table else pd.Series(True, table.index)
-    for name in ("val_loss_nats", "loss_nats"):
-        if name in table:
-            _positive(runs, name, table.loc[ended, name])
-    _units(runs)
-    corpora = sorted(table["corpus"].dropna().unique()) if "corpus" in table else []
-    if len(corpora) > 1:
-        raise BadInput(
-            f"{runs.source} mixes runs on the corpora {', '.join(corpora)}, whose losses cannot be compared: "
-            f"select one with --where 'corpus=={corpora[0]}'."
-        )
-    for name, curve in runs.curves.items():
-        curve.check(name)
-    return runs
-
-
-def _positive(runs: Runs, name: str, values: pd.Series) -> None:
-    missing = values.isna()
-    if missing.any():
-        raise BadInput(
-            f"{runs.source}: {name} is missing or not a number in {int(missing.sum())} of {len(values)} runs (first: "
-            f"'{values.index[int(missing.argmax())]}'): fill it in, set status to diverged or failed, or leave "
-            f"those runs out with --where '{name}>0'."
-        )
-    bad = ~np.isfinite(values.astype(float)) | (values <= 0)
-    if bad.any():
-        first = values.index[int(bad.argmax())]
-        raise BadInput(f"{runs.source}: {name} is {values[first]:g} in run '{first}', expected a positive number.")
-
-
-def _units(runs: Runs) -> None:
-    table = runs.table
-    have = set(table.columns)
-    if {"batch_tokens", "batch_sequences", "seq_len"} <= have:
-        ratio = table["batch_tokens"] / (table["batch_sequences"] * table["seq_len"])
-        _ratio(runs, ratio, 0.01, "batch_tokens", "batch_sequences · seq_len")
-    if {"tokens", "steps", "batch_tokens"} <= have:
-        _ratio(runs, table["steps"] * table["batch_tokens"] / table["tokens"], 1.0, "steps · batch_tokens", "tokens")
-    elif {"tokens", "batch_tokens"} <= have:
-        steps = table["tokens"] / table["batch_tokens"]
-        _batch(runs, steps > MAX_STEPS, f"which makes {steps.max():.3g} steps")
-    if "batch_tokens" in have and not {"seq_len", "steps"} & have and {"params_nonembedding", "params_total"} & have:
-        params = table["params_nonembedding" if "params_nonembedding" in have else "params_total"]
-        _batch(runs, (table["batch_tokens"] < MIN_BATCH_TOKENS) & (params > LARGE_MODEL), "few for a model of its size")
-    if {"batch_tokens", "seq_len"} <= have:
-        _batch(runs, table["batch_tokens"] < table["seq_len"], "less than one sequence")
-    if {"params_nonembedding", "params_total"} <= have and (table["params_nonembedding"] > table["params_total"]).any():
-        raise BadInput(
-            f"{runs.source}: params_nonembedding exceeds params_total in a run: the two columns are swapped."
-        )
-    for name in {"params_nonembedding", "params_total"} & have if "tokens" in have else ():
-        ratio = table["tokens"] / table[name]
-        bad = (ratio < TOKENS_PER_PARAM[0]) | (ratio > TOKENS_PER_PARAM[1])
-        if bad.any():
-            first = bad.index[int(bad.argmax())]
             raise BadInput(
-                f"{runs.source}: run '{first}' has {table.loc[first, 'tokens']:g} tokens for {name} "
-                f"{table.loc[first, name]:g}: expected plain counts of both, not millions or billions."
+                f"{runs.source} has the status '{printable(strange[0])}', expected {', '.join(STATUS)} or a tracker's "
+                "word for them, such as finished or crashed."
             )
 
 
-def _batch(runs: Runs, bad: pd.Series, why: str) -> None:
-    if bad.any():
-        first = bad.index[int(bad.argmax())]
+def _positive(runs: Runs, name: str, values: pd.Series) -> None:
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    missing = numbers.isna()
+    if missing.any():
         raise BadInput(
-            f"{runs.source}: batch_tokens is {runs.table.loc[first, 'batch_tokens']:g} in run '{first}', {why}: if it "
-            "counts sequences, name it with --map batch_sequences=NAME and give seq_len, or multiply it by seq_len."
+            f"{runs.source}: {name} is missing or not a number in {int(missing.sum())} of {len(values)} runs (first: "
+            f"'{printable(values.index[int(missing.argmax())])}'): fill it in, set status to diverged or failed, or "
+            f"leave those runs out with --where '{name}>0'."
+        )
+    bad = ~np.isfinite(numbers) | (numbers <= 0)
+    if bad.any():
+        place = int(bad.argmax())
+        cause = _NEGATIVE.get("loss" if name in _LOSSES else name, "") if numbers.iloc[place] <= 0 else ""
+        raise BadInput(
+            f"{runs.source}: {name} is {numbers.iloc[place]:g} in run '{printable(values.index[place])}', expected a "
+            f"positive number{cause}."
         )
 
 
-def _ratio(runs: Runs, ratio: pd.Series, tolerance: float, left: str, right: str) -> None:
-    bad = (ratio > 1 + tolerance) | (ratio < 1 / (1 + tolerance))
-    if bad.any():
-        first = ratio.index[int(bad.argmax())]
-        raise BadInput(
-            f"{runs.source}: {left} is {ratio[first]:.3g} times {right} in run '{first}', expected the same: is "
-            "batch_tokens in sequences, or tokens in another unit?"
-        )
+#: What a value that is not positive may be.
+_NEGATIVE = {
+    "loss": ": a cross-entropy is never below 0 (is it a log-likelihood, or the logarithm of the loss?)",
+    "peak_lr": ": is it the logarithm of the learning rate?",
+}

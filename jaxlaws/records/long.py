@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import COLUMNS, Curve, Runs
+from jaxlaws.records.table import COLUMNS, MAX_STEPS, Curve, Runs
 
 LONG_COLUMNS = ("run_id", "step", "lr", "loss")
-#: Steps of a curve, at most: more are tokens or samples that are taken for steps.
-MOST_STEPS = 10_000_000
 #: Largest gap between logged LRs that differ, as a share of the steps; across it the LR is taken to be linear.
 MAX_GAP = 0.05
+#: Steps of one curve, and of all curves of a file, whose learning rates are kept in memory.
+LONGEST, LONGEST_TOGETHER = 10 * MAX_STEPS, 3e8
 
 
 def curves_of(table: pd.DataFrame, source: str) -> Runs:
@@ -35,6 +35,12 @@ def curves_of(table: pd.DataFrame, source: str) -> Runs:
         )
     if "run_id" not in table:
         table = table.assign(run_id="curve")
+    together = float(table.groupby("run_id")["step"].max().clip(upper=LONGEST).sum())
+    if together > LONGEST_TOGETHER:
+        raise BadInput(
+            f"{source} has curves of {together:.3g} steps together, more than {LONGEST_TOGETHER:.0e}: keep the ones "
+            "that are needed, or divide steps that count tokens."
+        )
     curves = {str(name): _curve(rows, str(name)) for name, rows in table.groupby("run_id", sort=False)}
     rows = {name: _row(curve) for name, curve in curves.items()}
     runs = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run_id")
@@ -63,8 +69,11 @@ def _curve(rows: pd.DataFrame, name: str) -> Curve:
     step, lr, loss = (rows[column].to_numpy(float) for column in ("step", "lr", "loss"))
     if not np.all(np.isfinite(step)) or np.any(step != np.round(step)) or np.any(step < 0):
         raise BadInput(f"curve '{name}' has a step that is not a whole number from 0: drop those rows first.")
-    if step.max() > MOST_STEPS:
-        raise BadInput(f"curve '{name}' has the step {step.max():.3g}, expected at most {MOST_STEPS:.0e}: count steps.")
+    if step.max() >= LONGEST:
+        raise BadInput(
+            f"curve '{name}' has the step {step.max():.3g}, more than {LONGEST:.0e}: steps may be counted in tokens, "
+            "divide them by what one optimiser step takes."
+        )
     if np.isnan(loss).any():
         raise BadInput(
             f"curve '{name}' has no loss at step {step[np.isnan(loss)][0]:.0f}, expected a positive number: leave out "
@@ -91,7 +100,10 @@ def _curve(rows: pd.DataFrame, name: str) -> Curve:
 def _warmup_steps(rows: pd.DataFrame, lr: np.ndarray, at: np.ndarray, name: str) -> int:
     """W as stated, else the steps until the LR first stops rising."""
     if "warmup_steps" in rows:
-        return int(rows["warmup_steps"].iloc[0])
+        warmup = float(rows["warmup_steps"].iloc[0])
+        if not 0 <= warmup <= LONGEST or warmup != round(warmup):
+            raise BadInput(f"curve '{name}' has warmup_steps {warmup:g}, expected a whole number from 0.")
+        return int(warmup)
     if at[0] > max(np.diff(at[:2]).max(initial=1), 1):
         raise BadInput(
             f"curve '{name}' begins at step {at[0]} and the LRs before it are unknown: add the column warmup_steps."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +13,27 @@ import pandas as pd
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records import published
 from jaxlaws.records.check import check
+from jaxlaws.records.doubts import ask
 from jaxlaws.records.long import LONG_COLUMNS, curves_of
-from jaxlaws.records.table import COLUMNS, Runs
-from jaxlaws.records.table import where as select_where
+from jaxlaws.records.questions import parse_assume
+from jaxlaws.records.table import COLUMNS, WORDS, Runs, status_of
+from jaxlaws.records.tabular import names_of, read_table
 from jaxlaws.records.units import parse_number
+from jaxlaws.records.where import where as select_where
+from jaxlaws.text import printable
 
-#: Columns whose values are words.
-WORDS = ("status", "model", "schedule", "optimizer", "corpus")
-#: What trackers call the end of a run → our status.
-_STATUS = {"finished": "ok", "completed": "ok", "crashed": "failed", "killed": "failed"}
+#: A name of a column that holds something else than a loss in nats a token.
+_NO_NATS = re.compile(r"(?:^|[^a-z])(ppl|perplexity|bpb|bpc|bits?|acc|accuracy)(?:$|[^a-z])", re.IGNORECASE)
 
 
 def open_runs(
     source: str | Path,
     format: str | None = None,
-    where: str | None = None,
+    where: str | Sequence[str] = (),
     map: Mapping[str, str] | None = None,
+    assume: Sequence[str] = (),
 ) -> Runs:
-    """The runs of a source, selected and checked.
+    """The runs of a source, selected, checked and questioned.
 
     A table has one row a run and columns from `COLUMNS` (`loss` is short for `loss_nats`); a CSV of curves has one row
     a step with `step,lr,loss` and, for more than one curve, `run_id` (`curves_of`). Other columns are ignored.
@@ -36,15 +41,20 @@ def open_runs(
     Args:
       source: sweep directory, .csv or .parquet file, or the file or folder of a published format.
       format: name of a published format, from `published.FORMATS`.
-      where: which runs, such as `params_nonembedding<=4.3e8 and status==ok`.
+      where: which runs, such as `params_nonembedding<=4.3e8 and status==ok`; of several conditions all hold.
       map: our column name → the name in the file, such as {"loss": "val/ce"}.
+      assume: `NAME` or `NAME=VALUE` of the questions of `questions.QUESTIONS` that the caller answers himself.
 
     Raises:
       BadInput: nothing there, columns missing or in the wrong unit, values missing, negative or not numbers.
     """
-    path = Path(source)
-    if not path.exists():
-        raise BadInput(f"{path} does not exist, expected a sweep directory, a CSV or Parquet file.")
+    path, answers = Path(source), parse_assume([assume] if isinstance(assume, str) else assume)
+    try:
+        present = path.exists()
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{printable(path)[:200]} cannot be read ({getattr(error, 'strerror', error)}).") from None
+    if not present:
+        raise BadInput(f"{printable(path)} does not exist, expected a sweep directory, a CSV or Parquet file.")
     if format is not None:
         if map:
             raise BadInput(
@@ -54,8 +64,21 @@ def open_runs(
     elif path.is_dir():
         runs = _sweep(path)
     else:
-        runs = _table(_numbers(_renamed(_read(path), path, map or {}), path), path)
-    return check(select_where(runs, where) if where else runs)
+        runs = _table(_numbers(_renamed(_read(path, map or {}), path, map or {}), path), path)
+    runs = replace(runs, assume=answers)
+    return check(_named_loss(select_where(runs, where) if where else runs, map or {}))
+
+
+def _named_loss(runs: Runs, map: Mapping[str, str]) -> Runs:
+    for ours in ("loss", "loss_nats", "val_loss_nats"):
+        if _NO_NATS.search(map.get(ours, "")):
+            runs = ask(
+                runs,
+                "loss-unit",
+                f"the loss is read from the column '{printable(map[ours])}', whose name is not that of nats a token",
+                "convert it first (ln of a perplexity; bits times ln 2, and per token)",
+            )
+    return runs
 
 
 def _sweep(path: Path) -> Runs:
@@ -69,19 +92,14 @@ def _sweep(path: Path) -> Runs:
     return collect(path)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if not path.stat().st_size:
-        raise BadInput(f"{path} is empty, expected a table with a header and one row a run or a step.")
-    try:
-        raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except ImportError:
-        raise BadInput("Parquet needs pyarrow: pip install 'jaxlaws[parquet]', or give the table as CSV.") from None
-    except (ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{path} cannot be read as a table ({reason}): expected CSV or Parquet with a header.") from None
-    if raw.empty:
-        raise BadInput(f"{path} has a header and no rows, expected one row a run or a step.")
-    return raw
+def _read(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
+    texts = {theirs for ours, theirs in map.items() if ours in (*WORDS, "run_id")}
+    names = {*COLUMNS, *LONG_COLUMNS, "loss"}
+    return read_table(
+        path,
+        words=lambda name: name in texts or name in (*WORDS, "run_id"),
+        used=lambda name: name in names or name in map.values(),
+    )
 
 
 def _renamed(raw: pd.DataFrame, path: Path, map: Mapping[str, str]) -> pd.DataFrame:
@@ -90,9 +108,7 @@ def _renamed(raw: pd.DataFrame, path: Path, map: Mapping[str, str]) -> pd.DataFr
         if ours not in valid:
             raise unknown("column in --map", ours, valid)
         if theirs not in raw:
-            raise BadInput(
-                f"--map {ours}={theirs}: {path} has no column '{theirs}'; it has {', '.join(raw.columns.astype(str))}."
-            )
+            raise BadInput(f"--map {ours}={theirs}: {path} has no column '{theirs}'; it has {names_of(raw.columns)}.")
     raw = raw.drop(columns=[name for name in map if name in raw and name not in map.values()])
     raw = raw.assign(**{ours: raw[theirs] for ours, theirs in map.items()})
     if "loss" in raw and "step" not in raw and "loss_nats" not in raw:
@@ -107,33 +123,32 @@ def _numbers(raw: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in known:
         if name == "run_id" or name in WORDS:
             table[name] = table[name].astype(str)
-        elif not pd.api.types.is_numeric_dtype(table[name]):
+        elif not isinstance(table[name].dtype, np.dtype) or table[name].dtype.kind not in "iuf":
             table[name] = [_number(value, f"{path}: {name} in row {row}") for row, value in enumerate(table[name], 1)]
     return table
 
 
 def _number(value: object, name: str) -> float:
-    if value is None or value != value or str(value).strip().lower() in ("", "nan", "none"):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
         return np.nan
-    return parse_number(str(value), name)
+    if isinstance(value, str) and value.strip().lower() in ("", "nan", "none"):
+        return np.nan
+    return float(value) if isinstance(value, float) else parse_number(value, name)  # type: ignore[arg-type]
 
 
 def _table(table: pd.DataFrame, path: Path) -> Runs:
     if "step" in table:
         return curves_of(table, source=path.name)
     if not {"loss_nats", "val_loss_nats"} & set(table.columns):
-        known = ", ".join(table.columns) or "none that is known"
+        known = names_of(table.columns) or "none that is known"
         raise BadInput(
             f"{path} has no column val_loss_nats or loss_nats (it has {known}): name its own with --map loss=NAME, or "
             f"a published table with --format {'|'.join(published.FORMATS)}."
         )
     if "status" in table:
-        table["status"] = [_STATUS.get(value, value) for value in table["status"]]
+        table["status"] = table["status"].map(status_of)
     if "run_id" not in table:
         table["run_id"] = [f"row_{row}" for row in range(1, len(table) + 1)]
-    if table["run_id"].duplicated().any():
-        twice = table.loc[table["run_id"].duplicated(), "run_id"].iloc[0]
-        raise BadInput(f"{path} has the run '{twice}' twice, expected one row a run: for curves add the column step.")
     if {"batch_sequences", "seq_len"} <= set(table.columns) and "batch_tokens" not in table:
         table["batch_tokens"] = table["batch_sequences"] * table["seq_len"]
     return Runs(table.set_index("run_id"), source=path.name)

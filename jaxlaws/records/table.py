@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.units import parse_number
 
 #: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
 COLUMNS: Mapping[str, str] = {
@@ -39,6 +38,7 @@ COLUMNS: Mapping[str, str] = {
     "seed": "of the initial weights and, unless data_seed says otherwise, of the data order",
     "data_seed": "of the data order",
     "corpus": "short hash of the training data",
+    "vocab": "V, token ids that a prediction is spread over",
     "loss_nats": "the loss that a published table reports, nats a token",
     "train_loss_nats": "mean over the last tenth of the run, nats a token",
     "smooth_loss_nats": "mean training loss over the last fiftieth of the run, nats a token",
@@ -49,6 +49,30 @@ COLUMNS: Mapping[str, str] = {
     "seconds": "wall clock spent in training, its share where lanes were packed",
     "tokens_per_second": "tokens in a step over the median time of a step, its share where lanes were packed",
 }
+
+#: Columns whose values are words.
+WORDS = ("status", "model", "parameterisation", "schedule", "optimizer", "corpus")
+#: Columns that say what was measured, all others say what was run.
+RESULTS = (
+    *("status", "diverged_step", "loss_nats", "train_loss_nats", "smooth_loss_nats", "val_loss_nats"),
+    *("flops_exact", "seconds", "tokens_per_second"),
+)
+STATUS = ("ok", "diverged", "failed")
+#: What trackers call the end of a run → our status.
+_STATUS_WORDS = {
+    **dict.fromkeys(("finished", "completed", "complete", "success", "succeeded", "done"), "ok"),
+    **dict.fromkeys(("crashed", "killed", "error", "preempted", "cancelled", "canceled", "timeout"), "failed"),
+    **dict.fromkeys(("running", "pending", "queued"), "failed"),
+    **dict.fromkeys(("divergence", "nan", "exploded"), "diverged"),
+}
+#: More optimiser steps than any run has had: one that implies more is in another unit.
+MAX_STEPS = 1e7
+
+
+def status_of(word: str) -> str:
+    """Our status for a tracker's word for the end of a run; the word itself where it is none."""
+    lower = word.strip().lower()
+    return _STATUS_WORDS.get(lower, lower if lower in STATUS else word)
 
 
 @dataclass(frozen=True)
@@ -93,12 +117,18 @@ class Runs:
       curves: run id → `Curve`, for the runs that have one.
       source: where they came from, for people.
       unread: a sentence for each run that is left out, since a file of it cannot be read.
+      assume: question → value or "", what the user answers for (`jaxlaws.records.questions`).
+      doubts: question → sentence, what was doubted and is assumed all the same.
+      notes: sentences about what was changed of the source.
     """
 
     table: pd.DataFrame
     curves: Mapping[str, Curve] = field(default_factory=dict)
     source: str = "memory"
     unread: tuple[str, ...] = ()
+    assume: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
@@ -134,13 +164,16 @@ class Runs:
     def warnings(self) -> tuple[str, ...]:
         """What a reader of an answer from these runs should know about them."""
         short = int(self.short.sum())
-        if not short:
-            return self.unread
-        return (
-            *self.unread,
+        inside = (
             f"{short} of {len(self.table)} runs end inside their warm-up and never reached their peak LR "
-            "(--where steps>=… leaves them out)",
+            "(--where steps>=… leaves them out)"
         )
+        return (*self.answers, *([inside] if short else []))
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What was changed of the source, and what the user answers for."""
+        return (*self.unread, *self.notes, *(f"--assume {name}: {what}." for name, what in self.doubts.items()))
 
     def need(self, *columns: str) -> pd.DataFrame:
         """The table, if it has these columns; `BadInput` that names the missing ones otherwise."""
@@ -154,46 +187,18 @@ class Runs:
 
     def finished(self) -> Runs:
         """Only the runs that ended with a finite loss."""
-        keep = np.isfinite(self.table[self.loss_column].astype(float))
+        keep = np.isfinite(self.table[self.loss_column].to_numpy(float))
         if "status" in self.table:
-            keep &= self.table["status"] == "ok"
-        return self.select(self.table.index[keep])
+            keep &= (self.table["status"] == "ok").to_numpy(bool)
+        return self.at(keep)
 
     def select(self, run_ids) -> Runs:
         """Only these runs, in this order."""
         curves = {name: self.curves[name] for name in run_ids if name in self.curves}
         return replace(self, table=self.table.loc[list(run_ids)], curves=curves)
 
-
-def where(runs: Runs, condition: str) -> Runs:
-    """The runs for which `condition` holds: comparisons of columns joined by `and`, as `params_nonembedding<=4.3e8`.
-
-    The condition is parsed, never evaluated as code.
-    """
-    keep = np.ones(len(runs.table), bool)
-    for clause in condition.split(" and "):
-        keep &= _compare(runs, clause)
-    if not keep.any():
-        raise BadInput(f"no run of {runs.source} satisfies '{condition}'.")
-    return runs.select(runs.table.index[keep])
-
-
-_OPERATORS = {
-    "<=": np.less_equal,
-    ">=": np.greater_equal,
-    "!=": np.not_equal,
-    "==": np.equal,
-    "<": np.less,
-    ">": np.greater,
-}
-
-
-def _compare(runs: Runs, clause: str) -> np.ndarray:
-    for sign, compare in _OPERATORS.items():
-        if sign in clause:
-            name, value = (part.strip() for part in clause.split(sign, 1))
-            column = runs.need(name)[name]
-            if pd.api.types.is_numeric_dtype(column):
-                return compare(column.to_numpy(float), parse_number(value, name))
-            return compare(column.to_numpy(str), value.strip("'\""))
-    raise BadInput(f"'{clause}' is not a comparison, expected COLUMN<=VALUE with one of {' '.join(_OPERATORS)}.")
+    def at(self, keep: np.ndarray) -> Runs:
+        """Only the runs where `keep` [runs] is true."""
+        table = self.table[keep]
+        kept = set(table.index) if self.curves else ()
+        return replace(self, table=table, curves={name: c for name, c in self.curves.items() if name in kept})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.published.read import read_csv
-from jaxlaws.records.table import Curve, Runs
+from jaxlaws.records.table import MAX_STEPS, Curve, Runs
 
 #: The first LR of the warm-up over the peak, as the logged LRs show.
 WARMUP_FROM = 0.01
@@ -72,6 +72,10 @@ def _read(path: Path) -> pd.DataFrame:
     raw = read_csv(path / "runs.csv", "lr_scheduling", _NUMBERS, _WHOLE, _WORDS)
     if set(raw["cooldown"]) != {"linear"}:
         raise BadInput(f"{path}/runs.csv has the cooldowns {', '.join(sorted(set(raw['cooldown'])))}, expected linear.")
+    if (raw["steps"] > MAX_STEPS).any():
+        raise BadInput(
+            f"{path}/runs.csv has {raw['steps'].max():.3g} steps in a run, at most {MAX_STEPS:.0e} are read."
+        )
     if raw["run_id"].duplicated().any():
         raise BadInput(f"{path}/runs.csv has the run '{raw['run_id'][raw['run_id'].duplicated()].iloc[0]}' twice.")
     return raw.set_index("run_id")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.published.read import read_csv
-from jaxlaws.records.table import Curve, Runs
+from jaxlaws.records.table import MAX_STEPS, Curve, Runs
 
 PEAK_LR = 3e-4
 FLOOR_LR = 3e-5
@@ -65,9 +65,10 @@ def schedule(name: str) -> np.ndarray:
         kind, start, total = match[3], int(match[4]), int(match[5])
     else:
         kind, start, total = match[1], WARMUP_STEPS, DROP_TOTAL if match[1] == "wsdcon" else int(match[2])
-    if not WARMUP_STEPS <= start < total:
+    if not WARMUP_STEPS <= start < total <= MAX_STEPS:
         raise BadInput(
-            f"'{name}' asks for a decay from step {start} to {total}, expected {WARMUP_STEPS} ≤ start < end."
+            f"'{name}' asks for a decay from step {start} to {total}, expected "
+            f"{WARMUP_STEPS} ≤ start < end ≤ {MAX_STEPS:.0e}."
         )
     x = np.arange(total - start) / (total - start)
     if kind == "constant":

@@ -9,6 +9,11 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.tabular import names_of, read_table
+from jaxlaws.text import brief
+
+#: Largest whole number that is read.
+MAX_WHOLE = 1e15
 
 
 def read_csv(
@@ -23,31 +28,22 @@ def read_csv(
       whole: columns of whole numbers ≥ 0, none empty.
       words: columns of text.
     """
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder, the format {format} is one CSV file: name the file.")
-    if not path.stat().st_size:
-        raise BadInput(f"{path} is empty, expected a file in the format {format}.")
-    try:
-        raw = pd.read_csv(path)
-    except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{path} cannot be read as CSV ({reason}): expected a file in the format {format}.") from None
+    texts, used = set(words), {*numbers, *whole, *words}
+    raw = read_table(path, words=texts.__contains__, used=used.__contains__)
     missing = [name for name in (*whole, *numbers, *words) if name not in raw]
     if missing:
         raise BadInput(
             f"{path} has no column {', '.join(missing)}, which the format {format} has; it has "
-            f"{', '.join(map(str, raw.columns))}: choose another --format, or name its columns with --map."
+            f"{names_of(raw.columns)}: choose another --format, or name its columns with --map."
         )
-    if raw.empty:
-        raise BadInput(f"{path} has a header and no rows, expected one row a run or a step.")
     for name in (*numbers, *whole):
         values = pd.to_numeric(raw[name], errors="coerce").astype(float)
         bad = values.isna() & raw[name].notna()
         if name in whole:
-            bad |= ~np.isfinite(values) | (values != np.round(values)) | (values < 0)
+            bad |= ~np.isfinite(values) | (values != np.round(values)) | (values < 0) | (values > MAX_WHOLE)
         if bad.any():
             row = int(np.argmax(bad))
             kind = "whole number" if name in whole else "number"
-            raise BadInput(f"{path}: {name} is '{raw[name].iloc[row]}' in row {row + 1}, expected a {kind}.")
+            raise BadInput(f"{path}: {name} is '{brief(raw[name].iloc[row])}' in row {row + 1}, expected a {kind}.")
         raw[name] = values.astype(int) if name in whole else values
     return raw

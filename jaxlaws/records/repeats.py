@@ -1,0 +1,142 @@
+"""Rows that are not runs of their own: checkpoints of one run, and runs of one config whose losses disagree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.records.doubts import ask, noted
+from jaxlaws.records.table import RESULTS, Runs
+from jaxlaws.text import printable
+
+#: Columns that grow along a run.
+PROGRESS = ("tokens", "steps", "flops_6nd", "flops_budget", "final_lr")
+#: Spread of ln loss within one config that is noise: with the seed equal, without a seed, and whatever the others show.
+SAME_SEED, SAME_CONFIG, MOST = 0.02, 0.05, 0.15
+#: Spreads of the other configs that one has to exceed.
+TIMES_OTHERS = 5.0
+#: Checkpoints that a run has to have to be seen, and by how much their distances differ.
+MIN_CHECKPOINTS, EVEN = 5, 0.01
+_STEP_IN_NAME = r"(?i)^(.*?)[-_./ :=]*(?:step|ckpt|chkpt|checkpoint|iter|iteration|update)[-_=: ]*(\d{1,18})\D*$"
+
+
+def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
+    """[runs] a number for each config: equal where all columns but results and `without` are, and the LR of curves."""
+    columns = [name for name in runs.table if name not in RESULTS and name not in without]
+    key = pd.util.hash_pandas_object(runs.table[columns], index=False).to_numpy() if columns else None
+    key = np.zeros(len(runs.table), np.uint64) if key is None else key
+    if runs.curves:
+        lrs = [hash(runs.curves[name].lr.tobytes()) if name in runs.curves else 0 for name in runs.table.index]
+        key = key ^ np.array(lrs, np.int64).astype(np.uint64)
+    return pd.factorize(key)[0]
+
+
+def repeats(runs: Runs) -> Runs:
+    """Runs whose every setting is equal and whose losses differ by more than noise: a setting is not in the table."""
+    table = runs.finished().table if _loss(runs) else runs.table.iloc[:0]
+    if len(table) < 2 or not {"tokens", "steps"} & set(table.columns):
+        return runs
+    seeded = "seed" in table and table["seed"].notna().all()
+    key = _keys(replace(runs, table=table), ())
+    groups = pd.Series(np.log(table[runs.loss_column].to_numpy(float))).groupby(key)
+    spread = (groups.max() - groups.min())[groups.size() > 1]
+    if spread.empty:
+        return runs
+    limit = SAME_SEED if seeded else float(np.clip(TIMES_OTHERS * spread.median(), SAME_CONFIG, MOST))
+    if not spread.max() > limit:
+        return runs
+    names = table.index[key == spread.idxmax()]
+    loss = table.loc[names, runs.loss_column]
+    return ask(
+        runs,
+        "repeats",
+        f"{len(names)} runs of one config{' and seed' if seeded else ''} ({_some(names)}) end at {loss.min():.4g} to "
+        f"{loss.max():.4g}, further apart than noise: a setting in which they differ is not among the columns, or one "
+        "of them is another run",
+        "name that column with --map (peak_lr, batch_tokens, seed, …), or leave out the wrong ones",
+    )
+
+
+def _loss(runs: Runs) -> bool:
+    return bool({"val_loss_nats", "loss_nats"} & set(runs.table.columns))
+
+
+def checkpoints(runs: Runs) -> Runs:
+    """Losses along one run, taken as runs that ended there: seen by numbered names, or by evenly spaced tokens.
+
+    With `--assume checkpoints=last` the last of each run is kept.
+    """
+    table = runs.table
+    progress = next((name for name in ("tokens", "steps") if name in table), None)
+    if progress is None or runs.curves or len(table) < MIN_CHECKPOINTS:
+        return runs
+    done = table[progress].to_numpy(float)
+    key = _keys(runs, PROGRESS)
+    group = _named(table.index, key, done)
+    how = "whose names count steps"
+    if group is None:
+        group, how = _even(key, done), "at evenly spaced tokens"
+    if group is None:
+        return runs
+    first = table.index[group == np.flatnonzero(np.bincount(group[group >= 0]))[0]]
+    what = (
+        f"{np.sum(group >= 0)} rows look like checkpoints of {len(np.unique(group[group >= 0]))} runs, {how} "
+        f"({_some(first)}): a loss before the LR has decayed is not what a run of that length ends at"
+    )
+    if runs.assume.get("checkpoints") == "last":
+        order = np.lexsort((done, group))
+        last = np.r_[group[order][1:] != group[order][:-1], True]
+        keep = group < 0
+        keep[order[last]] = True
+        return noted(runs.at(keep), "checkpoints", f"{what}; the last of each is taken")
+    return ask(runs, "checkpoints", what, "take the last of each with --assume checkpoints=last")
+
+
+def last_of_each(runs: Runs) -> Runs:
+    """Of rows with one run id the last, by tokens or steps, where `--assume checkpoints=last` asks for it."""
+    progress = next((name for name in ("tokens", "steps") if name in runs.table), None)
+    if runs.assume.get("checkpoints") != "last" or progress is None or not runs.table.index.has_duplicates:
+        return runs
+    order = pd.to_numeric(runs.table[progress], errors="coerce").reset_index(drop=True).sort_values(kind="stable").index
+    last = pd.Series(order, runs.table.index[order]).groupby(level=0).last()
+    keep = np.isin(np.arange(len(runs.table)), last)
+    what = f"{len(keep)} rows are of {keep.sum()} runs; the last of each is taken"
+    return noted(runs.at(keep), "checkpoints", what)
+
+
+def _named(names: pd.Index, key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
+    """[rows] the run of each row, −1 where it is no checkpoint; None where names number no steps in order of `done`."""
+    parts = pd.Series(names.astype(str)).str.extract(_STEP_IN_NAME)
+    numbered = parts[1].notna().to_numpy()
+    if not numbered.any():
+        return None
+    run = pd.factorize(pd.util.hash_pandas_object(parts[0].fillna(""), index=False).to_numpy() ^ key.astype(np.uint64))[
+        0
+    ]
+    run = np.where(numbered, run, -1)
+    rows = pd.DataFrame({"run": run, "number": pd.to_numeric(parts[1]).to_numpy(float), "done": done})[numbered]
+    rows = rows.sort_values(["run", "number"])
+    groups = rows.groupby("run")
+    good = (groups["done"].nunique() >= 3) & groups["done"].is_monotonic_increasing
+    return np.where(np.isin(run, good.index[good]), run, -1) if good.any() else None
+
+
+def _even(key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
+    """[rows] the config of each row if it has D = Δ, 2Δ, 3Δ, … as at least half of the configs do; None otherwise."""
+    order = np.lexsort((done, key))
+    sorted_key, sorted_done = key[order], done[order]
+    first = np.r_[True, sorted_key[1:] != sorted_key[:-1]]
+    place = np.arange(len(key)) - np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
+    unit = sorted_done[np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))]
+    off = pd.Series(np.abs(sorted_done / (unit * (place + 1)) - 1)).groupby(sorted_key)
+    even = (off.max() < EVEN) & (off.size() >= MIN_CHECKPOINTS)
+    if not even.any() or 2 * even.sum() < (off.size() >= MIN_CHECKPOINTS).sum():
+        return None
+    return np.where(np.isin(key, even.index[even]), key, -1)
+
+
+def _some(names: pd.Index) -> str:
+    shown = ", ".join(printable(name)[:40] for name in names[:3])
+    return f"{shown}, …" if len(names) > 3 else shown

@@ -1,0 +1,127 @@
+"""Settings that change the loss and that a law cannot see: it is fitted to runs that agree in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.records.cells import cell_of, swept
+from jaxlaws.records.doubts import ask, noted
+from jaxlaws.records.smooth import outliers
+from jaxlaws.records.table import WORDS, Runs
+from jaxlaws.text import printable, quoted
+
+#: Columns that change the loss and are no variable of any law.
+SETTINGS = (
+    *("corpus", "vocab", "seq_len", "parameterisation", "optimizer", "weight_decay", "beta1", "beta2", "clip"),
+    *("schedule", "cooldown_fraction"),
+)
+#: What a curve law reads off the curve.
+ON_THE_CURVE = ("schedule", "cooldown_fraction")
+#: Largest relative difference of numbers that are one setting.
+_SAME = 1e-3
+#: Spread of ln loss within one (N, D) that its best run stands for.
+_TUNED = 0.02
+
+
+def comparable(runs: Runs, law: str, reads: Collection[str], curves: bool = False) -> Runs:
+    """The runs as a law of the loss may take them: of one setting, and at the best LR and batch of each (N, D).
+
+    Args: see `one_setting`.
+    """
+    runs = one_setting(runs, law, reads, curves)
+    return runs if curves else tuned(runs, law, reads)
+
+
+def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = False) -> Runs:
+    """The runs, if they agree in every setting that the law cannot tell apart.
+
+    Args:
+      runs: those that are fitted.
+      law: its name, for people.
+      reads: columns that it reads, which may differ.
+      curves: whether it explains whole curves: their schedules may differ, while N and the batch may not unless read.
+
+    Raises:
+      BadInput: a setting differs; the sentence has the selection of the most frequent one.
+    """
+    usable = runs.table[runs.table["status"] != "failed"] if "status" in runs.table else runs.table
+    if curves:
+        usable = usable[usable.index.isin(list(runs.curves))]
+    free = {*reads, *(ON_THE_CURVE if curves else ())}
+    free |= set(filter(None, runs.assume.get("settings", "").split(",")))
+    checked = (*SETTINGS, *(("params_nonembedding", "params_total", "batch_tokens") if curves else ()))
+    if {"params_nonembedding", "params_total"} & free:
+        free |= {"params_nonembedding", "params_total"}
+    split, parts, differ = usable, [], []
+    for name in checked:
+        if name in free or name not in usable:
+            continue
+        values = _values(usable[name])
+        if _differ(values):
+            differ.append(f"{name} ({_shown(values)})")
+        values = _values(split[name])
+        if _differ(values):
+            value = values.mode().iloc[0]
+            parts.append(f"{name}=={value if name in WORDS else repr(float(value))}")
+            split = split[_equal(split[name], value)]
+    if not differ:
+        return runs
+    return ask(
+        runs,
+        "settings",
+        f"the runs differ in {', '.join(differ)}, which {law} cannot tell apart",
+        f"select one with {' '.join(f'--where {quoted(part)}' for part in parts)} ({len(split)} of {len(usable)} runs)",
+    )
+
+
+def _values(column: pd.Series) -> pd.Series:
+    """What is stated: an empty cell is no other setting."""
+    if column.name in WORDS:
+        return column[column.notna()].astype(str)[lambda words: words != ""]
+    return pd.to_numeric(column, errors="coerce").dropna()
+
+
+def _differ(values: pd.Series) -> bool:
+    if values.empty or values.name in WORDS:
+        return values.nunique() > 1
+    return bool(values.max() - values.min() > _SAME * np.abs(values).max())
+
+
+def _equal(column: pd.Series, value: object) -> pd.Series:
+    return column.astype(str) == value if column.name in WORDS else (column - float(str(value))).abs() <= 1e-9
+
+
+def _shown(values: pd.Series) -> str:
+    names = [printable(value)[:40] for value in values.value_counts().index[:3]]
+    return ", ".join(names) + (", …" if values.nunique() > 3 else "")
+
+
+def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
+    """The runs of a law of the loss at the best LR and batch, if each (N, D) has one of them.
+
+    With `--assume tuning=best` the lowest loss of each (N, D) is taken.
+
+    Raises:
+      BadInput: runs of one (N, D) differ in LR or batch, so that most of them are badly tuned.
+    """
+    ended = runs.finished()
+    cell = cell_of(ended.table)
+    loss = pd.Series(np.log(np.maximum(ended.table[ended.loss_column].to_numpy(float), 1e-300)))
+    groups = loss.groupby(cell)
+    if "batch_tokens" in reads or not swept(ended) or (groups.max() - groups.min()).max() <= _TUNED:
+        return runs
+    if runs.assume.get("tuning") != "best":
+        return ask(
+            runs,
+            "tuning",
+            f"runs of one (N, D) differ in learning rate or batch: {law} would take each badly tuned one as measured",
+            "take the lowest loss of each (N, D) with --assume tuning=best, or select one LR and batch with --where",
+        )
+    best = np.sort(groups.idxmin().to_numpy())
+    kept = ended.at(np.isin(np.arange(len(loss)), best))
+    return outliers(
+        noted(kept, "tuning", f"of {len(loss)} runs the lowest loss of each of {len(best)} (N, D) is taken")
+    )

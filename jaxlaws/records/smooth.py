@@ -1,0 +1,64 @@
+"""Losses that are far from the smooth surface of all others over N and D."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxlaws.records.cells import swept
+from jaxlaws.records.doubts import ask
+from jaxlaws.records.table import Runs
+from jaxlaws.text import printable, quoted
+
+#: Residual of ln loss from which a run is asked about: absolute, and in robust standard deviations.
+FAR, FAR_SD = 0.35, 8.0
+#: Finished runs from which the surface is fitted at all, and from which it has second powers.
+MIN_RUNS, MIN_CURVED = 8, 12
+_SWEEPS = 40
+
+
+def outliers(runs: Runs) -> Runs:
+    """Runs whose loss is far from what the others say: one in another unit, a misread cell, or a diverged one.
+
+    ln L is fitted by a polynomial of second degree in ln N and ln D with least absolute errors, which a minority of
+    wrong losses does not move. A table that sweeps the LR or the batch at one (N, D) is left to the laws of those.
+    """
+    table = runs.table
+    if not {"val_loss_nats", "loss_nats"} & set(table.columns) or (runs.curves and "tokens" not in table):
+        return runs
+    table = runs.finished().table
+    axes = [name for name in ("params_nonembedding", "params_total", "tokens") if name in table]
+    axes = [name for name in axes if name != "params_total" or "params_nonembedding" not in axes]
+    logs = [np.log(table[name].to_numpy(float)) for name in axes]
+    logs = [(x - x.mean()) / x.std() for x in logs if len(x) >= MIN_RUNS and x.std() > 0]
+    if not logs or swept(runs):
+        return runs
+    y = np.log(table[runs.loss_column].to_numpy(float))
+    columns = [np.ones(len(y)), *logs]
+    if len(y) >= MIN_CURVED:
+        columns += [logs[i] * logs[j] for i in range(len(logs)) for j in range(i + 1)]
+    residual = _least_absolute(np.stack(columns, 1), y)
+    sd = 1.4826 * float(np.median(np.abs(residual)))
+    bad = np.abs(residual) > max(FAR, FAR_SD * sd)
+    if not bad.any():
+        return runs
+    worst = int(np.argmax(np.abs(residual)))
+    name = printable(table.index[worst])
+    return ask(
+        runs,
+        "outliers",
+        f"{bad.sum()} of {len(y)} losses are far from the smooth surface of the others (run "
+        f"'{name}' has {np.exp(residual[worst]):.3g} times what they say): they may be in another "
+        "unit, misread, or of runs that diverged",
+        f"correct them, set their status to diverged, or leave them out with --where {quoted(f'run_id!={name}')}",
+    )
+
+
+def _least_absolute(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """y − A x of the x with the smallest Σ|y − A x|, by iterated weights."""
+    weight = np.ones(len(y))
+    residual = y
+    for _ in range(_SWEEPS):
+        root = np.sqrt(weight)[:, None]
+        residual = y - a @ np.linalg.lstsq(root * a, root[:, 0] * y, rcond=None)[0]
+        weight = 1 / np.maximum(np.abs(residual), 1e-4)
+    return residual
