@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from jaxlaws.records.cells import PARAMS
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.table import RESULTS, Runs
 from jaxlaws.text import printable
@@ -36,7 +37,8 @@ def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
 def repeats(runs: Runs) -> Runs:
     """Runs whose every setting is equal and whose losses differ by more than noise: a setting is not in the table."""
     table = runs.finished().table if _loss(runs) else runs.table.iloc[:0]
-    if len(table) < 2 or not {"tokens", "steps"} & set(table.columns):
+    sized = {"tokens", "steps"} & set(table.columns) and (runs.curves or set(PARAMS) & set(table.columns))
+    if len(table) < 2 or not sized:
         return runs
     seeded = "seed" in table and table["seed"].notna().all()
     key = _keys(replace(runs, table=table), ())

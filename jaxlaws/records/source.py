@@ -145,6 +145,7 @@ def _table(table: pd.DataFrame, path: Path) -> Runs:
             f"{path} has no column val_loss_nats or loss_nats (it has {known}): name its own with --map loss=NAME, or "
             f"a published table with --format {'|'.join(published.FORMATS)}."
         )
+    table = table.drop(columns=[name for name in table if name in ("lr", "loss")])
     if "status" in table:
         table["status"] = table["status"].map(status_of)
     if "run_id" not in table:

@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.cells import PARAMS
 from jaxlaws.records.doubts import ask
 from jaxlaws.records.table import MAX_STEPS, Runs
 from jaxlaws.text import printable
 
-PARAMS = ("params_nonembedding", "params_total")
 #: V of a table that does not state it: no vocabulary is larger.
 MAX_VOCAB = 1e6
 #: Nats that half of the runs stay below: a model that has only learned how frequent each token is does.
 MAX_MEDIAN_LOSS = 8.0
+#: Steps after which it has.
+TRAINED = 100
 #: Fewer tokens a step than models from 50M parameters are trained with, and yet a usual number of sequences.
 MIN_BATCH_TOKENS, LARGE_MODEL = 8192, 5e7
 #: Fewest steps that a model of a million parameters and more is trained for.
@@ -81,7 +83,8 @@ def loss_unit(runs: Runs) -> Runs:
             f"it may be {unit}, or the run diverged",
             "give nats a token, or set the status of those runs to diverged",
         )
-    if median > MAX_MEDIAN_LOSS:
+    trained = _numbers(table, "steps") >= TRAINED if "steps" in table else np.ones(len(table), bool)
+    if np.nanmedian(np.where(trained, loss, 0.0)) > MAX_MEDIAN_LOSS:
         return ask(
             runs,
             "loss-unit",
