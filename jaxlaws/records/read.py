@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.files import read_array
 from jaxlaws.text import printable
 
 #: What run.json may say of how a run ended.
@@ -125,11 +126,10 @@ def read_lr(path: Path) -> np.ndarray:
     """lr.npy: lr[steps]."""
     read_bytes(path)
     try:
-        # A map is never larger than its file, whatever the header promises.
-        lr = np.array(np.lib.format.open_memmap(path, mode="r"))
-    except Exception as error:  # whatever numpy makes of bytes that it did not write
-        raise Unreadable(path, _first(error)) from None
-    if lr.ndim != 1 or lr.dtype.kind != "f" or not np.isfinite(lr).all():
+        lr = read_array(path, "learning rates")
+    except BadInput as error:
+        raise Unreadable(path, str(error)) from None
+    if lr.ndim != 1 or not np.isfinite(lr).all():
         raise Unreadable(path, "expected one finite learning rate a step")
     return lr
 
