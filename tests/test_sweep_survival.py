@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,54 @@ def test_two_launchers_share_one_sweep_without_duplicates(tmp_path, whole):
     assert results(tmp_path) == whole
     asked = (tmp_path / "sweeps" / "forty" / "sweep.yaml").read_text()
     assert asked.count("asked") >= 1
+
+
+#: The command with claims that are void after three seconds instead of two minutes.
+IMPATIENT = """
+import sys
+from jaxlaws.cli import main
+from jaxlaws.records import claim
+from jaxlaws.sweep import complete, pack
+claim.STALE, pack._BEAT_EVERY, complete.POLL_SECONDS = 3.0, 0.3, 0.2
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def impatient(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-c", IMPATIENT, "train", *FORTY, "sweep.strategy=map"]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_process_that_was_paused_writes_nothing_more_and_the_other_result_stands(tmp_path, whole):
+    sweep = tmp_path / "sweeps" / "forty"
+    moments = random.Random(1)
+    taken = 0
+    for _ in range(5):
+        paused = impatient(tmp_path)
+        while not (held := list(sweep.glob("*/claim.json"))) and paused.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.3))
+        paused.send_signal(signal.SIGSTOP)
+        held = list(sweep.glob("*/claim.json"))
+        other = impatient(tmp_path)
+        out, err = other.communicate()
+        assert other.returncode == 0, err
+        ended = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in sweep.glob("*/[rc]u*")}
+        paused.send_signal(signal.SIGCONT)
+        own, said = paused.communicate()
+        assert paused.returncode == 0, said
+        assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in sweep.glob("*/[rc]u*")} == ended
+        assert results(tmp_path) == whole
+        trained = [int(re.search(r"(\d+) trained", text)[1]) for text in (out, own)]  # type: ignore[index]
+        assert sum(trained) == 40, "each run was trained once"
+        if held:
+            assert f"waiting for {len(held)} runs held by" in err
+            assert "whose heartbeat stands still" in err
+            assert said.count("is no longer held by this process (it has ended)") == len(held)
+        taken += len(held)
+        shutil.rmtree(sweep)
+    assert taken, "no pause met a run that was being trained"
+    print(f"5 pauses, {taken} runs taken over; nothing was lost, doubled or changed")
 
 
 def test_every_run_is_accounted_for_when_a_quarter_diverges_one_raises_and_one_does_not_fit(
