@@ -1,6 +1,9 @@
 """`jaxlaws status` and `jaxlaws collect`: what a sweep directory says about itself."""
 
+import errno
+import fcntl
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -8,7 +11,7 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.config import RunConfig
-from jaxlaws.records.run import RunDir
+from jaxlaws.records.run import RunDir, run_dirs
 
 
 @pytest.fixture
@@ -79,3 +82,40 @@ def test_unknown_commands_and_options_are_exit_code_two(capsys):
     assert "did you mean 'recommend'" in capsys.readouterr().err
     assert main(["status"]) == 2
     assert "SWEEP" in capsys.readouterr().err
+
+
+TINY = ["data=language", "data.vocab=16", "data.seq_len=16", "model=6k", "tokens=null", "steps=20", "eval.points=2"]
+TWO = ["train", "-m", *TINY, "seed=0,1", "sweep.strategy=map", "sweep.name=two"]
+
+
+def test_without_locks_a_sweep_is_trained_and_it_is_said(tmp_path, monkeypatch, capsys, caplog):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.chdir(tmp_path)
+    assert main(TWO) == 0
+    assert "2 trained (0 diverged), 0 done before, 0 failed" in " ".join(capsys.readouterr().out.split())
+    assert caplog.text.count("is on a file system without locks (No locks available)") == 1
+
+
+def test_runs_that_cannot_be_claimed_or_read_are_said_and_the_others_are_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*TWO, "seed=0"]) == 0
+    (first,) = run_dirs("sweeps/two")
+    capsys.readouterr()
+    (first.path / "run.json").write_bytes(b"")
+    first.path.rename(tmp_path / "elsewhere")
+    first.path.symlink_to(tmp_path / "elsewhere")
+    assert main([*TWO, "seed=0,1"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1 trained (0 diverged), 0 done before, 1 failed" in out
+    assert "run.json cannot be read (it is empty)" in out
+    assert main(["status", "sweeps/two", "--retry-failed"]) == 1
+    assert "is a symbolic link, through which nothing is written" in capsys.readouterr().err
+    (first.path / "run.json").unlink()
+    assert main([*TWO, "seed=0,1"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "0 trained (0 diverged), 1 done before, 1 failed, 1 pending" in out
+    assert "is a symbolic link" in out
+    assert not (tmp_path / "elsewhere" / "claim.json").exists()
