@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from jaxlaws.errors import BadInput
 from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.train.checksum import checksums
 from jaxlaws.train.preemption import Preempted, preemptible, stop_asked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,15 +109,141 @@ def test_a_half_written_one_is_none(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["32"]
 
 
-def test_a_damaged_one_is_refused_in_one_sentence(tmp_path):
-    saved(tmp_path, 16, 32, keep=2)
-    for path in (tmp_path / "32").rglob("*"):
-        if path.is_file() and "run" in path.parts:
+def flipped(content: bytes, bit: int) -> bytes:
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def cut(folder: Path) -> None:
+    for path in (folder / "run").rglob("*"):
+        if path.is_file():
             path.write_bytes(path.read_bytes()[:5])
-    with pytest.raises(BadInput, match=r"32 cannot be read \(.*\): remove it to continue from the one before"):
-        Checkpoints(tmp_path, 1e9).restore(state(), trace(0))
-    shutil.rmtree(tmp_path / "32")
-    assert Checkpoints(tmp_path, 1e9).restore(state(), trace(0))[0] == 16
+
+
+def flip_one_bit(folder: Path) -> None:
+    path = max(folder.glob("run/**/d/*"), key=lambda path: path.stat().st_size)
+    path.write_bytes(flipped(path.read_bytes(), 4 * path.stat().st_size))
+
+
+def rewrite(folder: Path) -> None:
+    """Other numbers in a checkpoint that is whole as far as orbax knows."""
+    from orbax.checkpoint import StandardCheckpointer
+
+    with StandardCheckpointer() as orbax:
+        kept = orbax.restore(folder / "run")
+        name = next(name for name in kept["state"] if "w" in name)
+        kept["state"][name] = kept["state"][name].at[0, 0, 0].multiply(1 + 1e-6)
+        shutil.rmtree(folder / "run")
+        orbax.save(folder / "run", kept)
+
+
+def describe_otherwise(folder: Path) -> None:
+    path = folder / "about" / "metadata"
+    path.write_text(path.read_text().replace('"step": 32', '"step": 33'))
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("damage", [cut, flip_one_bit, rewrite, describe_otherwise, empty])
+def test_a_damaged_one_is_set_aside_for_the_one_before(tmp_path, caplog, damage):
+    saved(tmp_path, 16, 32, keep=2)
+    damage(tmp_path / "32")
+    again = Checkpoints(tmp_path, 1e9, keep=2)
+    step, got, record = again.restore(state(), trace(0))
+    assert step == again.latest() == 16
+    assert same(got, state(16))
+    assert record.tobytes() == trace(16).tobytes()
+    (said,) = caplog.messages
+    assert re.search(r"32 is damaged \(.*\) and kept as corrupt-32: going on from the one before, step 16", said)
+    again.save(32, state(32), trace(32))
+    again.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"16", "32", "corrupt-32"}
+    assert Checkpoints(tmp_path, 1e9).restore(state(), trace(0))[0] == 32
+
+
+def test_where_all_are_damaged_the_run_begins_again(tmp_path, caplog):
+    saved(tmp_path, 16)
+    flip_one_bit(tmp_path / "16")
+    step, got, _ = Checkpoints(tmp_path, 1e9).restore(state(), trace(0))
+    assert step == 0
+    assert same(got, state())
+    assert "going on from the beginning of the run, there is no other" in caplog.text
+
+
+@pytest.mark.slow
+def test_200_flipped_bits_change_nothing_silently(tmp_path, caplog, capsys):
+    """Figures of docs/reliability.md: pytest -m slow -s -k flipped_bits tests/test_checkpoint.py"""
+    saved(tmp_path / "sound", 16, 32, keep=2)
+    rng = np.random.default_rng(0)
+    files = [path for path in sorted((tmp_path / "sound" / "32").rglob("*")) if path.is_file()]
+    sizes = np.array([path.stat().st_size for path in files])
+    noticed = unharmed = 0
+    for i in range(200):
+        folder = tmp_path / str(i)
+        shutil.copytree(tmp_path / "sound", folder)
+        file = int(rng.choice(len(files), p=sizes / sizes.sum() if i % 2 else None))
+        path = folder / files[file].relative_to(tmp_path / "sound")
+        if sizes[file]:
+            path.write_bytes(flipped(path.read_bytes(), int(rng.integers(8 * sizes[file]))))
+        step, got, record = Checkpoints(folder, 1e9).restore(state(), trace(0))
+        assert step in (16, 32)
+        assert same(got, state(step))
+        assert record.tobytes() == trace(step).tobytes()
+        noticed, unharmed = noticed + (step == 16), unharmed + (step == 32)
+        shutil.rmtree(folder)
+    with capsys.disabled():
+        print(f"\n200 flipped bits: {noticed} noticed, {unharmed} in bytes without meaning, 0 silent changes")
+    assert noticed > 50
+
+
+def test_checksums_tell_every_bit_and_place_apart():
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(3, 5)).astype(np.float32)
+    swapped = one.copy()
+    swapped[0, 0], swapped[2, 4] = one[2, 4], one[0, 0]
+    variants = [one, swapped, one.reshape(5, 3), -one, np.where(np.arange(15).reshape(3, 5) == 7, 0, one)]
+    variants += [np.frombuffer(flipped(one.tobytes(), bit), np.float32).reshape(3, 5) for bit in range(480)]
+    sums = [checksums({"": jnp.asarray(variant)})[""] for variant in [*variants[:2], *variants[3:]]]
+    assert len(set(sums)) == len(sums)
+    assert checksums({"": jnp.asarray(one)}) == checksums({"": jnp.asarray(one.copy())})
+    for dtype in (jnp.bfloat16, jnp.float16, jnp.int32, jnp.uint32, jnp.uint8, bool):
+        leaf = jnp.asarray(one > 0).astype(dtype)
+        assert checksums({"": leaf}) != checksums({"": leaf.at[1, 1].set(~(one[1, 1] > 0))})
+
+
+def test_a_save_that_fails_is_said_once_and_the_next_one_is_made(tmp_path, caplog, monkeypatch):
+    from orbax.checkpoint._src.path.atomicity import AtomicRenameTemporaryPath
+
+    async def full(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    checkpoints = saved(tmp_path, 16)
+    with monkeypatch.context() as patch:
+        patch.setattr(AtomicRenameTemporaryPath, "finalize", full)
+        for step in (32, 48, 64):
+            checkpoints.save(step, state(step), trace(step))
+        checkpoints.close()
+    (said,) = caplog.messages
+    assert "step 32 cannot be saved" in said
+    assert "No space left on device" in said
+    assert "the run goes on, and would be continued from step 16" in said
+    assert checkpoints.latest() == 16
+    checkpoints.save(80, state(80), trace(80))
+    checkpoints.close()
+    assert Checkpoints(tmp_path, 1e9).restore(state(), trace(0))[0] == 80
+    assert len(caplog.messages) == 1
+
+
+def test_where_nothing_can_be_saved_the_run_goes_on(tmp_path, caplog):
+    (tmp_path / "file").write_text("a file, where the folder should be")
+    checkpoints = saved(tmp_path / "file", 16, 32)
+    assert "step 16 cannot be saved" in caplog.text
+    checkpoints.remove()
+    assert (tmp_path / "file").exists()
 
 
 def test_one_of_another_run_is_refused_and_other_circumstances_are_said(tmp_path, caplog):

@@ -12,6 +12,7 @@ from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep.branch import branches, points, summary
 from jaxlaws.sweep.lanes import train_sweep
+from jaxlaws.sweep.packed import kept_packing
 from jaxlaws.sweep.plan import lay_out, plan
 
 WSD = ScheduleConfig(name="wsd", cooldown=0.2, warmup_steps=10)
@@ -209,6 +210,89 @@ def test_an_interrupted_sweep_branches_off_the_snapshots_that_it_left(tmp_path, 
     train_sweep(planned, "map", branch="auto")
     assert results(tmp_path) == full
     assert sum("trunk" in run.record() for run in run_dirs(tmp_path)) == 4
+    assert not list(tmp_path.glob("*/snapshots"))
+
+
+def packed(monkeypatch, how: str, size: int) -> None:
+    """What a trial on this machine would find from now on."""
+    monkeypatch.setattr("jaxlaws.sweep.packed.packing", lambda item, runs, strategy, engine: (how, size))
+
+
+def interrupted_after(ended: int):
+    """Called with the progress of a sweep, ends it as a kill does once so many runs have ended."""
+    count = 0
+
+    def stop(flops, names):
+        nonlocal count
+        count += len(names)
+        if count >= ended:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.mark.parametrize(("how", "size"), [("vmap", 3), ("map", 1)])
+def test_resumed_where_another_packing_would_be_chosen_a_sweep_ends_as_if_never_stopped(
+    tmp_path, monkeypatch, how: str, size: int
+):
+    packed(monkeypatch, how, size)
+    train_sweep(asked(tmp_path / "whole", *HORIZONS), branch="auto")
+    planned = asked(tmp_path / "stopped", *HORIZONS)
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "auto", interrupted_after(1), branch="auto")
+    packed(monkeypatch, *{"vmap": ("map", 1), "map": ("vmap", 5)}[how])
+    train_sweep(planned, branch="auto")
+    assert results(tmp_path / "stopped") == results(tmp_path / "whole")
+    for run in run_dirs(tmp_path / "stopped"):
+        assert (run.record()["strategy"], run.record()["lanes"]) == (how, size)
+        assert "trunk_made_with" not in run.record()
+
+
+def test_a_packing_that_is_asked_for_when_resumed_is_taken_and_said(tmp_path, monkeypatch, caplog):
+    packed(monkeypatch, "vmap", 3)
+    longer = replace(RUN, schedule=replace(WSD, cooldown=0.01))
+    planned = asked(tmp_path, replace(longer, steps=100), replace(longer, steps=101))
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "auto", interrupted_after(1), branch="auto")
+    packed(monkeypatch, "map", 1)
+    train_sweep(planned, "map", branch="auto")
+    assert "were begun under vmap of 3 lanes and are continued under map" in caplog.text
+    assert "branches off a trunk that was trained with vmap of 3 lanes on" in caplog.text
+    records = [run.record() for run in run_dirs(tmp_path)]
+    mixed = [record for record in records if record.get("trunk_made_with", "").startswith("vmap of 3 lanes")]
+    assert mixed
+    assert {record["strategy"] for record in mixed} == {"map"}
+
+
+def test_more_runs_are_packed_anew_and_a_foreign_record_is_ignored(tmp_path, monkeypatch, caplog):
+    planned = asked(tmp_path, *HORIZONS)
+    packed(monkeypatch, "vmap", 2)
+    assert kept_packing(planned[0], 3, "auto", EngineConfig()) == ("vmap", 2)
+    packed(monkeypatch, "vmap", 4)
+    assert kept_packing(planned[0], 1, "auto", EngineConfig()) == ("vmap", 2)
+    assert kept_packing(planned[0], 6, "auto", EngineConfig()) == ("vmap", 4)
+    for foreign in ("[1]", "{", '{"a": 1}', '{"a": {"strategy": "x", "lanes": 1, "runs": 1}}', "[" * 100_000):
+        (tmp_path / "packing.json").write_text(foreign)
+        packed(monkeypatch, "map", 1)
+        caplog.clear()
+        assert kept_packing(planned[0], 6, "auto", EngineConfig()) == ("map", 1)
+        assert "packing.json holds no packing" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "foreign"])
+def test_a_damaged_snapshot_is_said_and_its_branches_train_from_their_beginning(tmp_path, full, caplog, damage):
+    planned = asked(tmp_path, *HORIZONS)
+    with pytest.raises(KeyboardInterrupt):
+        train_sweep(planned, "map", interrupted_after(1), branch="auto")
+    path = max(tmp_path.glob("*/snapshots/*.npz"), key=lambda path: int(path.stem))
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 3] ^= 16
+    changed = {"flip": bytes(content), "cut": bytes(content[:200]), "empty": b"", "foreign": b"PK\x03\x04 no"}
+    path.write_bytes(changed[damage])
+    train_sweep(planned, "map", branch="auto")
+    assert f"{path.name} is damaged" in caplog.text
+    assert results(tmp_path) == full
     assert not list(tmp_path.glob("*/snapshots"))
 
 

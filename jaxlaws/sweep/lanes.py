@@ -14,7 +14,8 @@ from jaxlaws.model.compute import ComputeConfig
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
-from jaxlaws.sweep.packing import out_of_memory, packing
+from jaxlaws.sweep.packed import keep_packing, kept_packing
+from jaxlaws.sweep.packing import out_of_memory
 from jaxlaws.sweep.plan import Planned, groups
 from jaxlaws.sweep.snapshots import Snapshots
 
@@ -125,7 +126,7 @@ class _Sweep:
 
     def train_group(self, group: Sequence[Planned]) -> None:
         """Train runs of one shape: in packs whose places are refilled, smaller ones where memory is short."""
-        how, size = packing(group[0], len(group), self.strategy, self.engine)
+        how, size = kept_packing(group[0], len(group), self.strategy, self.engine)
         waiting = deque(group)
         while waiting:
             if size == 1:
@@ -140,6 +141,7 @@ class _Sweep:
                     log.warning("%d runs side by side do not fit into memory: going on with %d", size, size // 2)
                     waiting.extendleft(reversed(torn))
                     how, size = (how if how == "vmap" and size > 3 else "map"), (size // 2 if how == "vmap" else 1)
+                    keep_packing(group[0], len(group), how, size)
                 else:
                     log.warning("a pack of %d runs failed (%s); training its runs one at a time", len(torn), error)
                     for item in torn:
@@ -159,7 +161,7 @@ class _Sweep:
             engine.checkpoint_steps,
             engine.keep,
             identity(item.run, open_data(item.run.data).digest),
-            {**versions(), "engine": {name: getattr(engine, name) for name in _LAST_BITS}},
+            {**versions(), "strategy": how, "engine": {name: getattr(engine, name) for name in _LAST_BITS}},
             lambda: first_says(item.directory.holds),
         )
         pack = Pack(self, deque([item]), how, 1, checkpoints)

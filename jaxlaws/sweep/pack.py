@@ -17,6 +17,7 @@ from jaxlaws.config import EngineConfig, eval_steps, identity
 from jaxlaws.errors import Failed
 from jaxlaws.model.shape import flops_per_token
 from jaxlaws.records.claim import ClaimLost
+from jaxlaws.sweep.packed import described
 from jaxlaws.sweep.plan import Planned
 from jaxlaws.sweep.snapshots import Snapshots
 
@@ -68,6 +69,7 @@ class Pack:
         self.held: dict[Lane, Planned] = {}
         self.lost: set[Lane] = set()
         self.loggers: dict[Lane, list[Logger]] = {}
+        self.rows: dict[str, list[dict[str, float]]] = {}
 
     def train(self) -> None:
         from jaxlaws.data.tokens import open_data
@@ -108,14 +110,10 @@ class Pack:
             if self.checkpoints and done and not first_says(partial(_has_curve, item, done)):
                 log.warning("run %s begins anew: its curve.csv lacks rows before its checkpoint.", item.directory.name)
                 self.checkpoints.remove()
-                done = 0
-            lane, rows = snapshots.lane(item, done)
+            lane, self.rows[item.directory.name] = snapshots.lane(item, self.made_with())
             self.held[lane] = item
             if is_first():
-                item.directory.start_curve(done)
                 self.loggers[lane] = open_loggers(self.sweep.engine, item.directory.path, asdict(item.run))
-            for row in rows if not done else []:
-                self.record(lane, row)
             self.sweep.tell(item.work * snapshots.started(item, lane) / lane.steps, ())
             return lane
 
@@ -129,6 +127,14 @@ class Pack:
         else:
             self.sweep.busy(item)
         return False
+
+    def made_with(self) -> str:
+        """What decides the last bits of the lanes."""
+        made = versions()
+        return (
+            f"{described(self.how, self.size)} on {made['devices']['count']} × {made['devices']['kind']}, jax "
+            f"{made['versions']['jax']}, jaxlaws {made['versions']['jaxlaws']}"
+        )
 
     def record(self, lane: Lane, row: dict[str, float]) -> None:
         """Write a row of a run's curve, on the process that keeps the records."""
@@ -147,6 +153,17 @@ class Pack:
 
         snapshots = self.sweep.snapshots
 
+        def begin(lane: Lane, done: int) -> None:
+            def write(item: Planned) -> None:
+                rows = self.rows.pop(item.directory.name)
+                snapshots.begun(item, done)
+                if is_first():
+                    item.directory.start_curve(done)
+                for row in rows if not done else []:
+                    self.record(lane, row)
+
+            self.write(lane, write)
+
         def point(lane: Lane, row: dict[str, float]) -> None:
             def write(item: Planned) -> None:
                 self.record(lane, row)
@@ -158,7 +175,7 @@ class Pack:
             self.write(lane, lambda item: snapshots.look(item, step, val_loss))
 
         def snapshot(lane: Lane, step: int, state: Any, trace: Any) -> None:
-            self.write(lane, lambda item: snapshots.save(item, step, state, trace))
+            self.write(lane, lambda item: snapshots.save(item, step, state, trace, self.made_with()))
 
         def end(lane: Lane, record: dict[str, Any]) -> None:
             def write(item: Planned) -> None:
@@ -182,7 +199,7 @@ class Pack:
             profile.dispatch()
             self.sweep.tell(step_flops * count, ())
 
-        return Watch(point, steps, end, look, snapshot, goes_on)
+        return Watch(point, steps, end, look, snapshot, goes_on, begin)
 
     def write(self, lane: Lane, what: Callable[[Planned], None]) -> None:
         """Let something of a run be written while its claim is held; nothing where it turns out to be lost."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import io
+import logging
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlaws import config
+from jaxlaws.errors import BadInput, Failed
 from jaxlaws.records.files import append, write_atomic
 from jaxlaws.records.read import Unreadable, read_text
 from jaxlaws.sweep.branch import Branch, branches, points
@@ -19,6 +23,12 @@ from jaxlaws.sweep.plan import Planned
 
 if TYPE_CHECKING:
     from jaxlaws.train.lane import Lane
+
+#: What reading a file that is no sound .npz raises.
+_DAMAGES: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError)
+_DAMAGES += (NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+log = logging.getLogger(__name__)
 
 
 class Snapshots:
@@ -42,6 +52,7 @@ class Snapshots:
         self._looks = points(self.found)
         self._steps: dict[str, set[int]] = {}
         self._values: dict[str, dict[int, float]] = {}
+        self._other: dict[str, str] = {}
         for item in self.found:
             self._steps.setdefault(item.trunk.directory.name, set()).add(item.step)
 
@@ -50,18 +61,18 @@ class Snapshots:
         branch = self._branch.get(item.directory.name)
         return branch is None or _file(branch).exists() or branch.trunk.directory.name not in set(others)
 
-    def lane(self, item: Planned, done: int = 0) -> tuple[Lane, list[dict[str, float]]]:
+    def lane(self, item: Planned, made_with: str) -> tuple[Lane, list[dict[str, float]]]:
         """The lane of a run, and the rows of its curve that its trunk has trained.
 
         Args:
           item: the run.
-          done: steps that it goes on from by itself.
+          made_with: how it is computed; where that differs from its trunk, it is said.
         """
         from jaxlaws.train.lane import Lane, curve_row
 
         name = item.directory.name
         steps, looks = frozenset(self._steps.get(name, ())), frozenset(self._looks.get(name, ()))
-        self._values[name] = _read_points(item, done)
+        self._values[name] = {}
         branch = self._branch.get(name)
         kept = _read(_file(branch)) if branch else None
         if branch is None or kept is None:
@@ -70,13 +81,26 @@ class Snapshots:
         own = [step for step in config.eval_steps(item.run) if step <= branch.step]
         if not values.keys() >= set(own):
             return Lane(item.run, None, steps, looks), []
-        self._values[name] |= values
+        before = str(kept["made_with"])
+        if before != made_with:
+            log.warning(
+                "run %s branches off a trunk that was trained with %s and goes on with %s: not bit for bit",
+                name,
+                before,
+                made_with,
+            )
+            self._other[name] = before
+        self._values[name] = values
         lane = Lane(item.run, lambda state, trace: _start(kept, branch.step, state, trace), steps, looks)
         rows = [
             curve_row(lane, kept["trace"], since, step, values[step])
             for since, step in zip([0, *own], own, strict=False)
         ]
         return lane, rows
+
+    def begun(self, item: Planned, done: int) -> None:
+        """A run begins, or goes on from a checkpoint of its own after `done` steps."""
+        self._values[item.directory.name] |= _read_points(item, done)
 
     def started(self, item: Planned, lane: Lane) -> int:
         """The steps of a run that its trunk has trained for it."""
@@ -87,7 +111,9 @@ class Snapshots:
         if not lane.start:
             return {}
         branch = self._branch[item.directory.name]
-        return {"trunk": branch.trunk.directory.name, "trunk_steps": branch.step}
+        told = {"trunk": branch.trunk.directory.name, "trunk_steps": branch.step}
+        other = self._other.get(item.directory.name)
+        return told | ({"trunk_made_with": other} if other else {})
 
     def look(self, item: Planned, step: int, value: float) -> None:
         """A run was validated; of a trunk it is kept beside the snapshots, for when it goes on from a checkpoint."""
@@ -97,17 +123,23 @@ class Snapshots:
             path.parent.mkdir(exist_ok=True)
             append(path, f"{step},{value!r}\n")
 
-    def save(self, item: Planned, step: int, state: Any, trace: np.ndarray) -> None:
-        """Keep the state of a trunk, with leaves [1, …], and its trace so far."""
+    def save(self, item: Planned, step: int, state: Any, trace: np.ndarray, made_with: str) -> None:
+        """Keep the state of a trunk, with leaves [1, …], and its trace so far.
+
+        One that cannot be written is said, and its branches are trained from their beginning.
+        """
         import jax
 
         path = item.directory.path / "snapshots" / f"{step}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
         known = {at: value for at, value in self._values.get(item.directory.name, {}).items() if at <= step}
-        leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-        draft = path.with_name(f".{step}.{os.getpid()}.npz")
-        np.savez(draft, trace=trace, at=np.array(list(known), int), values=np.array(list(known.values())), **leaves)
-        os.replace(draft, path)
+        arrays: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+        arrays |= {"at": np.array(list(known), int), "values": np.array(list(known.values())), "made_with": made_with}
+        content = io.BytesIO()
+        np.savez(content, trace=trace, **arrays)
+        try:
+            write_atomic(path, content.getvalue())
+        except Failed as error:
+            log.warning("%s; runs that branch off there are trained from their beginning", error)
 
     def ended(self, item: Planned) -> None:
         """A run has ended: its snapshot goes with the last run that needs it."""
@@ -146,10 +178,15 @@ def _read_points(item: Planned, done: int) -> dict[int, float]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """A snapshot; None where there is none, or none that is sound: its zip has a checksum for every array."""
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as kept:
-        return dict(kept)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return {name: kept[name] for name in (*kept.files, "made_with")}
+    except _DAMAGES as error:
+        log.warning("%s is damaged (%s): its branches are trained from their beginning", path, str(error)[:100])
+        return None
 
 
 def _start(kept: dict[str, np.ndarray], step: int, state: Any, trace: np.ndarray) -> tuple[int, Any, np.ndarray]:
@@ -157,7 +194,10 @@ def _start(kept: dict[str, np.ndarray], step: int, state: Any, trace: np.ndarray
     import jax
 
     leaves, structure = jax.tree.flatten(state)
-    begun = [jax.device_put(kept[f"leaf_{i}"], leaf.sharding) for i, leaf in enumerate(leaves)]
+    begun = [kept.get(f"leaf_{i}") for i in range(len(leaves))]
+    if any(x is None or (x.shape, x.dtype) != (y.shape, y.dtype) for x, y in zip(begun, leaves, strict=True)):
+        raise BadInput(f"the snapshot after step {step} was made by another version of jaxlaws: remove it.")
+    begun = [jax.device_put(x, leaf.sharding) for x, leaf in zip(begun, leaves, strict=True)]
     trace = trace.copy()
     trace[:3, :step] = kept["trace"][:3]
     return step, jax.tree.unflatten(structure, begun), trace

@@ -80,6 +80,7 @@ class Watch:
       look: (lane, finished steps, validation loss) where a lane is validated for others.
       snapshot: (lane, finished steps, its state [1, …] on the host, trace so far) where a lane asks for it.
       goes_on: lane → whether it is still wanted; asked with every dispatch.
+      begin: (lane, steps) before its first step; how many steps it goes on from by a checkpoint of its own.
     """
 
     point: Callable[[Lane, dict[str, float]], None] = lambda lane, row: None
@@ -88,6 +89,7 @@ class Watch:
     look: Callable[[Lane, int, float], None] = lambda lane, step, val_loss: None
     snapshot: Callable[[Lane, int, State, np.ndarray], None] = lambda lane, step, state, trace: None
     goes_on: Callable[[Lane], bool] = lambda lane: True
+    begin: Callable[[Lane, int], None] = lambda lane, done: None
 
 
 def asked(lane: Lane) -> dict[str, Any]:

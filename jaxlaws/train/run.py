@@ -94,7 +94,7 @@ def train_lanes(
             return
         if fresh:
             hypers = stacked([hyper((slot or _any(slots)).lane.run.optimizer) for slot in slots])
-            state = _placed(program, state, slots, fresh, hypers, checkpoints)
+            state = _placed(program, state, slots, fresh, hypers, watch, checkpoints)
             if rows is None:
                 rows = _validation(data, _any(slots).lane.run.eval.sequences, program.mesh)
         work = _next_work(slots)
@@ -139,6 +139,7 @@ def _placed(
     slots: list[_Slot | None],
     fresh: list[int],
     hypers: Any,
+    watch: Watch,
     checkpoints: Checkpoints | None,
 ) -> State:
     """The state with the lanes of fresh slots at their starts."""
@@ -148,6 +149,7 @@ def _placed(
     for i in fresh:
         slot = slots[i]
         assert slot
+        own = 0
         for start in (checkpoints.restore if checkpoints else None, slot.lane.start):
             if start is None or slot.done:
                 continue
@@ -155,6 +157,8 @@ def _placed(
             slot.done, one, slot.trace = start(one, slot.trace)
             if slot.done:
                 new = one if len(slots) == 1 else jax.tree.map(lambda x, y, i=i: x.at[i].set(y[0]), new, one)
+            own = slot.done if start is not slot.lane.start else 0
+        watch.begin(slot.lane, own)
         slot.last = max((step for step in slot.lane.eval_steps if step <= slot.done), default=0)
     return new if state is None or len(fresh) == len(slots) else program.place(state, new, which)
 
