@@ -13,6 +13,7 @@ import pytest
 from jaxlaws.cli import main
 from jaxlaws.config import DataConfig, EvalConfig, ModelConfig, OptimizerConfig, RunConfig
 from jaxlaws.errors import BadInput
+from jaxlaws.recommender import transfer
 from jaxlaws.schedules import families
 from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.schedules.exchange import from_optax, lambda_table, read_table, to_optax, write_table
@@ -75,6 +76,32 @@ def test_optax_schedules_are_read(theirs, ours):
     np.testing.assert_allclose(from_optax(theirs, 50), ours, rtol=2e-6, atol=1e-7)
 
 
+#: What a file may do that would end this process → the error that is named instead.
+ENDS = (
+    ("import sys\nsys.exit(0)", "SystemExit"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("def lr(count):\n    raise SystemExit", "SystemExit"),
+)
+
+
+def test_an_optax_file_runs_once_in_a_process_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    count = "with open('count', 'a') as runs:\n    runs.write('x')\n"
+    Path("lr.py").write_text(f"{count}lr = lambda count: 1.0 / (1 + count)\n")
+    assert main(["train", "schedule=optax", "schedule.file=lr.py:lr", "tokens=50k", "--dry-run"]) == 0
+    assert capsys.readouterr().err.count("lr.py as a Python program") == 1
+    assert Path("count").read_text() == "x"
+    Path("lr.py").write_text("import sys\nsys.exit(0)")
+    assert main(["train", "schedule=optax", "schedule.file=lr.py:lr", "--dry-run"]) == 2
+    assert "lr.py does not run as an optax schedule (SystemExit" in capsys.readouterr().err
+
+
+def test_a_schedule_that_a_fit_names_runs_no_program(tmp_path):
+    (tmp_path / "lr.py").write_text("raise SystemExit")
+    with pytest.raises(BadInput, match="is of one run length"):
+        transfer._schedule(f"optax(file={tmp_path}/lr.py:lr)")
+
+
 def test_an_optax_schedule_in_a_file_is_a_family_known_by_its_text(tmp_path):
     made = "import optax\nlr = optax.exponential_decay(2e-3, 10, 0.5)\n"
     for name in ("a.py", "b.py"):
@@ -83,7 +110,12 @@ def test_an_optax_schedule_in_a_file_is_a_family_known_by_its_text(tmp_path):
     np.testing.assert_allclose(schedule_array(config, 30, 1e-3), 1e-3 * 0.5 ** (np.arange(30) / 10), rtol=1e-6)
     assert identity(config) == identity(ScheduleConfig(name="optax", file=f"{tmp_path / 'b.py'}:lr"))
     assert ScheduleConfig(**parse(spec_string(config))) == config
-    for text, says in (("lr = 1 / 0", "ZeroDivisionError"), ("other = 1", "makes no 'lr'"), ("lr = 3", "TypeError")):
+    for text, says in (
+        ("lr = 1 / 0", "ZeroDivisionError"),
+        ("other = 1", "makes no 'lr'"),
+        ("lr = 3", "TypeError"),
+        *ENDS,
+    ):
         (tmp_path / "a.py").write_text(text)
         with pytest.raises(BadInput, match=says):
             schedule_array(config, 30, 1e-3)

@@ -17,7 +17,7 @@ from jaxlaws.schedules.spec import ScheduleConfig
 from jaxlaws.train import program as programs
 from jaxlaws.train.lane import Lane, Watch
 from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.run import _on_device, train_lanes
+from jaxlaws.train.run import _on_device, _validation, train_lanes
 
 RUN = RunConfig(
     model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
@@ -84,6 +84,14 @@ def test_the_loop_equals_plain_optax_adamw(alone):
     assert record["val_loss_nats"] == pytest.approx(val_loss, rel=2e-5)
     assert record["train_loss_nats"] == pytest.approx(np.mean(losses[-4:]), rel=2e-5)
     assert curve[0]["train_loss"] == pytest.approx(np.mean(losses[:13]), rel=2e-5)
+
+
+@pytest.mark.parametrize(("sequences", "batch"), [(40, 20), (37, 1), (24, 24), (64, 32), (256, 32)])
+def test_a_validation_reads_exactly_the_sequences_that_were_asked_for(sequences: int, batch: int):
+    data = open_data(RUN.data)
+    rows = _validation(data, sequences, None)
+    assert rows.shape[:2] == (sequences // batch, batch)
+    np.testing.assert_array_equal(rows.reshape(sequences, *rows.shape[2:]), data.val_picks(sequences))
 
 
 def test_little_validation_data_is_used_and_said(tmp_path):

@@ -35,8 +35,8 @@ class ScheduleConfig:
       phi: φ of UBA.
       milestones, values: shares of the steps, and the level from each on (step).
       a, b, batch_sequences, seq_len: constants of the power law, and the run's batch and sequence length.
-      file: of a table: .csv with step,lr, .npy or .json; of refined: .csv with grad_norm; of optax: PATH.py:NAME.
-        The largest LR of a file is scaled to the peak.
+      file: of a table: .csv with step,lr, .npy or .json; of refined: .csv with grad_norm; of optax: PATH.py:NAME,
+        which is run as a Python program. The largest LR of a file is scaled to the peak.
       smooth, exponent: window of the norms' running median as a share of the steps, and the exponent (refined).
     """
 

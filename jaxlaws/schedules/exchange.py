@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import runpy
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.files import read_array
+from jaxlaws.text import brief, printable
 
 #: Endings of the files that hold a schedule.
 FORMATS = (".csv", ".npy", ".json")
+#: Bytes of such a file, at most: millions of steps.
+MOST_BYTES = 100_000_000
 
 
 def write_table(path: Path, lr: np.ndarray) -> Path:
@@ -59,6 +65,7 @@ def read_table(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise BadInput(f"the schedule '{path}' is not a file, expected one that ends with {', '.join(FORMATS)}.")
+    _check_size(path)
     if path.suffix == ".npy":
         lr = _array(path)
     elif path.suffix == ".json":
@@ -109,18 +116,37 @@ def from_optax(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:
 
 
 def optax_from(file: str, steps: int) -> np.ndarray:
-    """The optax schedule NAME that a Python file makes, given as PATH.py:NAME, its largest LR scaled to the peak."""
+    """The optax schedule NAME that PATH.py:NAME makes, its largest LR scaled to the peak. Runs the file as a program.
+
+    A file is run once in a process, until it changes, and that it is run is said on stderr.
+    """
     path, _, name = file.rpartition(":")
     if not Path(path).is_file():
         raise BadInput(f"schedule.file is '{file}', expected PATH.py:NAME, a file and the optax schedule in it.")
+    made = _executed(str(Path(path).resolve()), Path(path).read_bytes())
+    if name not in made:
+        raise BadInput(f"{path} makes no '{name}', expected the name of an optax schedule.")
+    with _foreign(file):
+        return from_optax(made[name], steps)
+
+
+@lru_cache(maxsize=16)
+def _executed(path: str, content: bytes) -> dict[str, Any]:
+    """What a Python file of this content defines."""
+    print(f"note: schedule=optax runs {printable(path)} as a Python program.", file=sys.stderr)
+    with _foreign(path):
+        return runpy.run_path(path)
+
+
+@contextmanager
+def _foreign(file: str) -> Iterator[None]:
+    """Turns whatever the user's program raises into `BadInput` that names it: also what would end this process."""
     try:
-        return from_optax(runpy.run_path(path)[name], steps)
-    except KeyError:
-        raise BadInput(f"{path} makes no '{name}', expected the name of an optax schedule.") from None
+        yield
     except BadInput:
         raise
-    except Exception as error:
-        first = str(error).strip().split("\n")[0]
+    except BaseException as error:
+        first = brief(str(error).strip().split("\n")[0])
         raise BadInput(f"{file} does not run as an optax schedule ({type(error).__name__}: {first}).") from None
 
 
@@ -128,6 +154,7 @@ def columns(path: Path, kinds: Mapping[str, type]) -> list[tuple[Any, ...]]:
     """The named columns of a CSV, row by row, each value of its kind; at least one row."""
     if not path.is_file():
         raise BadInput(f"'{path}' is not a file, expected a CSV with the columns {','.join(kinds)}.")
+    _check_size(path)
     try:
         with path.open(newline="") as stream:
             reader = csv.DictReader(stream)
@@ -143,6 +170,11 @@ def columns(path: Path, kinds: Mapping[str, type]) -> list[tuple[Any, ...]]:
     if not rows:
         raise BadInput(f"{path} has no rows, expected {','.join(kinds)}.")
     return rows
+
+
+def _check_size(path: Path) -> None:
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise BadInput(f"{path} has {size:,} bytes, expected a schedule of at most {MOST_BYTES:,}.")
 
 
 def _array(path: Path) -> np.ndarray:

@@ -194,10 +194,9 @@ def _inputs(work: _Work, data: Data, program: Program) -> tuple[np.ndarray, np.n
 
 
 def _validation(data: Data, sequences: int, mesh: Mesh | None) -> Any:
-    """What a validation reads, [E, B, …]: E forward passes over B sequences, at most as many in all as asked for."""
+    """What a validation reads, [E, B, …]: E forward passes over B sequences, B the largest divisor up to EVAL_BATCH."""
     picks = data.val_picks(sequences)
-    batch = min(EVAL_BATCH, len(picks))
-    picks = picks[: len(picks) // batch * batch]
+    batch = max(size for size in range(1, EVAL_BATCH + 1) if len(picks) % size == 0)
     rows = picks.reshape(-1, batch, *picks.shape[1:])
     if mesh is None:
         return data.fetch(rows)
