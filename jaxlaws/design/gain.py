@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlaws.fitting.evidence import RUN_SD
+from jaxlaws.fitting.evidence import RUN_SD, RUN_SD_RANGE
 from jaxlaws.fitting.predict import final_losses, predict
 from jaxlaws.fitting.result import Fit
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
@@ -128,7 +128,11 @@ def warnings(fit: Fit, lr: np.ndarray, warmup_steps: int, params: float | None =
     if not fit.draws:
         out.append("published constants have no resamples: the gains have no interval of the law's constants.")
     if not fit.scatter:
-        out.append(f"the noise of a run is assumed: sd {RUN_SD:.2%} of the loss.")
+        low, high = RUN_SD_RANGE
+        out.append(
+            f"the noise of a run is assumed: sd {RUN_SD:.2%} of the loss, from two pairs of public runs, which leave "
+            f"anything from {low:.2%} to {high:.2%}."
+        )
     bias = fit.held_out.get("decay_gaps")
     if bias:
         out.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,29 @@ def at_bounds(law: Law, theta: np.ndarray, low: np.ndarray, high: np.ndarray) ->
     """Names of the constants that ended at a bound."""
     edge = 1e-6 * (high - low)
     return [name for i, name in enumerate(law.names) if theta[i] <= low[i] + edge[i] or theta[i] >= high[i] - edge[i]]
+
+
+def prior_in_words(law: Law, of_the_prior: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What the prior is, how much of each constant is its, and how far from it the published constants lie.
+
+    Args:
+      law: with its prior and presets.
+      of_the_prior: constant → (sd from the centre, share of the prior's variance that the data leave).
+    """
+    priors = {name: law.prior[name] for name in of_the_prior}
+    if not priors:
+        return []
+    parts = [
+        f"{name} to {np.exp(mean):.3g} (sd {sd:g} of ln, the data leave {of_the_prior[name][1]:.0%} of its variance)"
+        for name, (mean, sd) in priors.items()
+    ]
+    presets = []
+    for variant, preset in law.presets.items():
+        away = {name: abs(np.log(preset.values[name]) - mean) / sd for name, (mean, sd) in priors.items()}
+        farthest = max(away, key=away.__getitem__)
+        presets.append(f"{law.name}:{variant} lies {away[farthest]:.1f} sd away in {farthest}")
+    told = f"; published constants: {', '.join(presets)}" if presets else ""
+    return [f"a prior draws {', '.join(parts)}, and the intervals hold given it{told}."]
 
 
 def next_basin(objectives: Sequence[float] | np.ndarray) -> float | None:

@@ -10,9 +10,11 @@ from jaxlaws.fitting import diagnose, resample, score
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.solve import Solution
 
-#: sd of ln L of a whole run that is assumed where fewer runs than `resample.CLUSTERS` were fitted: by so much do two
-#: public 25M runs differ that share schedule and model for 8,000 steps.
-RUN_SD = 1.7e-3
+#: sd of ln L of a whole run that is assumed where it is not measured, and the 90% interval of what it may be. Two pairs
+#: of public runs share model and schedule for 24,000 steps (25M and 100M): pooled .00086. Two degrees of freedom leave
+#: the interval, and widen 90% bands by 2.92/1.645 (Student's t over the normal), which is in the value:
+#: python experiments/laws/run_noise.py ../shared/data/multi_power_law
+RUN_SD, RUN_SD_RANGE = 1.5e-3, (4.9e-4, 3.8e-3)
 #: Up to how many runs each is left out in turn.
 _LEAVE_OUT = 256
 #: From how many runs on the largest fifth is predicted from the others.
@@ -78,6 +80,23 @@ class Evidence:
             if max(self.sigma, self.rounding) > diagnose.UNIDENTIFIED * np.sqrt(np.sum(slope**2)):
                 out.append(name)
         return out
+
+    def of_the_prior(self) -> dict[str, tuple[float, float]]:
+        """Constant with a prior → (how many sd its value lies from the centre, share of its variance that is left).
+
+        A share of 1 says that the data add nothing: posterior variance over that of the prior, in ln of the constant.
+        """
+        problem, hessian = self.problem, self.solution.hessian[self.best]
+        centre, sd = problem.prior
+        here, step = np.log(problem.constants(self.theta)), 1e-4
+        moved = np.log(problem.constants(self.theta + step * np.eye(len(self.theta))))
+        slope = (moved - here) / step
+        variance = np.einsum("ij,jk,ik->i", slope.T, np.linalg.pinv(hessian, hermitian=True), slope.T)
+        return {
+            name: (float((here[i] - centre[i]) / sd[i]), float(np.clip(variance[i] / sd[i] ** 2, 0, 1)))
+            for i, name in enumerate(problem.law.names)
+            if problem.noise.shrink and np.isfinite(sd[i]) and name not in problem.fixed
+        }
 
     def scatter(self) -> np.ndarray:
         """ln L − ln L̂ of a point, each spread over the digits that its loss was logged with."""

@@ -127,6 +127,7 @@ def _gather(
         for i, name in enumerate(law.names)
         if len(draws) >= resample.FEW and name not in untouched and name not in problem.fixed
     }
+    prior = state.of_the_prior()
     found = verdict.findings(
         verdict.Seen(
             law=law,
@@ -143,6 +144,7 @@ def _gather(
             untouched=untouched,
             open=curvature.unidentified,
             weak=curvature.weak,
+            prior={name: left for name, (_, left) in prior.items()},
             held_out=held_out,
         )
     )
@@ -156,6 +158,7 @@ def _gather(
         "bounds_hit": bounds,
         "fixed": dict(problem.fixed),
         "untouched": untouched,
+        "prior": {name: {"sd_away": away, "variance_left": share} for name, (away, share) in prior.items()},
         "unidentified": curvature.unidentified,
         "weak": curvature.weak,
         "loss_unit": state.unit,
@@ -187,7 +190,7 @@ def _gather(
                     *runs.warnings,
                     *map(str, found),
                     *_lost(counts),
-                    *_prior(law, noise),
+                    *diagnose.prior_in_words(law, prior),
                 ],
                 "curves": curves,
                 "held_out": held_out,
@@ -248,14 +251,6 @@ def _enough(law: Law, chosen: Points, runs: Runs) -> None:
             f"{runs.source} has {distinct} {what}, the law {law.name} has {len(law.names)} constants and needs at "
             f"least {need}: add runs, or fit a law with fewer constants."
         )
-
-
-def _prior(law: Law, noise: noises.Noise) -> list[str]:
-    if not (noise.shrink and law.prior):
-        return []
-    centre = ", ".join(f"{name} {np.exp(mean):.3g}" for name, (mean, _) in law.prior.items())
-    sd = next(iter(law.prior.values()))[1]
-    return [f"a prior draws to {centre} (sd {sd:g} of ln): the intervals of these constants hold given it."]
 
 
 def _ranges(chosen: Points) -> dict[str, list[float]]:

@@ -18,6 +18,8 @@ from jaxlaws.status import Finding
 
 #: Share of starts at the best optimum below which the search is weak.
 AGREE = 0.2
+#: Share of the variance of its prior that the data leave a constant, from which they say nothing of it.
+PRIOR = 0.8
 #: Error over the error of a constant from which a law says no more than the constant, and from which it says little.
 NO_BETTER, LITTLE = 0.95, 0.5
 #: Error of the gaps between runs over the gaps themselves, likewise.
@@ -54,6 +56,7 @@ class Seen:
       starts, agreeing: how many starts, and how many of them ended at the best objective.
       bounds: constants at a bound.
       untouched: constants that change no loss of the data.
+      prior: constant → share of the variance of its prior that the data leave.
       open, weak: directions that the data leave open, and that they hold loosely, in words.
       held_out: kind → errors, with `rmse` and, where a constant can be compared, `constant_rmse`.
     """
@@ -72,6 +75,7 @@ class Seen:
     untouched: Sequence[str]
     open: Sequence[str]
     weak: Sequence[str]
+    prior: Mapping[str, float]
     held_out: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -134,6 +138,9 @@ def _constants(seen: Seen) -> list[Finding]:
     if lost := [name for name in seen.untouched if name not in seen.bounds]:
         what = f"{', '.join(lost)} {'changes' if len(lost) == 1 else 'change'} none of these losses"
         out.append(Finding("unidentified", what, f"fit a law without it, or {seen.remedy}"))
+    if seen.prior and min(seen.prior.values()) > PRIOR:
+        what = f"what is said of {', '.join(seen.prior)} is the prior's, the data add nothing"
+        out.append(Finding("weak", what, seen.remedy))
     out += [Finding("unidentified", words, seen.remedy) for words in seen.open]
     return out + [Finding("weak", words, seen.remedy) for words in seen.weak]
 
