@@ -104,8 +104,7 @@ def power_laws(
     for k, name in enumerate(chosen):
         coefficients[k, FORMS[name]] = parts[k].value
     rng = np.random.default_rng(seed)
-    by_cell = len(z) >= CLUSTERS
-    draws, deficient = np.zeros((0, 2, 3)), 0
+    by_cell, draws, deficient = len(z) >= CLUSTERS, np.zeros((0, 2, 3)), 0
     if resamples:
         draws, deficient = (
             _by_cell(z, optimum, parts, chosen, resamples, rng)
@@ -133,11 +132,6 @@ def power_laws(
         "cells" if by_cell else "parametric",
         deficient,
     )
-
-
-def identified(z: np.ndarray) -> list[str]:
-    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify with a degree of freedom to spare."""
-    return [name for name in FORMS if _identified(z, FORMS[name])]
 
 
 class _Axis(NamedTuple):
@@ -170,14 +164,15 @@ def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis
     return _Axis(value, normal, weight, left_out, residual, total, dof)
 
 
-def _identified(z: np.ndarray, columns: tuple[int, ...]) -> bool:
-    if len(z) < len(columns) + 1:
-        return False
-    free = z[:, list(columns[1:])]
-    leave_out = [np.delete(free, i, 0) for i in range(len(z))]
-    return all(
-        not free.shape[1] or np.linalg.svd(part - part.mean(0), compute_uv=False)[-1] > _SPREAD for part in leave_out
-    )
+def identified(z: np.ndarray) -> list[str]:
+    """The forms of `FORMS` that cells at these (1, ln N, ln D) identify, one cell to spare, whichever is left out."""
+
+    def spread(columns: tuple[int, ...]) -> float:
+        parts = (np.delete(z[:, columns[1:]], i, 0) for i in range(len(z)))
+        return min(np.linalg.svd(part - part.mean(0), compute_uv=False)[-1] for part in parts)
+
+    enough = [name for name, columns in FORMS.items() if len(z) > len(columns)]
+    return [name for name in enough if name == "constant" or spread(FORMS[name]) > _SPREAD]
 
 
 def _by_cell(
@@ -255,8 +250,8 @@ def _by_size(
 ) -> np.ndarray:
     """[count, 2, 3] what effects shared by all cells of one N, and the grids' resolution, move the coefficients by.
 
-    Cells of one size are one model shape, so their residuals agree more than cells drawn one by one can show; the
-    variance between sizes is a moment estimate (one-way analysis of variance of the residuals).
+    Cells of one size are one model shape: their residuals agree more than cells drawn one by one can show. The variance
+    between sizes is a moment estimate.
     """
     sizes, group = np.unique(np.round(z[:, 1], 6), return_inverse=True)
     moved = np.zeros((count, 2, 3))
