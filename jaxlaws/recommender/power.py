@@ -160,8 +160,7 @@ def _axis(design: np.ndarray, target: np.ndarray, variance: np.ndarray) -> _Axis
             break
         between = update
     left_out = target - residual / np.maximum(1 - leverage, 1e-6)
-    total = float(np.sqrt((residual**2).sum() / dof))
-    return _Axis(value, normal, weight, left_out, residual, total, dof)
+    return _Axis(value, normal, weight, left_out, residual, float(np.sqrt((residual**2).sum() / dof)), dof)
 
 
 def identified(z: np.ndarray) -> list[str]:
