@@ -7,11 +7,15 @@ import json
 from importlib import import_module
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records.units import parse_whole
+
+#: Repeats of a benchmark, at most.
+_MOST = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="fit, …")
-    parser.add_argument("--repeats", type=int, default=5, help="of which the median is taken")
+    parser.add_argument("--repeats", default=5, help="of which the median is taken")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
 
 
@@ -20,11 +24,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.name not in BENCHES:
         raise unknown("benchmark", args.name, BENCHES)
-    if args.repeats < 1:
-        raise BadInput(f"--repeats is {args.repeats}, expected at least 1.")
-    rows = [row.to_json() for row in import_module(BENCHES[args.name]).rows(args.repeats)]
+    repeats = parse_whole(args.repeats, "--repeats", 0)
+    if not 1 <= repeats <= _MOST:
+        raise BadInput(f"--repeats is {repeats}, expected at least 1 and at most {_MOST}.")
+    rows = [row.to_json() for row in import_module(BENCHES[args.name]).rows(repeats)]
     if args.json:
-        print(json.dumps({"bench": args.name, "rows": rows}))
+        print(json.dumps({"bench": args.name, "rows": rows}, allow_nan=False))
         return 0
     for row in rows:
         print(row["name"])

@@ -27,6 +27,8 @@ FLAGS: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("--package", "-p"), ()),
     **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
 }
+#: Those that Hydra answers, and ends the process.
+_ANSWERED = {"--help", "-h", "--hydra-help"}
 #: Launchers that are part of jaxlaws; those of conf/hydra/launcher are choices too.
 LAUNCHERS = ("lanes", "lanes_submitit")
 #: Settings that make a sweep of one run, and others that only a sweep has.
@@ -209,6 +211,9 @@ def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> in
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a sweep's exception and exit
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
+    except SystemExit as ended:
+        if ended.code or not _ANSWERED & set(argv):
+            raise
     except HydraException as error:
         raise BadInput(f"{brief(str(error).strip().splitlines()[0], 300).rstrip('.')}.") from None
     finally:
