@@ -23,7 +23,7 @@ from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.shapes import LADDER, model
 from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.schedules.names import NAMES, OF_THE_RUN
-from jaxlaws.schedules.spec import ScheduleConfig, _fields, parse, schedule_array, spec_string
+from jaxlaws.schedules.spec import ScheduleConfig, parse, reads, schedule_array, spec_string
 
 SPECS = {
     "constant": "constant(warmup_fraction=0.1)",
@@ -107,7 +107,7 @@ def test_a_shape_that_is_given_is_kept():
 def test_the_tables_without_training_code_say_what_the_training_code_says():
     folder = Path(__file__).resolve().parent.parent / "conf" / "model"
     assert {name: count_params(shape)[0] for name, shape in ladder(folder).items()} == LADDER
-    known = {name: _fields(name) - set(OF_THE_RUN) for name, family in FAMILIES.items() if family.warmup}
+    known = {name: reads(name) - {"name", *OF_THE_RUN} for name, family in FAMILIES.items() if family.warmup}
     assert {name: set(fields) for name, fields in NAMES.items()} == known
     for name, fields in OPTIMIZERS.items():
         assert set(fields) == set(READS[name]) & {"weight_decay", "beta1", "beta2"}

@@ -178,7 +178,7 @@ def _destination(parsed: Sequence[Any], recipe: str | None, multirun: bool) -> l
         if key in given:
             raise BadInput(f"{key} is of a sweep, and this is a single run: add -m, or leave it out.")
     if any(item.key_or_group == "out" for item in parsed):
-        if "sweep.name" in given:
+        if "sweep.name" in given and given.get("out") != f"sweeps/{given['sweep.name']}":
             raise BadInput("sweep.name names a directory in sweeps, and out=DIR is given too: leave one out.")
         return []
     if not sweep:
