@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxlaws.records.units import parse_whole
-from jaxlaws.text import quoted
+from jaxlaws.text import printable, quoted
+
+if TYPE_CHECKING:
+    from jaxlaws.data.manifest import Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("source", metavar="SOURCE", help="a file, a folder, or the name of a Hugging Face data set")
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder of shards, for data.path=DIR")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-o", "--output", metavar="DIR", help="the folder of shards, for data.path=DIR")
+    what.add_argument("--check", action="store_true", help="SOURCE is a folder of shards: compare each with its sha256")
     parser.add_argument("--field", default="text", help="column of JSONL, Parquet and data sets with the text (text)")
     parser.add_argument("--split", default="train", help="split of a Hugging Face data set (train)")
     parser.add_argument("--config", help="configuration of a Hugging Face data set")
@@ -34,10 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the shards and say what they hold."""
+    """Make the shards, or check them, and say what they hold."""
     from jaxlaws.data.prepare import Question, prepare
+    from jaxlaws.data.shards import verify
 
     began = time.monotonic()
+    if args.check:
+        return _say(args, verify(args.source), args.source, began, False)
     names = ("source", "field", "split", "config", "tokenizer", "eos", "val_fraction")
     vocab = None if args.train_tokenizer is None else parse_whole(args.train_tokenizer, "--train-tokenizer")
     question = Question(
@@ -46,9 +55,13 @@ def run(args: argparse.Namespace) -> int:
         shard_tokens=parse_whole(args.shard_tokens, "--shard-tokens", 0),
     )
     made, fresh = prepare(question, args.output)
+    return _say(args, made, args.output, began, fresh)
+
+
+def _say(args: argparse.Namespace, made: Manifest, folder: str, began: float, fresh: bool) -> int:
     val = sum(shard.tokens for shard in made.shards if shard.split == "val")
     answer = {
-        "output": args.output,
+        "output": folder,
         "made": fresh,
         "documents": made.documents,
         "tokens": made.tokens,
@@ -59,16 +72,20 @@ def run(args: argparse.Namespace) -> int:
         "eos": made.eos,
         "max_id": made.max_id,
         "tokenizer": made.tokenizer,
+        "warnings": list(made.warnings),
         "seconds": round(time.monotonic() - began, 3),
     }
     if args.json:
         print(json.dumps(answer))
         return 0
-    print(f"{Path(args.output)}: {made.documents:,} documents, {made.tokens:,} tokens, {val:,} of them for validation")
+    print(f"{printable(folder)}: {made.documents:,} documents, {made.tokens:,} tokens, {val:,} of them for validation")
+    state = "every shard has its sha256" if args.check else "nothing was changed"
     print(
         f"{len(made.shards)} shards of {made.dtype}, tokenizer {made.tokenizer['name']}, {made.vocab:,} ids, "
-        f"{made.eos} ends a document" + ("" if fresh else "; there already, nothing was changed")
+        f"{made.eos} ends a document" + ("" if fresh else f"; there already, {state}")
     )
-    path = quoted(f"data.path={args.output}")
+    for text in made.warnings:
+        print(f"warning: {text}", file=sys.stderr)
+    path = quoted(f"data.path={folder}")
     print(f"train with: jaxlaws train data=shards {path} data.documents=true")
     return 0

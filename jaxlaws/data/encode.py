@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxlaws.data.sources import need
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.text import printable
 
 #: What ends a document, under the names that tokenizers give it.
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]")
@@ -49,7 +50,11 @@ def open_tokenizer(name: str, eos: str | None = None) -> Tokenizer:
         path = Path(name)
         if not path.is_file():
             raise BadInput(f"tokenizer '{name}' does not exist, expected a tokenizer.json.")
-        return _from_json(path.read_text(), path.name, eos)
+        try:
+            content = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"tokenizer '{printable(name)}' cannot be read ({error}).") from None
+        return _from_json(content, path.name, eos)
     return _tiktoken(name, eos)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.text import printable
 
 NAME = "tokens.json"
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
@@ -49,6 +50,7 @@ class Manifest:
       tokenizer: its name, and what tells it from another of that name.
       asked: from what and how the shards were made.
       shards: in the order of the stream.
+      warnings: what of the source was left out or replaced.
     """
 
     dtype: str
@@ -60,6 +62,7 @@ class Manifest:
     tokenizer: dict[str, Any]
     asked: dict[str, Any]
     shards: tuple[Written, ...]
+    warnings: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of its shards."""
@@ -79,9 +82,29 @@ def _parsed(path: Path, changed: int) -> Manifest:
         if content.pop("format") != "jaxlaws.tokens" or content.pop("version") != 1:
             raise ValueError
         content["shards"] = tuple(Written(**shard) for shard in content["shards"])
-        return Manifest(**content)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadInput(f"{path} is not a description of token shards: make them again with jaxlaws data.") from None
+        content["warnings"] = tuple(map(str, content.get("warnings", ())))
+        found = Manifest(**content)
+        whole = [
+            found.vocab,
+            found.eos,
+            found.max_id,
+            *(n for shard in found.shards for n in (shard.tokens, shard.bytes)),
+        ]
+        width = DTYPES[found.dtype].itemsize
+        if any(type(n) is not int or n < 0 for n in whole) or not all(_plain(shard, width) for shard in found.shards):
+            raise ValueError
+        return found
+    except OSError as error:
+        raise BadInput(f"{printable(path)} cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput(
+            f"{printable(path)} is not a description of token shards: make them again with jaxlaws data."
+        ) from None
+
+
+def _plain(shard: Written, width: int) -> bool:
+    """Whether a description is of a file in the folder that holds what it says."""
+    return shard.bytes == width * shard.tokens and Path(shard.name).name == shard.name
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaxlaws.data.config import DataConfig, token_ids
 from jaxlaws.data.manifest import DTYPES, Shard
 from jaxlaws.data.meter import Meter
 from jaxlaws.errors import BadInput
+from jaxlaws.text import printable
 
 #: Beside shards that nothing describes: what reading them through once has told.
 SEEN = ".tokens-seen.json"
@@ -104,8 +106,9 @@ def open_tokens(config: DataConfig) -> Tokens:
     """The shards of a config: checked, split and named by their content.
 
     Shards whose name has `val` are the validation part; where there is none, blocks of the stream are
-    (`jaxlaws.data.corpus.blocks`). The content is known by the sha256 of every shard: from `tokens.json`, or else
-    from reading the shards through once, which is remembered beside them for files of that size and time.
+    (`jaxlaws.data.corpus.blocks`). The content is known by the sha256 of every shard, from reading them through once,
+    which is remembered beside them for files of that size and time; where `tokens.json` says another one, a shard is
+    damaged and refused.
     """
     vocab = token_ids(config)
     if config.path is None:
@@ -115,19 +118,19 @@ def open_tokens(config: DataConfig) -> Tokens:
     eos = described.eos if described and config.eos is None else config.eos
     if config.documents and eos is None:
         raise BadInput("data.documents needs to know what ends a document: give data.eos, a token id.")
+    seen = _seen(Path(config.path), found)
+    sums = [about["sha256"] for about in seen]
     if described:
-        sums = [shard.sha256 for shard in described.shards]
+        _compare(found, described, sums)
         if described.max_id >= vocab:
             raise BadInput(f"the data has token id {described.max_id}, data.vocab is {vocab}: raise data.vocab.")
     else:
-        seen = _seen(Path(config.path), found)
         for shard, about in zip(found, seen, strict=True):
             if about["max_id"] >= vocab:
                 raise BadInput(
                     f"shard {shard.path} has token id {about['max_id']}, data.vocab is {vocab}: raise data.vocab, or "
                     "correct data.token_dtype."
                 )
-        sums = [about["sha256"] for about in seen]
     eos = eos if config.documents else None
     content = [found[0].dtype, eos, *([name, shard.val] for name, shard in zip(sums, found, strict=True))]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
@@ -177,14 +180,12 @@ def _mapped(shard: Shard) -> np.ndarray:
 def _seen(folder: Path, found: list[Shard]) -> list[dict[str, Any]]:
     """sha256 and largest id of every shard, read now or remembered from an earlier time."""
     path = folder / SEEN
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError):
-        before = {}
+    before: dict[str, Any] = {}
+    with suppress(OSError, ValueError, RecursionError, AttributeError):
+        before = {name: about for name, about in json.loads(path.read_text()).items() if _is_seen(about)}
     now, new = {}, []
     for shard in found:
-        stat = shard.path.stat()
-        about = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "dtype": shard.dtype}
+        about = _about(shard.path, shard.dtype)
         old = before.get(shard.path.name, {})
         if {name: old.get(name) for name in about} != about:
             new.append(shard)
@@ -201,6 +202,52 @@ def _seen(folder: Path, found: list[Shard]) -> list[dict[str, Any]]:
         except OSError:
             log.warning("%s cannot be written: the shards are read through at every start.", path)
     return [now[shard.path.name] for shard in found]
+
+
+def verify(folder: str | Path) -> manifest.Manifest:
+    """Read every shard of a folder and compare its sha256 with what `tokens.json` says, whatever is remembered.
+
+    Raises:
+      BadInput: a shard is damaged, missing, or nothing says what the shards were.
+    """
+    described = manifest.find(folder)
+    if described is None:
+        raise BadInput(f"'{printable(folder)}' holds no {manifest.NAME}: nothing says what its shards were when made.")
+    found = manifest.shards(folder, None)
+    with Meter(f"reading {folder}", sum(shard.tokens for shard in found), "tokens") as meter:
+        _compare(found, described, [read_through(shard, meter)["sha256"] for shard in found])
+    return described
+
+
+def remember(folder: Path, made: manifest.Manifest) -> None:
+    """Note of shards that were just written that they are as `tokens.json` says."""
+    about = {
+        shard.name: _about(folder / shard.name, made.dtype) | {"sha256": shard.sha256, "max_id": made.max_id}
+        for shard in made.shards
+    }
+    (folder / SEEN).write_text(json.dumps(about))
+
+
+def _compare(found: list[Shard], described: manifest.Manifest, sums: list[str]) -> None:
+    for shard, written, got in zip(found, described.shards, sums, strict=True):
+        if written.sha256 != got:
+            raise BadInput(
+                f"shard {printable(shard.path)} is damaged: its sha256 is {got[:12]}…, {manifest.NAME} says "
+                f"{printable(written.sha256)[:12]}…; copy or make the shards again."
+            )
+
+
+def _about(path: Path, dtype: str) -> dict[str, Any]:
+    stat = path.stat()
+    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "dtype": dtype}
+
+
+def _is_seen(about: Any) -> bool:
+    return (
+        isinstance(about, dict)
+        and isinstance(about.get("sha256"), str)
+        and all(type(about.get(name)) is int for name in ("bytes", "mtime_ns", "max_id"))
+    )
 
 
 def read_through(shard: Shard, meter: Meter) -> dict[str, Any]:
