@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jaxlaws.errors import Untrusted
+from jaxlaws.records.files import finite
 from jaxlaws.records.units import short
 
 #: Grades, the mildest first. `absurd` is refused without `--force`.
@@ -75,6 +76,10 @@ class Extrapolation:
             return "absurd"
         return "inside" if self.factor <= SLACK else "near" if self.factor <= NEAR else "far"
 
+    def __bool__(self) -> bool:
+        """Whether anything lies outside the data."""
+        return self.outside
+
     @property
     def outside(self) -> bool:
         """Whether anything lies outside the data."""
@@ -88,22 +93,27 @@ class Extrapolation:
             for name, axis in self.axes.items()
             if axis.distance > SLACK
         ]
-        told = [f"EXTRAPOLATION, {self.grade}: outside the law's data by {' and '.join(parts)}."] if parts else []
-        return [*self.impossible, *told]
+        if not parts:
+            return list(self.impossible)
+        away = f"this extrapolation lies outside the law's data by {' and '.join(parts)}."
+        return [*self.impossible, f"EXTRAPOLATION, {self.grade}: {away}"]
 
-    def refuse_absurd(self, force: bool) -> None:
-        """Raise `Untrusted` where the grade is absurd and `force` is not given."""
-        if self.grade == "absurd" and not force:
+    def refuse_absurd(self, force: bool) -> list[str]:
+        """The label of an absurd answer that is forced, nothing for another; `Untrusted` where it is not forced."""
+        if self.grade != "absurd":
+            return []
+        if not force:
             raise Untrusted(f"{' '.join(self.sentences())} The law says nothing there: ask nearer, or use --force.")
+        return ["FORCED: the law says nothing this far out; these numbers are not to be trusted."]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: an axis → value, range, factor; and outside, factor, grade, impossible."""
+        """Plain data: an axis → value, range, factor; and outside, factor, grade, impossible; no infinity in it."""
         axes = {
             name: {"factor": axis.factor, "value": axis.value, "range": [axis.low, axis.high]}
             for name, axis in self.axes.items()
         }
         about = {"outside": self.outside, "factor": self.factor, "grade": self.grade}
-        return {**axes, **about, "impossible": list(self.impossible)}
+        return finite({**axes, **about, "impossible": list(self.impossible)})
 
 
 def extrapolation(
@@ -125,18 +135,29 @@ def extrapolation(
     return Extrapolation(axes, tuple(impossible))
 
 
-def impossible_loss(loss: float, vocab: float | None = None) -> list[str]:
-    """What is wrong with a cross-entropy in nats a token that nothing can have; no sentence where it can be one.
+def farthest(several: Iterable[Extrapolation]) -> Extrapolation:
+    """The one that is farthest outside, of several questions that are answered together."""
+    return max(several, key=lambda one: (GRADES.index(one.grade), one.factor), default=Extrapolation())
+
+
+def impossible_loss(loss: float, vocab: float | None = None, unit: str = "nats a token") -> list[str]:
+    """What is wrong with a cross-entropy that nothing can have; no sentence where it can be one.
 
     A cross-entropy is at least 0, and a model that knows nothing has ln V; where the vocabulary is not known,
     V ≤ 1,000,000 is assumed.
+
+    Args:
+      loss: predicted.
+      vocab: V.
+      unit: of the loss, `nats a token` or `bits a character`.
     """
-    most = math.log(vocab if vocab else 1e6)
+    log = math.log if unit.startswith("nats") else math.log2
+    most = log(vocab if vocab else 1e6)
     if not math.isfinite(loss):
         return [f"the predicted loss is {loss}, which is no number."]
     if loss < 0:
-        return [f"the predicted loss is {loss:.4g} nats a token, and a cross-entropy is never below 0."]
+        return [f"the predicted loss is {loss:.4g} {unit}, and a cross-entropy is never below 0."]
     if loss > most:
-        told = f"ln {vocab:,.0f}" if vocab else "the ln V of any vocabulary"
-        return [f"the predicted loss is {loss:.4g} nats a token, above {told} = {most:.4g}, what guessing reaches."]
+        told = f"a vocabulary of {vocab:,.0f}" if vocab else "any vocabulary"
+        return [f"the predicted loss is {loss:.4g} {unit}: guessing reaches {most:.4g} with {told}."]
     return []

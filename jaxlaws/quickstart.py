@@ -23,6 +23,7 @@ from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.files import finite, write_atomic
 from jaxlaws.records.run import collect
 from jaxlaws.schedules.spec import ScheduleConfig, spec_string
+from jaxlaws.status import TRUSTED
 from jaxlaws.sweep.lanes import OnProgress, train_sweep
 from jaxlaws.sweep.plan import Planned, plan
 
@@ -173,6 +174,8 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
       watch: progress of training.
       say: one line for people at every stage.
     """
+    import pandas as pd
+
     from jaxlaws.fitting.fit import fit
     from jaxlaws.fitting.predict import predict
     from jaxlaws.recommender.answer import recommend
@@ -197,7 +200,9 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     schedule_law = fit(SCHEDULE_LAW, curves)
     schedule_law.save(out / "schedule_law.json")
 
-    advice = recommend(params=params, tokens=tokens, law=step_law, seq_len=SEQ_LEN, force=True)
+    # A law that is not trusted is followed here all the same, with its label: what its advice costs is then measured.
+    forced = step_law.status not in TRUSTED
+    advice = recommend(params=params, tokens=tokens, law=step_law, seq_len=SEQ_LEN, force=forced)
     assert advice.peak_lr is not None
     assert advice.batch_tokens is not None
     lr, batch = advice.peak_lr.value, max(1, round(advice.batch_tokens.value / SEQ_LEN))
@@ -218,6 +223,7 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     means = {label: float(value.mean()) for label, value in by_point.items()}
     best = min(means, key=lambda label: np.inf if np.isnan(means[label]) else means[label])
     answer: dict[str, Any] = {
+        "status": {fit.law: fit.status for fit in (step_law, chinchilla, schedule_law)},
         "schedule": {
             "law": schedule_law.law,
             "level": schedule_law.level,
@@ -255,13 +261,17 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
             },
         },
         "warnings": [
-            *[f"{fit.law}: {text}" for fit in (chinchilla, schedule_law) for text in fit.warnings],
+            *[
+                f"{fit.law}: {text}"
+                for fit, made in ((chinchilla, cell), (schedule_law, along))
+                for text in (*made.warnings, *fit.warnings)
+            ],
             *[text for text in step_law.warnings if text not in advice.warnings],
         ],
     }
     answer = finite(answer)
     write_atomic(out / "quickstart.json", json.dumps(answer, indent=1) + "\n")
-    _write_runs(out, cells, curves, measured)
+    write_atomic(out / "runs.csv", pd.concat([part.table for part in (cells, curves, measured)]).to_csv())
     basins = figures.basins(*_basins(cells, step_law.cells, figures.cell_name))
     prediction = figures.prediction(
         _interval(cell),
@@ -273,13 +283,6 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     for name, figure in (("cells", basins), ("prediction", prediction)):
         write_atomic(out / "figures" / f"{name}.png", figures.picture(figure, "png"))
     return answer
-
-
-def _write_runs(out: Path, *parts: Runs) -> None:
-    """Every run of the quickstart as one table."""
-    import pandas as pd
-
-    write_atomic(out / "runs.csv", pd.concat([part.table for part in parts]).to_csv())
 
 
 def _interval(answer: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_parabolas_of_a_table_by_map(table, capsys):
     assert found["params"]["low"] < 1e10 < found["params"]["high"]
     assert found["tokens_per_param"]["value"] == pytest.approx(1, rel=0.05)
     assert found["exponent"]["value"] == pytest.approx(0.5, abs=0.01)
-    assert found["extrapolation"] is False
+    assert found["extrapolation"]["grade"] == "inside"
     other = answer(capsys, table, "--approach", "2", "--flops", "6e20", "--params-column", "params_total", *names)
     assert other["params"]["value"] == pytest.approx(1.1 * found["params"]["value"], rel=1e-6)
 
@@ -44,8 +44,9 @@ def test_the_envelope_of_a_table(table, capsys):
     found = answer(capsys, table, "--approach", "1", "--flops", "1e22", "--map", "loss=ce")
     assert found["law"] == "envelope"
     assert found["params"]["value"] == pytest.approx(1.1 * np.sqrt(1e22 / 6), rel=0.2)
-    assert found["extrapolation"] is True
-    assert any("10 times the largest budget" in text for text in found["warnings"])
+    assert found["extrapolation"]["grade"] == "far"
+    assert found["extrapolation"]["flops"]["factor"] == pytest.approx(10)
+    assert any(text.startswith("EXTRAPOLATION, far") and "10× in C" in text for text in found["warnings"])
 
 
 def test_a_fit_of_the_table_agrees_with_its_parabolas(table, tmp_path, capsys):

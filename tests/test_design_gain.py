@@ -96,14 +96,17 @@ def test_a_fit_knows_what_its_schedules_went_through():
         }
     )
     found = fit("bound", runs, starts=4, bootstrap=0)
-    assert found.ranges["curve_steps"] == [1000, 1000]
+    assert found.ranges["steps"] == [1000, 1000]
+    assert found.ranges["peak_lr"] == [3e-3, 3e-3]
     assert found.ranges["lowest_share"] == [pytest.approx(0.05), 1.0]
     assert found.ranges["steepest_drop"] == [0.0, pytest.approx(0.95 / 200)]
     assert found.held_out["decay_gaps"]["pairs"] == 3
     longer = schedule_array(ScheduleConfig(name="linear", floor=0.0, warmup_steps=100), 3000, 9e-3)
-    said = " ".join(warnings(found, longer, 100))
-    for words in ("3 times the longest", "peak LR 0.009 is 3 times", "stays above 5.00%"):
-        assert words in said
+    outside = predict(found, lr=longer, warmup_steps=100).extrapolation.axes
+    assert outside["steps"].factor == pytest.approx(3)
+    assert outside["peak_lr"].factor == pytest.approx(3)
+    assert outside["lr_sum"].factor > 3
+    assert "stays above 5.00%" in " ".join(warnings(found, longer, 100))
     sudden = longer.copy()
     sudden[2000:] = 1e-4
     assert "in one step" in " ".join(warnings(found, sudden, 100))

@@ -71,7 +71,9 @@ def test_loss_laws(folder, capsys):
             capsys, "fit", "chinchilla", str(folder / "points.csv"), "-o", file, "--bootstrap", "30", "--force"
         )
         assert keys == documented("fit")
-    assert printed(capsys, "predict", files[0], "--params", "1e8", "--tokens", "2e9") == documented("predict")
+    assert printed(capsys, "predict", files[0], "--params", "1e8", "--tokens", "2e9", "--force") == documented(
+        "predict"
+    )
     assert printed(capsys, "optimum", files[0], "--flops", "1e18", "--force") == documented("optimum")
     assert printed(capsys, "compare", *files) == documented("compare")
 

@@ -109,8 +109,27 @@ def test_the_implicit_law_solves_its_equation():
 
 
 def test_farseer_published_values():
-    assert predict("farseer:published", params=1e9, tokens=20e9).value == pytest.approx(0.527, abs=5e-4)
-    assert predict("farseer:published", params=25.1e9, tokens=500e9).value == pytest.approx(0.391, abs=5e-4)
+    assert predict("farseer:published", params=1e9, tokens=20e9).value == pytest.approx(0.539408643928975, rel=1e-12)
+    far = predict("farseer:published", params=25.1e9, tokens=500e9).value
+    assert far == pytest.approx(0.40921073663088287, rel=1e-12)
+
+
+def test_farseer_published_describes_the_rows_of_its_authors(published):
+    rows = pd.read_csv(published("scalebench/farseer.csv"))
+    inputs = {"N": rows["N"].to_numpy(), "D": rows["D"].to_numpy()}
+    with jax.enable_x64(True):
+        error = np.abs(np.asarray(LAWS["farseer"].predict(FARSEER, inputs)) / rows["loss"].to_numpy() - 1)
+    assert np.mean(error) == pytest.approx(0.00226, abs=1e-4)
+    seen = open_fit("farseer:published").ranges
+    for axis, column in (("params", "N"), ("tokens", "D")):
+        assert seen[axis] == pytest.approx((rows[column].min(), rows[column].max()), rel=5e-3)
+
+
+def test_kaplan_published_has_the_constants_of_the_joint_fit():
+    """With much data the law is (N_c/N)^α_N, with a large model (D_c/D)^α_D."""
+    fit = open_fit("kaplan:published")
+    assert predict(fit, params=1e9, tokens=1e30).value == pytest.approx((6.4e13 / 1e9) ** 0.076, rel=1e-3)
+    assert predict(fit, params=1e30, tokens=1e10).value == pytest.approx((1.8e13 / 1e10) ** 0.103, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxlaws.cli.schedule_files import ScheduleFiles, schedule_files
-from jaxlaws.errors import BadInput, Untrusted
+from jaxlaws.errors import BadInput
+from jaxlaws.extrapolation import Extrapolation, farthest
 from jaxlaws.records.units import parse_positive, parse_whole
 
 if TYPE_CHECKING:
     from jaxlaws.design.schedule import Design
     from jaxlaws.fitting.result import Fit
+
+#: Horizons of one request; each is a search of its own.
+_MOST_HORIZONS = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,19 +61,25 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.design.schedule import curve_law
     from jaxlaws.fitting.predict import open_fit
+    from jaxlaws.status import require_trusted
 
     fit = open_fit(args.fit)
     params = None if args.params is None else parse_positive(args.params, "--params")
     curve_law(fit, params)
-    if not fit.trusted and not args.force:
-        reason = "; ".join(fit.warnings) or "no reason stored"
-        raise Untrusted(f"the fit {args.fit} is {fit.status.replace('_', ' ')} ({reason}): add runs, or use --force.")
+    label = require_trusted(fit, args.fit, args.force)
     with _files(args) as files:
-        ways: dict[str, Callable[..., dict[str, Any]]]
-        ways = {"schedule": partial(_schedule, files), "cooldown": _cooldown, "extend": _extend}
-        answer = ways[args.what](args, fit, params)
+        made = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, params)
+        label += made.reach.refuse_absurd(args.force)
+        told = [*label, *made.reach.sentences(), *made.warnings]
+        answer = made.answer | {"extrapolation": made.reach.to_json(), "warnings": told}
+        if made.design is not None:
+            answer["files"] = files.write([(f"{made.design.form}, {len(lr)} steps", lr) for lr in made.design.lr])
         if args.json:
             print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        else:
+            made.show()
+            for text in told:
+                print(f"warning: {text}")
     for file in [] if args.json else answer.get("files", []):
         print(f"written to {file}")
     return 0
@@ -82,8 +91,19 @@ def _files(args: argparse.Namespace) -> AbstractContextManager[ScheduleFiles]:
     return schedule_files(args.out, args.plot, _list(args.horizons or "1", "--horizons"))
 
 
-def _schedule(files: ScheduleFiles, args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+class _Made(NamedTuple):
+    """What one of the questions came to: its answer as data, how far it reaches, how people see it."""
+
+    answer: dict[str, Any]
+    reach: Extrapolation
+    show: Callable[[], None]
+    warnings: Sequence[str] = ()
+    design: Design | None = None
+
+
+def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
     from jaxlaws.design import gain
+    from jaxlaws.fitting.predict import predict
 
     if (args.steps is None) == (args.horizons is None):
         raise BadInput("give the length as exactly one of --steps and --horizons.")
@@ -91,24 +111,25 @@ def _schedule(files: ScheduleFiles, args: argparse.Namespace, fit: Fit, params: 
     weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
     warmup = _warmup(args, horizons)
     found = _design(args, fit, params, horizons, weights, warmup)
-    written = files.write([(f"{found.form}, {len(lr)} steps", lr) for lr in found.lr])
     shares = weights or [1.0] * len(horizons)
     warnings: list[str] = []
-    parts = []
+    reaches, parts = [], []
     for steps, lr, loss in zip(horizons, found.lr, found.loss, strict=True):
+        predicted = predict(fit, lr=lr, warmup_steps=warmup, params=params)
         gains = gain.gains(fit, lr, gain.baselines(steps, found.peak_lr, warmup), warmup, params)
         below = [t for t in range(warmup, steps) if lr[t] < 0.999 * found.peak_lr]
         parts.append(
             {
                 "steps": steps,
                 "objective": loss,
-                "predicted": gain.predicted(fit, lr, warmup, params),
+                "predicted": {name: getattr(predicted, name) for name in ("value", "low", "high", "level")},
                 "decay_begins": below[0] if below else None,
                 "final_lr": float(lr[-1]),
                 "gains": {name: value._asdict() for name, value in gains.items()},
             }
         )
-        warnings += [text for text in gain.warnings(fit, lr, warmup, params) if text not in warnings]
+        reaches.append(predicted.extrapolation)
+        warnings += [text for text in gain.warnings(fit, lr, warmup) if text not in warnings]
     answer = {
         "law": fit.law,
         "convention": dict(fit.convention),
@@ -119,12 +140,8 @@ def _schedule(files: ScheduleFiles, args: argparse.Namespace, fit: Fit, params: 
         "objective_warmup_ld": "excluded",
         "schedules": parts,
         "starts": list(found.starts),
-        "files": written,
-        "warnings": warnings,
     }
-    if not args.json:
-        _show(answer, found)
-    return answer
+    return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, found)
 
 
 def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -> Design:
@@ -135,7 +152,7 @@ def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -
     if args.free_peak:
         if args.peak_lr is not None:
             raise BadInput("--free-peak finds the peak LR: leave out --peak-lr.")
-        low, high = fit.ranges.get("peak", (0.0, 0.0))
+        low, high = fit.ranges.get("peak_lr", (0.0, 0.0))
         if not high > 1.05 * low:
             raise BadInput(
                 "--free-peak needs a fit whose runs had several peak LRs: give --peak-lr, or fit a sweep of them."
@@ -178,42 +195,52 @@ def _show(answer: dict[str, Any], found: Design) -> None:
             )
         console.print(table)
     print(f"objective (without the warm-up's LR changes): {', '.join(f'{loss:.6f}' for loss in found.loss)}")
-    for warning in answer["warnings"]:
-        console.print(f"warning: {warning}", style="yellow")
 
 
-def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
     from jaxlaws.design.budget import cooldowns
 
     horizons = _list(args.horizons, "--horizons")
     peak, warmup = parse_positive(args.peak_lr, "--peak-lr"), _warmup(args, horizons)
     rows = cooldowns(fit, horizons, peak, warmup, args.shape, params)
-    if not args.json:
+    reach = farthest(row.pop("extrapolation") for row in rows)
+
+    def show() -> None:
         print(f"{fit.law}: predicted final loss of wsd({args.shape}) by the share of its cooldown")
         print(f"{'steps':>10}", *(f"{share:>8.0%}" for share in rows[0]["losses"]), f"{'best':>8}{'loss':>9}", sep="")
         for row in rows:
             losses = (f"{value:>8.4f}" for value in row["losses"].values())
             print(f"{row['steps']:>10}", *losses, f"{row['best']:>8.1%}{row['loss']:>9.4f}", sep="")
-    return {"law": fit.law, "shape": args.shape, "peak_lr": peak, "warmup_steps": warmup, "horizons": rows}
+
+    answer = {"law": fit.law, "shape": args.shape, "peak_lr": peak, "warmup_steps": warmup, "horizons": rows}
+    return _Made(answer, reach, show)
 
 
-def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> dict[str, Any]:
+def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
     from jaxlaws.cli.schedule import open_schedule
     from jaxlaws.design.budget import extend
 
     name, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
     ways = extend(fit, lr, parse_whole(args.to, "--to"), warmup, params)
-    if not args.json:
+
+    def show() -> None:
         print(f"{fit.law}: from {name}, {len(lr)} steps, to {len(ways[0].lr)}")
         for way in ways:
             print(f"  {way.name:<16} predicted loss {way.loss:.4f}, {way.steps} steps to train")
+
     body = [{"name": way.name, "loss": way.loss, "steps": way.steps} for way in ways]
-    return {"law": fit.law, "schedule": name, "steps": len(ways[0].lr), "ways": body}
+    answer = {"law": fit.law, "schedule": name, "steps": len(ways[0].lr), "ways": body}
+    return _Made(answer, farthest(way.extrapolation for way in ways), show)
 
 
 def _warmup(args: argparse.Namespace, horizons: list[int]) -> int:
-    return round(0.05 * min(horizons)) if args.warmup is None else parse_whole(args.warmup, "--warmup", 0)
+    if args.warmup is None:
+        return round(0.05 * min(horizons))
+    return parse_whole(args.warmup, "--warmup", 0)
 
 
 def _list(text: str, name: str) -> list[int]:
-    return [parse_whole(part, name) for part in text.split(",")]
+    parts = text.split(",")
+    if len(parts) > _MOST_HORIZONS:
+        raise BadInput(f"{name} names {len(parts)} horizons, expected at most {_MOST_HORIZONS}: ask for fewer.")
+    return [parse_whole(part, name) for part in parts]

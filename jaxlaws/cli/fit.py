@@ -72,10 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _hyper_laws() -> tuple[str, ...]:
-    try:
-        from jaxlaws.recommender.estimate import HYPER_LAWS
-    except ImportError:
-        return ()
+    from jaxlaws.recommender.estimate import HYPER_LAWS
+
     return tuple(HYPER_LAWS)
 
 

@@ -95,6 +95,7 @@ def describe(law) -> dict:
                 "params": dict(preset.values),
                 "reference": preset.reference,
                 "range": preset.range,
+                "ranges": {axis: list(pair) for axis, pair in preset.ranges.items()},
                 "convention": {**law.convention, **preset.convention},
             }
             for variant, preset in law.presets.items()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jaxlaws.cli.source import add_source, open_source
-from jaxlaws.errors import BadInput, Untrusted
+from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, short
 from jaxlaws.status import require_trusted
 
@@ -45,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     flops = parse_positive(args.flops, "--flops")
     law, convention, found = _of_a_fit(args, flops) if args.approach == 3 else _of_runs(args, flops)
+    warnings = [*found.extrapolation.refuse_absurd(args.force), *found.warnings]
     if args.json:
         quantities = {name: getattr(found, name)._asdict() for name in QUANTITIES if getattr(found, name) is not None}
         answer = {"law": law, "approach": args.approach, "flops": flops, **quantities, "level": found.level}
-        answer |= {"convention": convention, "extrapolation": found.extrapolation, "warnings": list(found.warnings)}
+        answer |= {"convention": convention, "extrapolation": found.extrapolation.to_json(), "warnings": warnings}
         print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
         return 0
     meaning = [f"{key} {value}" for key, value in convention.items() if key in ("params", "loss")]
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {word:<14}{_line(quantity, show)}")
     if found.params.low is not None:
         print(f"  brackets: {found.level:.0%} intervals, of the loss that of one new run")
-    for text in found.warnings:
+    for text in warnings:
         print(f"  warning: {text}")
     return 0
 
@@ -66,17 +67,14 @@ def run(args: argparse.Namespace) -> int:
 def _of_a_fit(args: argparse.Namespace, flops: float) -> tuple[str, dict, Optimum]:
     from jaxlaws.fitting.optimum import optimum
     from jaxlaws.fitting.predict import open_fit
+    from jaxlaws.status import require_trusted
 
     if args.format or args.where or args.map or args.params_column:
         raise BadInput(
             "--format, --where, --map and --params-column read runs, for --approach 1 or 2; approach 3 reads a fit."
         )
     fit = open_fit(args.source)
-    if not fit.trusted and not args.force:
-        reason = "; ".join(fit.warnings) or "no reason stored"
-        raise Untrusted(
-            f"the fit {args.source} is {fit.status.replace('_', ' ')} ({reason}): add runs, or use --force."
-        )
+    require_trusted(fit, args.source, args.force)
     return fit.law, dict(fit.convention), optimum(fit, flops)
 
 

@@ -6,10 +6,11 @@ import argparse
 import json
 
 from jaxlaws.cli.schedule import add_spec, open_schedule
+from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, parse_whole
 
-#: Units of the loss that are not nats a token.
-_UNITS = {"bits_per_character": "bits a character"}
+#: Losses of a curve that one request may ask for, each with every resample.
+_MOST_POINTS = 20_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,20 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_spec(parser)
     parser.add_argument("--warmup-ld", help="convention of the warm-up; refused where the fit has another")
     parser.add_argument("--every", help="predict the loss every so many steps instead of at the end only")
+    parser.add_argument("--force", action="store_true", help="answer from a fit, or so far out, as cannot be trusted")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from jaxlaws.fitting.predict import open_fit, predict
+    from jaxlaws.fitting.predict import UNITS, open_fit, predict
+    from jaxlaws.status import require_trusted
 
     fit = open_fit(args.fit)
+    require_trusted(fit, args.fit, args.force)
     lr, warmup, at = None, 0, None
     if args.schedule is not None:
         _, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
         if args.every is not None:
             every = parse_whole(args.every, "--every")
+            if len(lr) > _MOST_POINTS * every:
+                raise BadInput(
+                    f"--every {every} asks for {len(lr) // every} losses, expected at most {_MOST_POINTS}: use --every "
+                    f"{-(-len(lr) // _MOST_POINTS)}."
+                )
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
     answer = predict(
         fit,
@@ -48,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         params_column=args.params_column,
         warmup_ld=args.warmup_ld,
     )
+    warnings = [*answer.extrapolation.refuse_absurd(args.force), *answer.warnings]
     kind = "a new run, not of the mean"
     if args.json:
         body = {
@@ -57,19 +67,20 @@ def run(args: argparse.Namespace) -> int:
             "level": answer.level,
             "interval": kind,
             "at": None if at is None else at.tolist(),
-            "warnings": list(answer.warnings),
+            "extrapolation": answer.extrapolation.to_json(),
+            "warnings": warnings,
         }
         print(json.dumps(body, allow_nan=False))
         return 0
     if at is None:
         edges = "" if answer.low is None else f"  ({answer.level:.0%} of {kind}: {answer.low:.4f} to {answer.high:.4f})"
-        print(f"{answer.value:.4f} {_UNITS.get(fit.convention.get('loss', ''), 'nats a token')}{edges}")
+        print(f"{answer.value:.4f} {UNITS.get(fit.convention.get('loss', ''), 'nats a token')}{edges}")
     else:
         print("step,loss" if answer.low is None else "step,loss,low,high")
         columns = [column for column in answer[:3] if column is not None]
         for i, step in enumerate(at):
             print(",".join([str(step), *(f"{np.asarray(column)[i]:.6f}" for column in columns)]))
-    for warning in answer.warnings:
+    for warning in warnings:
         print(f"warning: {warning}")
     return 0
 

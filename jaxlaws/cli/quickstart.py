@@ -61,12 +61,19 @@ def show(answer: Mapping[str, Any]) -> None:
     for what, part in ((schedule["name"], schedule), (name, cell)):
         p = part["predicted"]
         table.add_row(
-            what, part["law"], f"{p['value']:.4f}", f"{p['low']:.4f} … {p['high']:.4f}", *_beside(p, part["measured"])
+            what,
+            _named(part, answer),
+            f"{p['value']:.4f}",
+            f"{p['low']:.4f} … {p['high']:.4f}",
+            *_beside(p, part["measured"]),
         )
     console.print(table)
 
     table = Table(
-        "for " + name, "recommended", f"{advice['level']:.0%} interval", title=f"Advice of the fitted {advice['law']}"
+        "for " + name,
+        "recommended",
+        f"{advice['level']:.0%} interval",
+        title=f"Advice of the fitted {_named(advice, answer)}",
     )
     for label, key in (("peak LR", "peak_lr"), ("batch, tokens", "batch_tokens")):
         value = advice[key]
@@ -92,6 +99,12 @@ def show(answer: Mapping[str, Any]) -> None:
         console.print(f"warning: {warning}", style="yellow")
     if len(warnings) > _WARNINGS:
         console.print(f"… and {len(warnings) - _WARNINGS} more warnings in quickstart.json", style="yellow")
+
+
+def _named(part: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    """The law of a part of the answer, and its status where the data leave something open."""
+    law, status = part["law"], answer["status"][part["law"]]
+    return law if status == "converged" else f"{law} ({status.replace('_', ' ')})"
 
 
 def _beside(predicted: Mapping[str, float], measured: float | None) -> tuple[str, str]:

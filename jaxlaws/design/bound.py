@@ -9,6 +9,9 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 
+#: Steps of the longest extension, which is bounded dozens of times.
+MOST_STEPS = 1_000_000
+
 
 class Bound(NamedTuple):
     """Terms of the bound at base LR 1, Ω(γ) = distance/γ + γ·(gradients + last).
@@ -148,6 +151,11 @@ def _wsd(steps: int, cooldown: float) -> np.ndarray:
 def _check_longer(steps: int, longer: int, cooldown: float) -> None:
     if not 0 < steps < longer:
         raise BadInput(f"a run of {steps} steps cannot be extended to {longer}: give more steps than it has.")
+    if longer > MOST_STEPS:
+        raise BadInput(
+            f"the extension has {longer} steps, expected at most {MOST_STEPS}: the answer depends on the ratio of the "
+            "two lengths alone, so divide both."
+        )
     if not 0 < cooldown <= 1:
         raise BadInput(f"the cooldown is {cooldown}, expected a share of the steps above 0 and up to 1.")
 

@@ -10,7 +10,8 @@ import numpy as np
 from jaxlaws.design.family import best_of_family
 from jaxlaws.design.schedule import check, curve_law
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.predict import final_losses
+from jaxlaws.extrapolation import Extrapolation
+from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import Fit
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
@@ -26,12 +27,14 @@ class Way(NamedTuple):
       loss: predicted at the end, nats a token.
       steps: that are still to be trained.
       lr: [T1] the schedule, the steps that are trained already included.
+      extrapolation: how far it lies outside the data of the law.
     """
 
     name: str
     loss: float
     steps: int
     lr: np.ndarray
+    extrapolation: Extrapolation
 
 
 def cooldowns(
@@ -39,22 +42,21 @@ def cooldowns(
 ) -> list[dict[str, Any]]:
     """The predicted final loss of WSD over the share of its cooldown (to 0), and the best share, for each horizon.
 
+    The best share is found between those of the table, and is one of them where none between is better.
+
     Returns:
-      for each horizon `steps`, `best` share, `loss` at it, and `losses`: share → loss.
+      for each horizon `steps`, `best` share, `loss` at it, its `extrapolation`, and `losses`: share → loss.
     """
     check(horizons, warmup_steps, peak_lr)
     curve_law(fit, params)
-    floor = 1e-3 if shape == "exponential" else 0.0
     out = []
     for steps in horizons:
-        table = {}
-        for share in SHARES:
-            lr = schedule_array(_wsd(share, shape, floor, warmup_steps), steps, peak_lr)
-            table[share] = float(final_losses(fit, lr, warmup_steps, params)[0])
-        found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, params)
-        fell = int(np.sum(found.lr[0][warmup_steps:] < found.peak_lr))
-        loss = float(final_losses(fit, found.lr[0], warmup_steps, params)[0])
-        out.append({"steps": steps, "best": fell / steps, "loss": loss, "losses": table})
+        ways = _shares(fit, steps, peak_lr, warmup_steps, shape, params)
+        losses = {share: way.loss for share, way in ways.items()}
+        best = min(losses, key=losses.__getitem__)
+        table = {share: losses[share] for share in SHARES}
+        reach = ways[best].extrapolation
+        out.append({"steps": steps, "best": best, "loss": losses[best], "losses": table, "extrapolation": reach})
     return out
 
 
@@ -72,7 +74,10 @@ def extend(fit: Fit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params:
     steps, peak = len(lr), float(lr.max())
     if longer <= steps:
         raise BadInput(f"the run has {steps} steps, it cannot be extended to {longer}: give more.")
-    whole = best_of_family(fit, "wsd(shape=linear, floor=0)", longer, peak, warmup_steps, params).lr[0]
+    if not peak > 0:
+        raise BadInput("the schedule of the finished run has no LR above zero.")
+    check([longer], warmup_steps, peak)
+    whole = min(_shares(fit, longer, peak, warmup_steps, "linear", params).values(), key=lambda way: way.loss).lr
     below = np.flatnonzero(lr[warmup_steps:] < peak * (1 - 1e-9))
     trunk = warmup_steps + int(below[0]) if len(below) else steps
     ways = [("from the start", longer, whole)]
@@ -84,8 +89,24 @@ def extend(fit: Fit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params:
     rise = lr[-1] + (peak - lr[-1]) * (np.arange(again) + 1) / again
     tail = schedule_array(_wsd(1.0, "linear", 0.0, 0), max(left - again, 1), peak)[: left - again]
     ways.append(("from the end", left, np.concatenate([lr, rise, tail])))
-    scored = [Way(name, float(final_losses(fit, x, warmup_steps, params)[0]), n, x) for name, n, x in ways]
+    scored = [_way(fit, name, schedule, todo, warmup_steps, params) for name, todo, schedule in ways]
     return sorted(scored, key=lambda way: (way.loss, way.steps))
+
+
+def _shares(
+    fit: Fit, steps: int, peak_lr: float, warmup_steps: int, shape: str, params: float | None
+) -> dict[float, Way]:
+    """WSD by the share of its cooldown: those of `SHARES`, and the one that a search between them finds."""
+    floor = 1e-3 if shape == "exponential" else 0.0
+    found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, params).lr[0]
+    schedules = {share: schedule_array(_wsd(share, shape, floor, warmup_steps), steps, peak_lr) for share in SHARES}
+    schedules |= {float(np.sum(found[warmup_steps:] < peak_lr)) / steps: found}
+    return {share: _way(fit, f"{share:.1%}", lr, steps, warmup_steps, params) for share, lr in schedules.items()}
+
+
+def _way(fit: Fit, name: str, lr: np.ndarray, todo: int, warmup_steps: int, params: float | None) -> Way:
+    answer = predict(fit, lr=lr, warmup_steps=warmup_steps, params=params)
+    return Way(name, float(answer.value), todo, lr, answer.extrapolation)
 
 
 def _wsd(share: float, shape: str, floor: float, warmup_steps: int) -> ScheduleConfig:

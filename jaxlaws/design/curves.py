@@ -64,6 +64,8 @@ def free(parts: int = 6) -> Form:
     def values(x, steps, stable):
         lengths, begin, end = pieces(x, float(steps), float(stable), np)
         edges = np.rint(stable + np.r_[0, np.cumsum(lengths)]).astype(int)
+        # The last part has a step at least: a law may ask for a drop just before the end.
+        edges[:-1] = np.minimum(edges[:-1], max(steps - 1, stable))
         lr = np.ones(steps)
         for i, (first, last) in enumerate(pairwise(edges)):
             lr[first:last] = begin[i] + (end[i] - begin[i]) * (np.arange(last - first) + 0.5) / max(last - first, 1)
@@ -81,12 +83,14 @@ def knotted(knots: int) -> Form:
     """The peak, then a decay of free length that is linear between equally spaced knots, with a free LR at each.
 
     Inside a decay of n steps that begins at step s, u = (t−s+1)/n. One knot is a linear cooldown to a free floor. x
-    holds the logit of the decay's share of the steps, then ln of the drops of ln LR from knot to knot.
+    holds the logit of the decay's share of the steps, of which it has one at least, then ln of the drops of ln LR from
+    knot to knot.
     """
 
     def shape(x, steps, stable, xp):
         heights = _level(-xp.cumsum(xp.concatenate([xp.zeros(1), xp.exp(x[1:])])), xp)
-        return (steps - stable) / (1 + xp.exp(-x[0])), heights
+        least = xp.minimum(1.0, steps - stable)
+        return least + (steps - stable - least) / (1 + xp.exp(-x[0])), heights
 
     def blocks(x, steps, stable):
         length, heights = shape(x, steps, stable, jnp)

@@ -54,7 +54,7 @@ def best_of_family(
       params: N, for laws that read it.
 
     Raises:
-      BadInput: an impossible request, or a fit that no schedule can be designed with.
+      BadInput: an impossible request, a fit that no schedule can be designed with, or a loss that is not finite.
     """
     law, extra = curve_law(fit, params)
     low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
@@ -71,7 +71,8 @@ def best_of_family(
     if not names and shapes == [None]:
         raise BadInput(f"'{spec}' leaves no number free: leave out the ones that the design is to find.")
     scale = min(1.0, _STEPS / steps)
-    small, small_warmup = max(round(steps * scale), 2), round(warmup_steps * scale)
+    small = max(round(steps * scale), 2)
+    small_warmup = min(round(warmup_steps * scale), small - 1)
 
     def config(numbers: dict[str, float], shape: str | None, warmup: int) -> tuple[ScheduleConfig, float]:
         made = ScheduleConfig(**{**given, "warmup_steps": warmup, "shape": shape or given.get("shape")})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxlaws.fitting.evidence import RUN_SD, RUN_SD_RANGE
-from jaxlaws.fitting.predict import final_losses, predict
+from jaxlaws.fitting.predict import final_losses
 from jaxlaws.fitting.result import Fit
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
@@ -57,12 +57,6 @@ def baselines(steps: int, peak_lr: float, warmup_steps: int) -> dict[str, np.nda
     return out
 
 
-def predicted(fit: Fit, lr: np.ndarray, warmup_steps: int, params: float | None = None) -> dict[str, float | None]:
-    """`value`, `low`, `high` and `level` of the loss of a new run at the end of lr[steps]."""
-    found = predict(fit, lr=lr, warmup_steps=warmup_steps, params=params)
-    return {name: getattr(found, name) for name in ("value", "low", "high", "level")}
-
-
 def gains(
     fit: Fit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, params: float | None = None
 ) -> dict[str, Gain]:
@@ -74,6 +68,7 @@ def gains(
 def gain(fit: Fit, ours: np.ndarray, theirs: np.ndarray) -> Gain:
     """The gain of one schedule over another from their [1 + draws] predicted losses."""
     difference = theirs - ours
+    difference = difference[np.isfinite(difference)]
     predicted = float(difference[0])
     bias = fit.held_out.get("decay_gaps") or {}
     ratio, se = float(bias.get("ratio", 1.0)), float(bias.get("se", 0.0))
@@ -100,24 +95,20 @@ def run_sd(fit: Fit) -> float:
     return math.hypot(fit.scatter["offset"], fit.scatter["sigma"]) if fit.scatter else RUN_SD
 
 
-def warnings(fit: Fit, lr: np.ndarray, warmup_steps: int, params: float | None = None) -> list[str]:
-    """What of the schedule lies outside the fit's data, and what the gains rest on."""
+def warnings(fit: Fit, lr: np.ndarray, warmup_steps: int) -> list[str]:
+    """What of the schedule's shape lies outside the fit's data, and what the gains rest on."""
     out = []
-    seen, steps = fit.ranges, len(lr)
+    seen = fit.ranges
     decay = lr[max(warmup_steps - 1, 0) :]
     peak = float(lr.max())
     share, steepest = float(decay.min()) / peak, max(float(-np.diff(decay).min(initial=0.0)), 0.0) / peak
-    if "curve_steps" in seen and steps > 1.001 * seen["curve_steps"][1]:
-        out.append(f"extrapolation: {steps} steps are {steps / seen['curve_steps'][1]:.2g} times the longest fitted.")
-    out += predict(fit, lr=lr, warmup_steps=warmup_steps, params=params).warnings
     if "lowest_share" in seen and share < 0.9 * seen["lowest_share"][0]:
         out.append(
-            f"extrapolation: the LR falls to {share:.2%} of its peak, in the data it stays above "
-            f"{seen['lowest_share'][0]:.2%}."
+            f"the LR falls to {share:.2%} of its peak, in the data it stays above {seen['lowest_share'][0]:.2%}."
         )
     if "steepest_drop" in seen and steepest > 1.5 * seen["steepest_drop"][1]:
         out.append(
-            f"extrapolation: the LR falls by {steepest:.1%} of its peak in one step, the steepest fitted by "
+            f"the LR falls by {steepest:.1%} of its peak in one step, the steepest fitted by "
             f"{seen['steepest_drop'][1]:.2%}: --knots 8 stays closer to what was fitted."
         )
     elif "steepest_drop" not in seen and steepest > 0.05:

@@ -15,11 +15,13 @@ class Minimum(NamedTuple):
     Attributes:
       x: [variables].
       value: of the function there.
+      begun: of the function at the start.
       iterations: that were taken.
     """
 
     x: Any
     value: Any
+    begun: Any
     iterations: Any
 
 
@@ -61,6 +63,9 @@ def newton(function: Callable[[Any], Any], start: Any, iterations: int = 200, to
         _, _, damping, recent, count = state
         return (count < iterations) & (damping < 1e6) & (jnp.sum(recent) > tolerance)
 
-    begun = (start, function(start), jnp.asarray(1e-2), jnp.full(10, jnp.inf), 0)
-    x, value, _, _, count = jax.lax.while_loop(going, step, begun)
-    return Minimum(x, value, count)
+    begun = function(start)
+    # A start without a finite value is worse than any point that has one.
+    first = jnp.where(jnp.isfinite(begun), begun, jnp.inf)
+    state = (start, first, jnp.asarray(1e-2), jnp.full(10, jnp.inf), 0)
+    x, value, _, _, count = jax.lax.while_loop(going, step, state)
+    return Minimum(x, value, first, count)

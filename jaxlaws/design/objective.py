@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma
 
+from jaxlaws.fitting.predict import need_finite
 from jaxlaws.laws.base import Inputs, Law
+from jaxlaws.laws.bound import ROUNDING
 from jaxlaws.laws.table import get
 
 
@@ -28,8 +30,7 @@ def final_inputs(law: Law, warm: Any, levels: Any, widths: Any, extra: Inputs | 
       widths: [blocks] steps in each.
       extra: inputs that are not read off the schedule, such as N.
     """
-    area, after_last = levels * widths, jnp.zeros(1)
-    suffix = jnp.cumsum(area[::-1])[::-1]
+    suffix = _suffix(levels * widths)
     total = suffix[0] + jnp.sum(warm)
     peak = jnp.maximum(jnp.max(levels), jnp.max(warm, initial=0.0))
     before = jnp.concatenate([warm[-1:] if warm.shape[0] else levels[:1], levels[:-1]])
@@ -44,21 +45,32 @@ def final_inputs(law: Law, warm: Any, levels: Any, widths: Any, extra: Inputs | 
         "log_lr": jnp.log(jnp.maximum(levels, 1e-9 * peak)),
     }
     if "V" in law.inputs:
-        after = jnp.concatenate([suffix[1:], after_last])
-        out["V"] = _noise(warm, levels, widths, after)
+        out["V"] = _noise(warm, levels, widths, peak)
     return {**{key: out[key] for key in law.inputs if key in out}, **(extra or {})}
 
 
-def _noise(warm: Any, levels: Any, widths: Any, after: Any) -> Any:
-    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j: within a block, h Σ_r 1/(r + s) = h [ψ(w + s) − ψ(s)], s = after/h."""
-    safe = jnp.maximum(levels, 1e-12 * jnp.max(levels))
-    later = after / safe
-    inner = digamma(widths[:-1] + later[:-1]) - digamma(later[:-1])
-    last = digamma(jnp.maximum(widths[-1], 1.0)) - digamma(1.0)
-    noise = levels[-1] * (1 + last) + jnp.sum(levels[:-1] * inner)
+def _suffix(area: Any) -> Any:
+    """Σ_{j≥k} area_j of every block k."""
+    return jnp.cumsum(area[::-1])[::-1]
+
+
+def _noise(warm: Any, levels: Any, widths: Any, peak: Any) -> Any:
+    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j, where T is the last step with an LR, as `jaxlaws.laws.bound.lr_noise`.
+
+    Within a block of LR h, h Σ_r 1/(r + s) = h [ψ(w + s) − ψ(s)] with s = (LR sum after it)/h; the last block with an
+    LR has s = 0, and its last step adds h itself: h [1 + ψ(w) − ψ(1)].
+    """
+    warm, levels = (jnp.where(lr > ROUNDING * peak, lr, 0.0) for lr in (warm, levels))
+    body = _suffix(levels * widths)
+    after = jnp.concatenate([body[1:], jnp.zeros(1)])
+    ends = after == 0
+    later = jnp.where(ends, 1.0, after / jnp.where(levels > 0, levels, peak))
+    inside = digamma(widths + later) - digamma(later)
+    at_end = 1 + digamma(jnp.maximum(widths, 1.0)) - digamma(1.0)
+    noise = jnp.sum(levels * jnp.where(ends, at_end, inside))
     if warm.shape[0]:
-        rest = jnp.cumsum(warm[::-1])[::-1] - warm + after[0] + levels[0] * widths[0]
-        noise += jnp.sum(warm**2 / rest)
+        rest = jnp.concatenate([_suffix(warm)[1:], jnp.zeros(1)]) + body[0]
+        noise += jnp.sum(jnp.where(rest > 0, warm**2 / jnp.where(rest > 0, rest, 1.0), warm))
     return noise
 
 
@@ -89,6 +101,9 @@ def final_loss(
 
     Steps of equal LR are one block; blocks of no steps are put in front up to a power of two, so that schedules of many
     lengths share one compiled program. Each step stands for `stretch` of them.
+
+    Raises:
+      BadInput: the law has no finite loss there.
     """
     warm, body = np.asarray(lr[:warmup_steps], float), np.asarray(lr[warmup_steps:], float)
     first = np.flatnonzero(np.r_[True, np.diff(body) != 0])
@@ -97,4 +112,6 @@ def final_loss(
     widths = np.pad(np.diff(np.r_[first, len(body)]) * stretch, (pad, 0))
     warm = np.repeat(warm, round(stretch)) if stretch >= 2 else warm
     with jax.enable_x64(True):
-        return float(_compiled(law.name)(dict(params), pad_warm_up(warm), levels, widths, dict(extra or {})))
+        value = float(_compiled(law.name)(dict(params), pad_warm_up(warm), levels, widths, dict(extra or {})))
+    need_finite(law.name, value)
+    return value

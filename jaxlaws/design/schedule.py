@@ -13,9 +13,11 @@ from jaxlaws.design.curves import Form, free, knotted
 from jaxlaws.design.newton import newton
 from jaxlaws.design.objective import final_loss, loss, pad_warm_up
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.predict import need_finite
 from jaxlaws.fitting.result import Fit
 from jaxlaws.laws.base import Law
 from jaxlaws.laws.table import get
+from jaxlaws.schedules.spec import MOST_STEPS
 
 #: Share of each of several horizons that they have in common at least: where the cooldowns may begin.
 TRUNK = 0.5
@@ -101,7 +103,8 @@ def design(
       seed: of them.
 
     Raises:
-      BadInput: an impossible request, or a fit that no schedule can be designed with.
+      BadInput: an impossible request, a fit that no schedule can be designed with, or a law whose loss is not finite
+        or does not depend on the schedule.
     """
     law, extra = curve_law(fit, params)
     horizons = [steps] if isinstance(steps, int) else list(steps)
@@ -123,11 +126,12 @@ def design(
         found = []
         for n, flat in zip(horizons, stable, strict=True):
             with jax.enable_x64(True):
-                x, value = _minimise(law.name, form)(
+                x, value, first = _minimise(law.name, form)(
                     begun, dict(fit.params), extra, peak * pad_warm_up(warm), float(n - warmup_steps), float(flat), peak
                 )
             order = np.argsort(value)
             found.append((np.asarray(x)[order[0]], np.asarray(value)[order]))
+            _searched(law.name, n, np.asarray(value), np.asarray(first))
         return float(np.dot(share, [value[0] for _, value in found])), found
 
     peak = low if low == high else _lowest(lambda peak: solve(peak)[0], low, high)
@@ -139,7 +143,7 @@ def design(
     losses = tuple(final_loss(law, fit.params, lr, warmup_steps, extra) for lr in curves)
     name = "free" if knots is None else f"knots({knots})"
     ends = np.dot(share, [value for _, value in found])
-    return Design(tuple(curves), losses, warmup_steps, peak, name, tuple(ends.tolist()))
+    return Design(tuple(curves), losses, warmup_steps, peak, name, tuple(ends[np.isfinite(ends)].tolist()))
 
 
 @lru_cache(maxsize=32)
@@ -154,11 +158,21 @@ def _minimise(name: str, form: Form):
 
         def one(x):
             found = newton(value, x)
-            return found.x, found.value
+            return found.x, found.value, found.begun
 
         return jax.lax.map(one, begun)
 
     return jax.jit(run)
+
+
+def _searched(law: str, steps: int, ends: np.ndarray, begun: np.ndarray) -> None:
+    """Raises `BadInput` where no start came to a finite loss, or none to a lower one than it had."""
+    need_finite(law, float(ends.min()))
+    if not np.any(ends < begun):
+        raise BadInput(
+            f"no search for the best schedule of {steps} steps left its start: with these constants the loss of {law} "
+            "does not depend on the schedule, so fit it to runs whose schedules differ."
+        )
 
 
 def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
@@ -183,8 +197,8 @@ def _lowest(function: Callable[[float], float], low: float, high: float) -> floa
 def check(horizons: Sequence[int], warmup_steps: int, peak_lr: float) -> None:
     """Raises `BadInput` for a request that no schedule can meet."""
     for steps in horizons:
-        if steps < 2:
-            raise BadInput(f"--steps is {steps}, expected at least two.")
+        if not 2 <= steps <= MOST_STEPS:
+            raise BadInput(f"--steps is {steps}, expected at least two and at most {MOST_STEPS}.")
         if not 0 <= warmup_steps < steps:
             raise BadInput(f"the warm-up has {warmup_steps} steps, the run has {steps}: shorten --warmup.")
     if not (np.isfinite(peak_lr) and peak_lr > 0):

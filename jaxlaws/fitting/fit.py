@@ -14,6 +14,7 @@ from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting import diagnose, resample, score, verdict
 from jaxlaws.fitting import noise as noises
+from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, columns_of, points
 from jaxlaws.fitting.problem import Problem, Progress
@@ -201,7 +202,8 @@ def _gather(
                     "quantiles": np.quantile(state.scatter(), _QUANTILES).tolist(),
                 },
                 "draws": {name: [float(f"{x:.12g}") for x in keep[:, i]] for i, name in enumerate(law.names)},
-                "ranges": _ranges(problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
+                "ranges": _ranges(law, problem.points)
+                | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
                 "data": {
                     "source": runs.source,
                     "digest": runs.digest,
@@ -253,26 +255,21 @@ def _enough(law: Law, chosen: Points, runs: Runs) -> None:
         )
 
 
-def _ranges(chosen: Points) -> dict[str, list[float]]:
-    names = ("N", "D", "B", "steps", "S", "peak")
-    return {
-        name: [float(chosen.inputs[name].min()), float(chosen.inputs[name].max())]
-        for name in names
-        if name in chosen.inputs and chosen.inputs[name].ndim == 1
-    }
+def _ranges(law: Law, chosen: Points) -> dict[str, list[float]]:
+    return {name: [float(value.min()), float(value.max())] for name, value in axes(law, chosen.inputs).items()}
 
 
 def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
     """What the schedules of the curves went through, after the warm-up and up to the last loss.
 
-    `curve_steps`; `lowest_share`, the lowest LR over the peak; `steepest_drop`, of one step, over the peak.
+    `steps`, of every curve; `lowest_share`, the lowest LR over the peak; `steepest_drop`, of one step, over the peak.
     """
-    seen: dict[str, list[float]] = {"curve_steps": [], "lowest_share": [], "steepest_drop": []}
+    seen: dict[str, list[float]] = {"steps": [], "lowest_share": [], "steepest_drop": []}
     for name in chosen.names:
         curve = runs.curves[name]
         lr = curve.lr[max(curve.warmup_steps - 1, 0) : curve.at[-1] + 1]
         peak = float(curve.lr.max())
-        seen["curve_steps"].append(float(curve.at[-1] + 1))
+        seen["steps"].append(float(curve.at[-1] + 1))
         seen["lowest_share"].append(float(lr.min()) / peak)
         seen["steepest_drop"].append(max(float(-np.diff(lr).min(initial=0.0)), 0.0) / peak)
     return {key: [min(values), max(values)] for key, values in seen.items() if values}

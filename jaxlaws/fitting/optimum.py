@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.fitting.resample import FEW, interval
-from jaxlaws.status import Finding
+from jaxlaws.status import Finding, require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Frontier
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Tokens a parameter between which the minimum is sought.
 RATIO = (1e-3, 1e7)
+#: Tokens a parameter that anything was trained with.
+POSSIBLE = (1e-3, 1e6)
 #: Points of the grid of ln N on which it is sought, before the parabola through the lowest.
 GRID = 2001
 #: Resamples without an optimum, as a share, from which the answer says so.
@@ -42,7 +46,7 @@ class Optimum(NamedTuple):
       loss: nats a token of one new run there; None where there is no law.
       exponent: d ln N*/d ln C at C.
       level: of the intervals.
-      extrapolation: whether N* or D* lies outside the data of the fit.
+      extrapolation: how far the answer lies outside the data of the fit.
       warnings: sentences for people.
     """
 
@@ -53,7 +57,7 @@ class Optimum(NamedTuple):
     loss: Quantity | None
     exponent: Quantity
     level: float
-    extrapolation: bool
+    extrapolation: Extrapolation
     warnings: tuple[str, ...]
 
 
@@ -75,7 +79,10 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
         )
     tokens = flops / (6 * params)
     at = predict(fit, params=float(params[0]), tokens=float(tokens[0]))
-    warnings = [*fit.warnings, *at.warnings]
+    reach = replace(
+        at.extrapolation, impossible=(*at.extrapolation.impossible, *_impossible(params[0], tokens[0], exponent[0]))
+    )
+    warnings = [*require_trusted(fit, fit.law, force=True), *fit.warnings, *reach.sentences()]
     if falls:
         warnings.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
     lost = float(np.mean(~np.isfinite(params[1:]))) if len(params) > 1 else 0.0
@@ -86,24 +93,24 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
         params=_quantity(params, fit.level),
         tokens=_quantity(tokens, fit.level),
         tokens_per_param=_quantity(tokens / params, fit.level),
-        loss=Quantity(
-            float(at.value), None if at.low is None else float(at.low), None if at.high is None else float(at.high)
-        ),
+        loss=Quantity(float(at.value), _number(at.low), _number(at.high)),
         exponent=_quantity(exponent, fit.level),
         level=fit.level,
-        extrapolation=any(text.startswith("extrapolation") for text in at.warnings),
+        extrapolation=reach,
         warnings=tuple(warnings),
     )
 
 
 def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Optimum:
     """N* and D* of approach 1 or 2 at the budget `flops`, with intervals where it has resamples."""
-    params = np.append(frontier.params(flops), frontier.params_draws(flops))
-    tokens = flops / (6 * params)
-    factor = flops / float(frontier.flops.max())
-    warnings = [*frontier.warnings, *(str(Finding(**item)) for item in frontier.findings)]
-    if factor > 1.001:
-        warnings.append(f"extrapolation: {flops:.3g} FLOP is {factor:.2g} times the largest budget of the runs.")
+    with np.errstate(over="ignore", divide="ignore"):
+        params = np.append(frontier.params(flops), frontier.params_draws(flops))
+        tokens = flops / (6 * params)
+    if not (np.isfinite(params[0]) and tokens[0] > 0):
+        raise BadInput(f"N grows as C^{frontier.exponent:.3g}, which has no finite optimum at {flops:.3g} FLOP.")
+    budgets = [float(frontier.flops.min()), float(frontier.flops.max())]
+    reach = extrapolation({"flops": flops}, {"flops": budgets}, _impossible(params[0], tokens[0], frontier.exponent))
+    told = [str(Finding(**item)) for item in frontier.findings]
     return Optimum(
         flops=flops,
         params=_quantity(params, level),
@@ -112,8 +119,8 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
         loss=None,
         exponent=_quantity(np.append(frontier.exponent, frontier.draws[:, 1]), level),
         level=level,
-        extrapolation=factor > 1.001,
-        warnings=tuple(warnings),
+        extrapolation=reach,
+        warnings=(*frontier.warnings, *told, *reach.sentences()),
     )
 
 
@@ -187,9 +194,25 @@ def _search(law, names: list[str], constants: np.ndarray, flops: float) -> tuple
     return lowest(x, np.asarray(losses))
 
 
+def _impossible(params: float, tokens: float, exponent: float) -> list[str]:
+    """What is wrong with a compute optimum that no model and no budget can have."""
+    told = []
+    if not POSSIBLE[0] <= tokens / params <= POSSIBLE[1]:
+        told.append(f"the optimum has {tokens / params:.3g} tokens a parameter, which nothing was ever trained with.")
+    if not 0 < exponent < 1:
+        word = "N" if exponent <= 0 else "D"
+        told.append(f"N grows as C^{exponent:.3g}, so that the best {word} would fall with more compute.")
+    return told
+
+
 def _quantity(values: np.ndarray, level: float) -> Quantity:
-    """Row 0 with the percentiles of the others, where there are enough."""
+    """Row 0 with the interval of the others, where there are enough and they differ."""
     draws = values[1:][np.isfinite(values[1:])]
     if len(draws) < FEW:
         return Quantity(float(values[0]))
-    return Quantity(float(values[0]), *interval(float(values[0]), draws, level))
+    low, high = interval(float(values[0]), draws, level)
+    return Quantity(float(values[0]), low, high) if low < high else Quantity(float(values[0]))
+
+
+def _number(edge: np.ndarray | float | None) -> float | None:
+    return None if edge is None else float(edge)

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.extrapolation import WORDS, Extrapolation, extrapolation, impossible_loss
+from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.resample import FEW
 from jaxlaws.fitting.result import Fit
-from jaxlaws.records.units import short
+from jaxlaws.status import require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Curve
 
-_LEVELS = 40
+#: Convention of the loss → its unit, where it is not nats a token.
+UNITS = {"bits_per_character": "bits a character"}
 
 
 class Prediction(NamedTuple):
@@ -26,13 +30,15 @@ class Prediction(NamedTuple):
       low, high: the interval in which the loss of one new run lies at `level` (constants, run and point all uncertain);
         None where the fit has no resamples, as published constants have none.
       level: of the interval.
-      warnings: sentences for people, extrapolation among them.
+      extrapolation: how far the question lies outside the data of the fit; of a curve, its end.
+      warnings: sentences for people, extrapolation and a status that is not to be trusted among them.
     """
 
     value: float | np.ndarray
     low: float | np.ndarray | None
     high: float | np.ndarray | None
     level: float
+    extrapolation: Extrapolation
     warnings: tuple[str, ...]
 
 
@@ -57,6 +63,7 @@ def open_fit(name: str | Path | Fit) -> Fit:
             noise="published",
             params=dict(preset.values),
             held_out=dict(preset.held_out),
+            ranges=dict(preset.ranges),
             data={"source": preset.reference, "range": preset.range},
         )
     return Fit.load(text)
@@ -95,36 +102,28 @@ def predict(
       warmup_ld: convention of the warm-up; refused where the fit has another.
 
     Raises:
-      BadInput: something that the law needs is missing, or a convention differs.
+      BadInput: something that the law needs is missing, a convention differs, or the law has no finite loss there.
     """
     fit = open_fit(fit)
     _same_convention(fit, "params", params_column)
     _same_convention(fit, "warmup_ld", warmup_ld)
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
-    inputs, single = _inputs(fit, params, tokens, batch_tokens, lr, at, warmup_steps)
-    constants = np.array(fit.rows(), np.float64)
-    values = _evaluate(fit, constants, inputs)
-    low = high = None
-    if len(values) >= 20:
-        low, high = _interval(fit, values[1:])
-        low, high = np.minimum(low, values[0]), np.maximum(high, values[0])
-    warnings = tuple(_extrapolation(fit, inputs))
+    inputs, at, single = _inputs(fit, params, tokens, batch_tokens, lr, at, warmup_steps)
+    values = _evaluate(fit, inputs)
+    low, high = _edges(values[0], _new_runs(fit, values[1:]), fit.level)
+    reach = _reach(fit, inputs, at, values[0])
+    warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
     if single:
-        return Prediction(
-            float(values[0, 0]),
-            None if low is None else float(low[0]),
-            None if high is None else float(high[0]),
-            fit.level,
-            warnings,
-        )
-    return Prediction(values[0], low, high, fit.level, warnings)
+        least, most = (None if edge is None else float(edge[0]) for edge in (low, high))
+        return Prediction(float(values[0, 0]), least, most, fit.level, reach, warnings)
+    return Prediction(values[0], low, high, fit.level, reach, warnings)
 
 
 def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, params: float | None = None) -> np.ndarray:
     """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
-    inputs, _ = _inputs(fit, params, None, None, lr, None, warmup_steps)
-    return _evaluate(fit, np.array(fit.rows(), np.float64), inputs)[:, 0]
+    inputs, _, _ = _inputs(fit, params, None, None, lr, None, warmup_steps)
+    return _evaluate(fit, inputs)[:, 0]
 
 
 def _same_convention(fit: Fit, key: str, given: str | None) -> None:
@@ -135,7 +134,10 @@ def _same_convention(fit: Fit, key: str, given: str | None) -> None:
         )
 
 
-def _inputs(fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps) -> tuple[dict[str, np.ndarray], bool]:
+def _inputs(
+    fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps
+) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
+    """What the law reads, at which steps of a curve, and whether one number is asked for."""
     from jaxlaws.fitting.points import curve_inputs
     from jaxlaws.laws.table import get
 
@@ -151,7 +153,7 @@ def _inputs(fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps) -> tup
         held = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
         if "N" in law.inputs:
             held["N"] = np.full(len(points), _given("params", params, law.name))
-        return {key: held[key] for key in (*law.inputs, "peak")}, at is None
+        return {key: held[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
     if lr is not None:
         raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
     given = {"N": ("params", params), "D": ("tokens", tokens), "B": ("batch_tokens", batch_tokens)}
@@ -160,7 +162,7 @@ def _inputs(fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps) -> tup
     out = {key: np.array([_given(*given[key], law.name)]) for key in law.inputs}
     if "steps" in law.inputs:
         out["steps"] = out["steps"] / out["B"]
-    return out, True
+    return out, None, True
 
 
 def _given(name: str, value: float | None, law: str) -> float:
@@ -171,12 +173,24 @@ def _given(name: str, value: float | None, law: str) -> float:
     return float(value)
 
 
-def _evaluate(fit: Fit, constants: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """[1 + draws, points] losses, row 0 at the constants of the fit."""
+def _evaluate(fit: Fit, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """[1 + draws, points] losses, row 0 at the constants of the fit, which is finite."""
     import jax
 
+    constants = np.array(fit.rows(), np.float64)
     with jax.enable_x64(True):
-        return np.asarray(_evaluator(fit.law, tuple(fit.params))(constants, inputs))
+        losses = np.asarray(_evaluator(fit.law, tuple(fit.params))(constants, inputs))
+    need_finite(fit.law, losses[0])
+    return losses
+
+
+def need_finite(law: str, losses: np.ndarray | float) -> None:
+    """`BadInput` where a predicted loss is not a finite number, which every comparison would pass over."""
+    if not np.all(np.isfinite(losses)):
+        raise BadInput(
+            f"the law {law} with these constants has no finite loss at what is asked: check the constants of the fit, "
+            "and the model or the schedule."
+        )
 
 
 @lru_cache(maxsize=64)
@@ -193,25 +207,40 @@ def _evaluator(law_name: str, names: tuple[str, ...]):
     return jax.jit(losses)
 
 
-def _interval(fit: Fit, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentiles of draws · offset of a run · scatter of a point, each [points]."""
+def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
+    """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
+    if len(values) < FEW:
+        return values
     rng = np.random.default_rng(0)
     rows = np.repeat(values, max(1, 2000 // len(values)), 0)
     noise = rng.choice(np.asarray(fit.scatter["quantiles"]), len(rows)) + fit.scatter["offset"] * rng.standard_normal(
         len(rows)
     )
-    tails = (50 * (1 - fit.level), 50 * (1 + fit.level))
-    low, high = np.percentile(rows * np.exp(noise)[:, None], tails, axis=0)
-    return low, high
+    return rows * np.exp(noise)[:, None]
 
 
-def _extrapolation(fit: Fit, inputs: dict[str, np.ndarray]):
-    words = {"N": "N", "D": "D", "B": "the batch", "steps": "the steps", "S": "the LR sum", "peak": "the peak LR"}
-    for key, (low, high) in fit.ranges.items():
-        if key not in inputs:
-            continue
-        least, most = float(inputs[key].min()), float(inputs[key].max())
-        if most > 1.001 * high:
-            yield f"extrapolation: {words[key]} {short(most)} is {most / high:.2g} times the largest fitted."
-        elif least < 0.999 * low and key != "S":
-            yield f"extrapolation: {words[key]} {short(least)} is {low / least:.2g} times below the smallest fitted."
+def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The central interval of draws [draws, points] at `level`, wide enough to hold the value [points].
+
+    None where there are too few finite draws, or where they do not differ and so say nothing of the uncertainty.
+    """
+    draws = draws[np.all(np.isfinite(draws), axis=1)]
+    if len(draws) < FEW:
+        return None, None
+    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level)), axis=0)
+    low, high = np.minimum(low, value), np.maximum(high, value)
+    return (low, high) if np.all(high > low) else (None, None)
+
+
+def _reach(fit: Fit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
+    """How far a question lies outside the data of the fit: of a curve, its last point."""
+    from jaxlaws.laws.table import get
+
+    last = 0 if at is None else int(np.argmax(at))
+    values = {name: float(value[last]) for name, value in axes(get(fit.law), inputs).items()}
+    if at is not None:
+        values["steps"] = float(at[last] + 1)
+    unit = UNITS.get(fit.convention.get("loss", ""), "nats a token")
+    wrong = [text for loss in (losses.min(), losses.max()) for text in impossible_loss(float(loss), unit=unit)]
+    ranges = {name: pair for name, pair in fit.ranges.items() if name in WORDS}
+    return extrapolation(values, ranges, list(dict.fromkeys(wrong)))

@@ -38,7 +38,8 @@ class Fit:
       diagnostics: gradient, condition number, bounds, unidentified directions, next basin, δ, resamples.
       scatter: of a new run about the law: `offset` sd of a run, `quantiles` of ln L − ln L̂ of a point.
       draws: name → resampled values of the constant; the same place of every name is one resample.
-      ranges: input → [low, high] of the data, and of the schedules that it saw.
+      ranges: axis of `jaxlaws.extrapolation` → [low, high] of the data; of curves also `lowest_share` and
+        `steepest_drop`, what their schedules went through.
       data: source, digest and counts.
       versions: of what computed it.
     """

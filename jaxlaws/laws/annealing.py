@@ -67,6 +67,7 @@ def _sized_centred(p, scale):
 _REFERENCE = "Tissue et al. 2024, arXiv 2408.11029"
 _CONVENTION = {"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps"}
 _RANGE = "{} Llama-2, peak LR 3e-4, 24,000 steps; fitted here to the public curves of Luo et al. 2025"
+_RANGES = {"steps": (24_000, 24_000), "peak_lr": (3e-4, 3e-4)}
 _L0 = Parameter("L0", "irreducible loss, nats a token")
 _A = Parameter("A", "size of the power law in the LR sum")
 _ALPHA = Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0))
@@ -93,11 +94,13 @@ LAW = Law(
             {"L0": 3.036, "A": 0.522, "alpha": 0.504, "C": 1.91, "lambda": 0.995},
             _REFERENCE,
             _RANGE.format("25M"),
+            ranges=_RANGES,
         ),
         "100M": Preset(
             {"L0": 2.670, "A": 0.575, "alpha": 0.481, "C": 0.929, "lambda": 0.998},
             _REFERENCE,
             _RANGE.format("100M"),
+            ranges=_RANGES,
         ),
     },
 )

@@ -49,13 +49,15 @@ class Parameter:
 class Preset:
     """Published constants: `values` by parameter name, the `reference`, their `range` and their `convention`.
 
-    `held_out` has errors that are known of them, by the names that a fit has.
+    `ranges` is the range as data, axis of `jaxlaws.extrapolation` → [low, high]; `held_out` has errors that are known
+    of them, by the names that a fit has.
     """
 
     values: Params
     reference: str
     range: str
     convention: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     held_out: Mapping[str, Any] = field(default_factory=dict)
 
 

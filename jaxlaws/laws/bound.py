@@ -9,6 +9,8 @@ from jaxlaws.laws.base import Law, Parameter, linear_law
 
 #: Steps before a point that are summed one by one, and the width of the blocks before them over their distance.
 EXACT, BLOCK = 64, 0.02
+#: Share of the peak up to which an LR is 0 that was rounded.
+ROUNDING = 1e-12
 
 
 def lr_noise(lr: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -27,6 +29,7 @@ def lr_noise(lr: np.ndarray, at: np.ndarray) -> np.ndarray:
       [points], in units of the LR; 0 where no step before had an LR.
     """
     lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
+    lr = np.where(lr > ROUNDING * lr.max(), lr, 0.0)
     last = np.maximum.accumulate(np.where(lr > 0, np.arange(len(lr)), 0))[at]
     total = np.cumsum(lr)
     moments = np.concatenate(

@@ -30,6 +30,7 @@ def _centred(p, scale):
 
 
 _RANGE = "N 44M to 16B, D 5B to 1.4T"
+_RANGES = {"params": (44e6, 16e9), "tokens": (5e9, 1.4e12)}
 LAW = Law(
     name="chinchilla",
     formula="L = E + A/N^alpha + B/D^beta",
@@ -54,11 +55,13 @@ LAW = Law(
             {"E": 1.6934, "A": 406.4, "B": 410.7, "alpha": 0.33917, "beta": 0.28491},
             "Hoffmann et al. 2022, approach 3, arXiv 2203.15556",
             _RANGE,
+            ranges=_RANGES,
         ),
         "epoch": Preset(
             {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658},
             "Besiroglu et al. 2024, arXiv 2404.10102",
             _RANGE,
+            ranges=_RANGES,
         ),
     },
 )

@@ -72,19 +72,21 @@ LAW = Law(
     presets={
         "published": Preset(
             {
-                "a3": -0.021,
-                "b3": -0.091,
-                "gamma": 0.169,
-                "a2": 88.01,
-                "b2": -6.287,
-                "beta": -0.1,
-                "a1": -0.124,
-                "b1": 0.424,
-                "alpha": 0.123,
+                "a3": -0.062465473,
+                "b3": 0.1284880679442551,
+                "gamma": 0.13,
+                "a2": 230.73437075885855,
+                "b2": -1.544209554,
+                "beta": -0.1729,
+                "a1": -1.665630816,
+                "b1": 3.133347198805445,
+                "alpha": 0.0458999999999619,
             },
-            "Predictable Scale II, arXiv 2506.10972",
-            "N .2B to 6.4B, loss in bits per character",
+            "Predictable Scale II, arXiv 2506.10972, with the digits that the authors' rows need, as PlanarG/active-sl "
+            "has them",
+            "N 99.6M to 6.37B, D 1B to 512B, loss in bits per character",
             {"loss": "bits_per_character"},
+            ranges={"params": (9.96e7, 6.37e9), "tokens": (1e9, 5.12e11)},
         )
     },
 )

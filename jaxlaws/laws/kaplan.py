@@ -46,9 +46,10 @@ LAW = Law(
     convention={"params": "params_nonembedding", "loss": "nats"},
     presets={
         "published": Preset(
-            {"N_c": 8.8e13, "D_c": 5.4e13, "alpha_N": 0.076, "alpha_D": 0.095},
-            "Kaplan et al. 2020, arXiv 2001.08361 (constants from memory of the paper)",
+            {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+            "Kaplan et al. 2020, arXiv 2001.08361, table 2: the joint fit",
             "N 768 to 1.5B, D 22M to 23B, WebText2",
+            ranges={"params": (768, 1.5e9), "tokens": (22e6, 23e9)},
         )
     },
 )

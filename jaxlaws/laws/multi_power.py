@@ -88,6 +88,7 @@ def _centred(p, scale):
 
 _REFERENCE = "Luo et al., ICLR 2025, arXiv 2503.12811"
 _RANGE = "{} Llama-2, peak LR 3e-4, batch of the authors, 24,000 to 72,000 steps"
+_RANGES = {"steps": (24_000, 72_000), "peak_lr": (3e-4, 3e-4)}
 _CONVENTION = {"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps"}
 _NAMES = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
 
@@ -101,7 +102,7 @@ _GAPS = {
 
 def _preset(size, *values):
     constants = dict(zip(_NAMES, values, strict=True))
-    return Preset(constants, _REFERENCE, _RANGE.format(size), held_out={"decay_gaps": _GAPS[size]})
+    return Preset(constants, _REFERENCE, _RANGE.format(size), ranges=_RANGES, held_out={"decay_gaps": _GAPS[size]})
 
 
 LAW = Law(

@@ -1,0 +1,31 @@
+"""The inputs of a law by the names of `jaxlaws.extrapolation`, the same for the data of a fit and for a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxlaws.laws.base import Law
+
+
+def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the points of a law say of N, D, D/N, C = 6·N·D, batch, steps, LR sum and peak LR, [points] each.
+
+    Args:
+      law: whose inputs they are.
+      inputs: as `jaxlaws.fitting.points.Points` holds them; of a curve law `S` and `peak` too. The steps of a curve
+        are not among them: they are those of its last point.
+    """
+    if law.kind == "curve":
+        names = {"params": "N", "lr_sum": "S", "peak_lr": "peak"}
+    else:
+        names = {"params": "N", "tokens": "D", "batch_tokens": "B", "steps": "steps"}
+    out = {name: np.asarray(inputs[key], float) for name, key in names.items() if key in inputs}
+    if {"batch_tokens", "steps"} <= set(out) and "tokens" not in out:
+        out["tokens"] = out["batch_tokens"] * out["steps"]
+    if {"params", "tokens"} <= set(out):
+        out["tokens_per_param"] = out["tokens"] / out["params"]
+        with np.errstate(over="ignore"):
+            out["flops"] = 6 * out["params"] * out["tokens"]
+    return out
