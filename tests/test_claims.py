@@ -184,10 +184,11 @@ def test_the_claim_of_a_process_that_has_ended_on_this_machine_is_free_at_once(p
     assert run.claim() is (state == "pending")
 
 
-def test_a_process_that_has_ended_and_is_not_reaped_has_ended(path):
+@pytest.mark.parametrize("changes", [{}, {"started": ""}])
+def test_a_process_that_has_ended_and_is_not_reaped_has_ended(path, changes):
     process = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    written(path, pid=process.pid)
+    written(path, pid=process.pid, **changes)
     assert RunDir(path, Claimant()).state() == "pending"
     process.wait()
 

@@ -151,10 +151,11 @@ class Claimant:
         return held
 
     def release(self, path: Path) -> None:
-        """Give the claim back, under the lock, if it is this process's own."""
+        """Give the claim back, under the lock, if it is this process's own; where it has to stay, it ends with it."""
         if path in self._tokens and self.holds(path):
-            path.unlink(missing_ok=True)
-            del self._tokens[path]
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                del self._tokens[path]
 
     def void(self, path: Path) -> bool:
         """Whether a claim binds nobody: absent, unreadable, of a process that has ended, or watched for long enough."""
@@ -181,7 +182,7 @@ class Claimant:
         except PermissionError:
             pass
         now = _started(claim.pid)
-        return now is not None and now != (claim.started or now)
+        return now == "" or (now is not None and now != (claim.started or now))
 
     def _stands_still(self, path: Path, mark: tuple[str, int]) -> bool:
         now = self.clock()
