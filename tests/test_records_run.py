@@ -14,13 +14,13 @@ from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records import read
 from jaxlaws.records.files import append, create
-from jaxlaws.records.run import RunDir, ask, collect, run_dirs
+from jaxlaws.records.run import RunDir, collect, run_dirs
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import COLUMNS
 from jaxlaws.sweep.complete import complete
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.ledger import notes
-from jaxlaws.sweep.plan import plan
+from jaxlaws.sweep.plan import ask, plan
 
 RUN = RunConfig(
     model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),

@@ -68,8 +68,8 @@ def launch(
     from jaxlaws.sweep.cost import remember
     from jaxlaws.sweep.lanes import check_devices, train_sweep
     from jaxlaws.sweep.ledger import notes
-    from jaxlaws.sweep.pack import is_first
     from jaxlaws.sweep.plan import lay_out, plan, repeats, shard
+    from jaxlaws.sweep.process import is_first
     from jaxlaws.sweep.size import check_memory, host_memory
     from jaxlaws.sweep.snapshots import Snapshots
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -94,3 +97,17 @@ _NEGATIVE = {
     "loss": ": a cross-entropy is never below 0 (is it a log-likelihood, or the logarithm of the loss?)",
     "peak_lr": ": is it the logarithm of the learning rate?",
 }
+
+
+def leave_out_incomplete(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Take out the ended runs of a sweep that lack what most of them state, and say which."""
+    said = []
+    stated = Counter(name for row in rows.values() for name in POSITIVE if row.get(name) is not None)
+    for name, row in list(rows.items()):
+        missing = [column for column, count in stated.items() if 2 * count > len(rows) and row.get(column) is None]
+        if row["status"] == "ok" and row.get("val_loss_nats") is None:
+            missing.append("val_loss_nats")
+        if missing and row["status"] != "failed":
+            said.append(f"run {name} is left out as failed: its run.json lacks {', '.join(missing)}")
+            del rows[name]
+    return said

@@ -113,7 +113,7 @@ def read_array(path: str | Path, what: str) -> np.ndarray:
     import numpy as np
 
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
+        return np.lib.format.open_memmap(path, mode="r").astype(np.float64)
     except Exception as error:  # numpy reads the header as Python text, which fails in many ways
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise BadInput(

@@ -7,8 +7,7 @@ import io
 import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from jaxlaws.errors import BadInput, Failed
 from jaxlaws.records import curve
 from jaxlaws.records.claim import PATIENCE, SELF, Busy, Claim, Claimant, ClaimLost, locked
 from jaxlaws.records.files import append, finite, write_atomic
-from jaxlaws.records.read import Unreadable, read_bytes, read_config, read_lr, read_record, read_text
+from jaxlaws.records.read import Unreadable, read_config, read_lr, read_record, read_text
 from jaxlaws.text import printable
 
 log = logging.getLogger(__name__)
@@ -253,19 +252,6 @@ class RunDir:
         return text.splitlines()[-1]
 
 
-def ask(sweep: str | Path, what: Sequence[str], runs: int) -> None:
-    """Record in sweep.yaml what was asked of a sweep and how many runs that made; the same question only once."""
-    path = Path(sweep) / "sweep.yaml"
-    entry = yaml.safe_dump([{"asked": list(what), "runs": runs}], sort_keys=False, width=1000)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        said = read_bytes(path)
-    except FileNotFoundError:
-        said = b""
-    if entry.encode() not in said:
-        append(path, entry if not said or said.endswith(b"\n") else f"\n{entry}")
-
-
 def run_dirs(sweep: str | Path) -> list[RunDir]:
     """The runs of a sweep, in order of their names."""
     sweep = Path(sweep)
@@ -285,6 +271,7 @@ def collect(sweep: str | Path):
     """
     import pandas as pd
 
+    from jaxlaws.records.check import leave_out_incomplete
     from jaxlaws.records.table import COLUMNS, Runs
 
     rows, curves, unread = {}, {}, []
@@ -299,7 +286,7 @@ def collect(sweep: str | Path):
             unread.append(f"run {run.name} is left out as failed: {str(error).rstrip('.')}")
             continue
         rows[run.name] = {name: record[name] for name in COLUMNS if name in record}
-    unread += _incomplete(rows)
+    unread += leave_out_incomplete(rows)
     for text in unread:
         log.warning("%s", text)
     if not rows:
@@ -309,19 +296,3 @@ def collect(sweep: str | Path):
     table = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows), name="run_id"))
     curves = {name: item for name, item in curves.items() if name in rows}
     return Runs(table, curves, source=str(sweep), unread=tuple(unread))
-
-
-def _incomplete(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Takes out the ended runs that lack what most runs state, and says so."""
-    from jaxlaws.records.check import POSITIVE
-
-    said = []
-    stated = Counter(name for row in rows.values() for name in POSITIVE if row.get(name) is not None)
-    for name, row in list(rows.items()):
-        missing = [column for column, count in stated.items() if 2 * count > len(rows) and row.get(column) is None]
-        if row["status"] == "ok" and row.get("val_loss_nats") is None:
-            missing.append("val_loss_nats")
-        if missing and row["status"] != "failed":
-            said.append(f"run {name} is left out as failed: its run.json lacks {', '.join(missing)}")
-            del rows[name]
-    return said

@@ -13,10 +13,11 @@ from jaxlaws.errors import Failed, unknown
 from jaxlaws.model.compute import ComputeConfig
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.claim import ClaimLost
-from jaxlaws.sweep.pack import Pack, first_says, is_first, versions
+from jaxlaws.sweep.pack import Pack
 from jaxlaws.sweep.packed import keep_packing, kept_packing
 from jaxlaws.sweep.packing import out_of_memory
 from jaxlaws.sweep.plan import Planned, groups
+from jaxlaws.sweep.process import first_says, is_first, versions
 from jaxlaws.sweep.snapshots import Snapshots
 
 #: Settings of the engine that decide the last bits of a result.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jaxlaws.config import EngineConfig, eval_steps, identity
@@ -19,6 +17,8 @@ from jaxlaws.model.shape import flops_per_token
 from jaxlaws.records.claim import ClaimLost
 from jaxlaws.sweep.packed import described
 from jaxlaws.sweep.plan import Planned
+from jaxlaws.sweep.process import first_says, is_first, versions
+from jaxlaws.sweep.profile import Profile
 from jaxlaws.sweep.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Pack:
         if queue.first is None:
             return
         data = open_data(run.data)
-        profile = _Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
+        profile = Profile(self.sweep, next(iter(self.held.values())).directory.path / "profile")
         with _heartbeat(self.held) as self.lost, profile, preemptible():
             train_lanes(
                 program(run, data, self.how, self.sweep.engine),
@@ -144,7 +144,7 @@ class Pack:
         for logger in self.loggers[lane]:
             logger.point(row)
 
-    def watch(self, data: Data, profile: _Profile) -> Watch:
+    def watch(self, data: Data, profile: Profile) -> Watch:
         """What is written as the lanes go."""
         from jaxlaws.train.lane import Watch
 
@@ -264,39 +264,6 @@ class _Queue:
         return lane
 
 
-class _Profile:
-    """A trace of three dispatches of a sweep's first pack, where the engine asks for one; the first two are warm-up."""
-
-    def __init__(self, sweep: Training, folder: Path):
-        self.folder, self.count, self.running = folder, 0, False
-        self.wanted, sweep.profiled = sweep.engine.profile and not sweep.profiled, True
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: Any) -> None:
-        self.stop()
-
-    def dispatch(self) -> None:
-        """A dispatch has been settled."""
-        import jax
-
-        self.count += 1
-        if self.wanted and self.count == 2:
-            jax.profiler.start_trace(str(self.folder))
-            self.running = True
-        elif self.count == 5:
-            self.stop()
-
-    def stop(self) -> None:
-        """End the trace, if there is one."""
-        import jax
-
-        if self.running:
-            jax.profiler.stop_trace()
-            self.running = False
-
-
 def _has_curve(item: Planned, done: int) -> bool:
     """Whether curve.csv has every row of the first steps of a run."""
     return set(item.directory.curve_steps()) >= {step for step in eval_steps(item.run) if step <= done}
@@ -329,37 +296,3 @@ def _heartbeat(held: dict[Any, Planned]) -> Iterator[set[Any]]:
         ended.set()
         if is_first():
             thread.join()
-
-
-def is_first() -> bool:
-    """Whether this process keeps the records."""
-    import jax
-
-    return jax.process_index() == 0
-
-
-def first_says(question: Callable[[], Any]) -> Any:
-    """The first process's answer to a question that touches files, on every process."""
-    import jax
-
-    if jax.process_count() == 1:
-        return question()
-    import numpy as np
-    from jax.experimental.multihost_utils import broadcast_one_to_all
-
-    said = str(question() if is_first() else "").encode().ljust(32)
-    text = bytes(np.asarray(broadcast_one_to_all(np.frombuffer(said, np.uint8)))).decode().strip()
-    return {"True": True, "False": False}.get(text, text)
-
-
-def versions() -> dict[str, Any]:
-    """What the run was made with: versions and devices."""
-    import jax
-
-    from jaxlaws import __version__
-
-    device = jax.local_devices()[0]
-    return {
-        "versions": {"jaxlaws": __version__, "jax": jax.__version__, "python": platform.python_version()},
-        "devices": {"kind": device.device_kind, "platform": device.platform, "count": jax.device_count()},
-    }

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from jaxlaws import config
 from jaxlaws.config import RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import flops_per_token
-from jaxlaws.records.run import RunDir, ask, run_id
+from jaxlaws.records.files import append
+from jaxlaws.records.read import read_bytes
+from jaxlaws.records.run import RunDir, run_id
 from jaxlaws.schedules.spec import schedule_array
 
 
@@ -66,6 +69,19 @@ def plan(
         item.directory.ask(asdict(item.run), item.lr)
     ask(sweep, asked, len(planned))
     return planned
+
+
+def ask(sweep: str | Path, what: Sequence[str], runs: int) -> None:
+    """Record in sweep.yaml what was asked of a sweep and how many runs that made; the same question only once."""
+    path = Path(sweep) / "sweep.yaml"
+    entry = yaml.safe_dump([{"asked": list(what), "runs": runs}], sort_keys=False, width=1000)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        said = read_bytes(path)
+    except FileNotFoundError:
+        said = b""
+    if entry.encode() not in said:
+        append(path, entry if not said or said.endswith(b"\n") else f"\n{entry}")
 
 
 def lay_out(runs: Iterable[RunConfig], sweep: Path, digest: Callable[[DataConfig], str]) -> list[Planned]:
