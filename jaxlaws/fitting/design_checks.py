@@ -11,6 +11,8 @@ from jaxlaws.status import Finding
 
 #: sd of ln D around its line in ln N up to which the runs lie on that line, for any noise a loss has.
 ON_A_LINE = 0.02
+#: Relative difference of the LR sums at equal steps up to which two runs have one schedule.
+ONE_SCHEDULE = 2e-3
 
 
 def two_terms(
@@ -70,16 +72,13 @@ def batches(batch: np.ndarray) -> list[Finding]:
 
 def schedules(points: Points) -> list[Finding]:
     """What is left open where all curves follow one schedule as far as they go."""
-    lr, total = points.inputs["lr"], points.inputs["S"]
-    order = np.lexsort((points.run, points.at))
-    same = points.at[order][1:] == points.at[order][:-1]
-    if not same.any():
-        return []
-    apart = [
-        np.abs(np.diff(values[order]))[same] / np.maximum(values[order][1:][same], 1e-300) for values in (lr, total)
-    ]
-    if max(float(gap.max()) for gap in apart) > 1e-3:
-        return []
+    at, total = points.at, points.inputs["S"]
+    first = points.run == 0
+    for i in range(1, len(points.names)):
+        both = (points.run == i) & (at >= at[first].min()) & (at <= at[first].max())
+        other = np.interp(at[both], at[first], total[first])
+        if not both.any() or np.max(np.abs(total[both] / other - 1)) > ONE_SCHEDULE:
+            return []
     what = "all runs have one schedule, which shows the law no difference between schedules"
     return [Finding("unidentified", what, "add runs with another decay or another peak LR")]
 

@@ -88,6 +88,8 @@ class Evidence:
         """
         problem, hessian = self.problem, self.solution.hessian[self.best]
         centre, sd = problem.prior
+        if not problem.noise.shrink or not np.isfinite(sd).any():
+            return {}
         here, step = np.log(problem.constants(self.theta)), 1e-4
         moved = np.log(problem.constants(self.theta + step * np.eye(len(self.theta))))
         slope = (moved - here) / step
@@ -95,7 +97,7 @@ class Evidence:
         return {
             name: (float((here[i] - centre[i]) / sd[i]), float(np.clip(variance[i] / sd[i] ** 2, 0, 1)))
             for i, name in enumerate(problem.law.names)
-            if problem.noise.shrink and np.isfinite(sd[i]) and name not in problem.fixed
+            if np.isfinite(sd[i]) and name not in problem.fixed
         }
 
     def scatter(self) -> np.ndarray:

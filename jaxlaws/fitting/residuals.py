@@ -32,6 +32,7 @@ def shared_line(points: Points, residual: np.ndarray, phi: float) -> tuple[float
     grid[points.run, place] = residual
     common = np.isfinite(grid).sum(0) >= 2
     grid = grid[:, common]
+    grid = grid[np.isfinite(grid).any(1)]
     if grid.shape[1] < 8:
         return 0.0, 0.0
     grid -= np.nanmean(grid, axis=1, keepdims=True)
