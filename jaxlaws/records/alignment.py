@@ -8,14 +8,12 @@ from jaxlaws.records.doubts import ask
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.text import printable
 
-#: Share of the plateau of the LR whose slope is the trend, and the share at its end whose slope is compared.
-TREND, END = (0.5, 0.8), 0.88
+#: Share of the plateau of the LR whose line is the trend, and where the shares at its end begin that are compared.
+TREND, ENDS = (0.4, 0.75), (0.85, 0.92, 0.96)
 #: Losses that each needs.
-MIN_POINTS = 6
-#: How much steeper the end has to be, in multiples of the trend and in standard errors beyond.
-STEEPER, ERRORS = 3.0, 8.0
-#: Share of the fall from the plateau's end to the last loss that the end has to have of its own.
-SHARE = 0.15
+MIN_POINTS = 5
+#: How far the end has to lie below the line, in standard errors, and as a share of the fall that follows.
+ERRORS, SHARE = 5.0, 0.08
 
 
 def aligned(runs: Runs) -> Runs:
@@ -33,30 +31,34 @@ def aligned(runs: Runs) -> Runs:
 
 
 def falls_early(curve: Curve) -> bool:
-    """Whether the loss falls much faster at the end of a plateau of the LR than in its middle."""
+    """Whether the loss at the end of a plateau of the LR lies below the line through its middle.
+
+    A loss along a constant LR falls ever more slowly, so that it ends above that line.
+    """
     start, stop = max(curve.warmup_steps, 1), _plateau_end(curve)
     length = stop - start
     if length < 0.2 * len(curve.lr) or curve.lr[-1] > 0.5 * curve.lr.max():
         return False
-    share = (curve.at - start) / length
-    trend = (share >= TREND[0]) & (share < TREND[1])
-    end = (share >= END) & (curve.at < stop)
-    if trend.sum() < MIN_POINTS or end.sum() < MIN_POINTS:
+    share, on = (curve.at - start) / length, curve.at < stop
+    middle = (share >= TREND[0]) & (share < TREND[1])
+    ends = [part for begin in ENDS if (part := (share >= begin) & on).sum() >= MIN_POINTS]
+    if not ends or middle.sum() < MIN_POINTS:
         return False
-    (slope, error), (steep, steep_error) = (_slope(share[part], curve.loss[part]) for part in (trend, end))
-    excess = STEEPER * min(slope, 0.0) - steep
-    fall = curve.loss[end][0] - curve.loss[-1]
-    return bool(excess > ERRORS * np.hypot(STEEPER * error, steep_error) and excess * (1 - END) > SHARE * abs(fall))
+    x, y = share[middle] - share[middle].mean(), curve.loss[middle]
+    slope = float(x @ y / (x @ x))
+    residual = y - np.polyval(np.polyfit(x, y, 2), x)
+    correlation = float(np.clip(residual[1:] @ residual[:-1] / max(residual @ residual, 1e-300), 0.0, 0.9))
+    sd = np.sqrt(residual @ residual / (len(x) - 3) * (1 + correlation) / (1 - correlation))
+    for part in ends:
+        away = share[part].mean() - share[middle].mean()
+        below = y.mean() + slope * away - curve.loss[part].mean()
+        error = sd * np.sqrt(1 / part.sum() + 1 / len(x) + away**2 / (x @ x))
+        if below > max(ERRORS * error, SHARE * (curve.loss[part].mean() - curve.loss[-1]), 1e-9):
+            return True
+    return False
 
 
 def _plateau_end(curve: Curve) -> int:
     """The first step after the warm-up whose LR is below 98% of the peak."""
     low = np.flatnonzero(curve.lr[curve.warmup_steps :] < 0.98 * curve.lr.max())
     return curve.warmup_steps + int(low[0]) if len(low) else len(curve.lr)
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Least-squares slope and its standard error."""
-    x, y = x - x.mean(), y - y.mean()
-    slope = float(x @ y / (x @ x))
-    return slope, float(np.sqrt(np.sum((y - slope * x) ** 2) / max(len(x) - 2, 1) / (x @ x)))

@@ -110,19 +110,21 @@ def last_of_each(runs: Runs) -> Runs:
 
 def _named(names: pd.Index, key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
     """[rows] the run of each row, −1 where it is no checkpoint; None where names number no steps in order of `done`."""
-    parts = pd.Series(names.astype(str)).str.extract(_STEP_IN_NAME)
-    numbered = parts[1].notna().to_numpy()
-    if not numbered.any():
+    several = np.flatnonzero(np.bincount(key)[key] >= 3)
+    if not len(several):
         return None
-    run = pd.factorize(pd.util.hash_pandas_object(parts[0].fillna(""), index=False).to_numpy() ^ key.astype(np.uint64))[
-        0
-    ]
-    run = np.where(numbered, run, -1)
-    rows = pd.DataFrame({"run": run, "number": pd.to_numeric(parts[1]).to_numpy(float), "done": done})[numbered]
-    rows = rows.sort_values(["run", "number"])
-    groups = rows.groupby("run")
-    good = (groups["done"].nunique() >= 3) & groups["done"].is_monotonic_increasing
-    return np.where(np.isin(run, good.index[good]), run, -1) if good.any() else None
+    parts = pd.Series(names[several].astype(str)).str.extract(_STEP_IN_NAME)
+    run = pd.factorize(parts[0].fillna(""))[0] * (int(key.max()) + 1) + key[several]
+    rows = pd.DataFrame({"run": run, "number": pd.to_numeric(parts[1]), "done": done[several], "row": several})
+    rows = rows.dropna(subset="number").sort_values(["run", "number"])
+    groups = rows.groupby("run")["done"]
+    falls = (groups.diff() < 0).groupby(rows["run"]).transform("any")
+    along = rows[(groups.transform("nunique") >= 3) & ~falls]
+    if along.empty:
+        return None
+    group = np.full(len(key), -1)
+    group[along["row"]] = along["run"]
+    return group
 
 
 def _even(key: np.ndarray, done: np.ndarray) -> np.ndarray | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from jaxlaws.records.cells import cell_of, swept
+from jaxlaws.records.cells import PARAMS, cell_of, swept
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.smooth import outliers
 from jaxlaws.records.table import WORDS, Runs
@@ -51,28 +52,30 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
     if curves:
         usable = usable[usable.index.isin(list(runs.curves))]
     free = {*reads, *(ON_THE_CURVE if curves else ())}
-    free |= set(filter(None, runs.assume.get("settings", "").split(",")))
-    checked = (*SETTINGS, *(("params_nonembedding", "params_total", "batch_tokens") if curves else ()))
-    if {"params_nonembedding", "params_total"} & free:
-        free |= {"params_nonembedding", "params_total"}
-    split, parts, differ = usable, [], []
+    free |= set(PARAMS) if set(PARAMS) & free else set()
+    checked = (*SETTINGS, *PARAMS, "batch_tokens") if curves else SETTINGS
+    named = set(filter(None, runs.assume.get("settings", "").split(",")))
+    split, parts, differ = usable, [], {}
     for name in checked:
         if name in free or name not in usable:
             continue
         values = _values(usable[name])
         if _differ(values):
-            differ.append(f"{name} ({_shown(values)})")
+            differ[name] = f"{name} ({_shown(values)})"
         values = _values(split[name])
-        if _differ(values):
+        if _differ(values) and name not in named:
             value = values.mode().iloc[0]
             parts.append(f"{name}=={value if name in WORDS else repr(float(value))}")
             split = split[_equal(split[name], value)]
     if not differ:
         return runs
+    what = f"the runs differ in {', '.join(differ.values())}, which {law} cannot tell apart"
+    if named >= set(differ):
+        return noted(runs, "settings", what)
     return ask(
-        runs,
+        replace(runs, assume={}) if named else runs,
         "settings",
-        f"the runs differ in {', '.join(differ)}, which {law} cannot tell apart",
+        what,
         f"select one with {' '.join(f'--where {quoted(part)}' for part in parts)} ({len(split)} of {len(usable)} runs)",
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.cells import PARAMS
+from jaxlaws.records.cells import PARAMS, cell_of
 from jaxlaws.records.doubts import ask
 from jaxlaws.records.table import MAX_STEPS, Runs
 from jaxlaws.text import printable
@@ -54,7 +54,7 @@ def _first(runs: Runs, bad: np.ndarray) -> str:
 def loss_unit(runs: Runs) -> Runs:
     """A final loss above ln V is worse than a guess: another unit, or a run that diverged.
 
-    Where the LR varies and those runs have higher ones than the best run, they are taken as diverged.
+    Where the best run of the same (N, D) has a lower LR, they are taken as diverged.
     """
     table = runs.table
     columns = [name for name in ("val_loss_nats", "loss_nats") if name in table]
@@ -66,12 +66,11 @@ def loss_unit(runs: Runs) -> Runs:
     above, median = loss > ceiling, float(np.nanmedian(loss))
     unit = "a perplexity (its ln is the loss)" if median < 1e4 else "a sum over tokens, or a loss times a power of ten"
     if above.any():
-        lr = _numbers(table, "peak_lr") if "peak_lr" in table else np.zeros(len(table))
-        if 2 * above.sum() < len(table) and lr[above].min() > lr[np.nanargmin(loss)]:
+        if _at_high_lr(table, loss, above).all():
             status = np.where(above, "diverged", table.get("status", "ok"))
             note = (
-                f"{above.sum()} of {len(table)} runs end above ln V, at higher learning rates than the best run: taken "
-                f"as diverged (first: '{_first(runs, above)}', loss {loss[above][0]:.4g})."
+                f"{above.sum()} of {len(table)} runs end above ln V, at higher learning rates than the best run of "
+                f"their (N, D): taken as diverged (first: '{_first(runs, above)}', loss {loss[above][0]:.4g})."
             )
             return replace(runs, table=table.assign(status=status), notes=(*runs.notes, note))
         place = int(np.argmax(above))
@@ -93,6 +92,17 @@ def loss_unit(runs: Runs) -> Runs:
             "give nats a token",
         )
     return runs
+
+
+def _at_high_lr(table: pd.DataFrame, loss: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """[above] whether the best run of the (N, D) is not itself above, and has a lower LR."""
+    if "peak_lr" not in table:
+        return np.zeros(int(above.sum()), bool)
+    rows = pd.DataFrame(
+        {"cell": cell_of(table), "loss": np.where(above, np.nan, loss), "lr": _numbers(table, "peak_lr")}
+    )
+    best = rows.dropna(subset="loss").sort_values("loss").groupby("cell")["lr"].first()
+    return (rows["lr"] > rows["cell"].map(best)).to_numpy(bool)[above]
 
 
 def steps_unit(runs: Runs) -> Runs:
