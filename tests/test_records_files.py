@@ -225,7 +225,7 @@ positive = st.one_of(st.floats(1e-9, 1e20), st.floats(), st.sampled_from([1.0, 1
     ),
     st.sampled_from(["", "loss_nats>0", "tokens>1 and loss_nats<10"]),
 )
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_numbers_are_runs_or_one_sentence(tmp_path, columns, where):
     table = pd.DataFrame({"loss_nats": np.linspace(3, 2, 12), **columns})
     read_or_refused(tmp_path, table.to_csv(index=False).encode(), where)

@@ -1,9 +1,14 @@
 """Tables whose units or rows cannot be right are questioned, each by its name; clean ones of every kind pass."""
 
+import argparse
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from jaxlaws.cli.source import add_source
 from jaxlaws.errors import BadInput
 from jaxlaws.records.check import check
 from jaxlaws.records.questions import QUESTIONS, parse_assume
@@ -336,3 +341,11 @@ def test_public_tables_pass_unchanged(published, format):
 def test_other_public_tables_pass_by_map(published):
     sizes = {"params_total": "N", "tokens": "D", "loss": "loss"}
     assert len(open_runs(published("scalebench/farseer.csv"), map=sizes).table) == 404
+
+
+def test_every_question_is_on_the_page_and_in_the_help():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "tables.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.M) == list(QUESTIONS)
+    parser = argparse.ArgumentParser()
+    add_source(parser)
+    assert set(QUESTIONS) <= set(re.findall(r"[\w-]+", re.sub(r"-\n\s*", "-", parser.format_help())))
