@@ -14,8 +14,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from jaxlaws.config import SweepConfig
+from jaxlaws.errors import BadInput
 from jaxlaws.overrides import parse, resolved
 from jaxlaws.sweep.space import Values, expand, values
+from jaxlaws.text import brief
 
 
 @dataclass
@@ -54,7 +56,9 @@ class JaxlawsSweeper(Sweeper):
         return {item.get_key_element(): values(item) for item in parse(overrides, most)}
 
 
-def _typed(settings: Mapping[str, Any]) -> list[str]:
+def _typed(settings: Any) -> list[str]:
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"a cell of the sweep is '{brief(settings)}', expected settings such as seed: 0,1.")
     return [f"{key}={value}" for key, value in settings.items()]
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from invariants import check
 from lines import COMMANDS, FILES
 
+from jaxlaws.cli import train
 from jaxlaws.errors import BadInput
 
 _MUTATE = {".json": mutations.json_file, ".csv": mutations.csv_file, ".yaml": mutations.yaml_file}
@@ -75,6 +76,29 @@ def test_grammar_of_overrides(valid: Path, kept: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr("jaxlaws.cli.train._under_hydra", lambda argv, given, dry: 0)
     lines, options, _ = COMMANDS["train"]
     _fuzz(1000, mutations.argv(lines, options), lambda argv: check(argv, _folder(valid, tmp_path), kept))
+
+
+def test_recipes(valid: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A recipe of a sweep with other values."""
+    folder = _folder(valid, tmp_path)
+    shutil.copytree(train.conf_dir(), folder / "conf")
+    monkeypatch.setattr(train, "conf_dir", lambda: folder / "conf")
+    recipes = {path.stem: path.read_bytes() for path in sorted((folder / "conf" / "sweep").glob("*.yaml"))}
+    changed = st.sampled_from(sorted(recipes)).flatmap(
+        lambda name: st.tuples(st.just(name), mutations.yaml_file(recipes[name]))
+    )
+
+    def test(example: tuple[str, bytes]) -> None:
+        name, content = example
+        path = folder / "conf" / "sweep" / f"{name}.yaml"
+        path.write_bytes(content)
+        train._base.cache_clear()
+        try:
+            check(["train", f"sweep={name}", "data=language", "--dry-run", "-o", "pic.png"], folder, kept)
+        finally:
+            path.write_bytes(recipes[name])
+
+    _fuzz(60, changed, test)
 
 
 @pytest.mark.parametrize("kind", FILES)
