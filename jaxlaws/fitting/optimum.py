@@ -72,12 +72,14 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
     fit = open_fit(fit)
     constants = np.array(fit.rows(), float)
     params, exponent, falls = _params(fit.law, list(fit.params), constants, flops)
-    if not np.isfinite(params[0]):
+    with np.errstate(over="ignore", divide="ignore"):
+        tokens = flops / (6 * params)
+        ratio = tokens / params
+    if not (np.isfinite(ratio[0]) and ratio[0] > 0):
         raise BadInput(
             f"the loss of {fit.law} with these constants has no minimum at {flops:.3g} FLOP between {RATIO[0]:g} and "
             f"{RATIO[1]:g} tokens a parameter: stay closer to its data, or fit it to runs that vary N and D separately."
         )
-    tokens = flops / (6 * params)
     at = predict(fit, params=float(params[0]), tokens=float(tokens[0]))
     reach = replace(
         at.extrapolation, impossible=(*at.extrapolation.impossible, *_impossible(params[0], tokens[0], exponent[0]))
@@ -92,7 +94,7 @@ def optimum(fit: Fit | str, flops: float) -> Optimum:
         flops=flops,
         params=_quantity(params, fit.level),
         tokens=_quantity(tokens, fit.level),
-        tokens_per_param=_quantity(tokens / params, fit.level),
+        tokens_per_param=_quantity(ratio, fit.level),
         loss=Quantity(float(at.value), _number(at.low), _number(at.high)),
         exponent=_quantity(exponent, fit.level),
         level=fit.level,
