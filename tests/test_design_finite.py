@@ -207,7 +207,7 @@ def test_the_commands_of_the_finding(capsys, law_of_the_quickstart):
             ["design", "extend", "FIT", "--schedule", "wsd", "--steps", "100", "--peak-lr", "1", "--to", "1e13"],
             "at most",
         ),
-        (["bound", "wsd", "--steps", "1e15"], "1 to"),
+        (["bound", "wsd", "--steps", "1e15"], "at most"),
         (["bound", "wsd", "--steps", "100", "--extend", "1e12"], "at most 1000000"),
         (["bound", "wsd", "--steps", "100", "--extend", "150.5"], "whole number"),
         (["predict", "FIT", "--schedule", "wsd", "--steps", "100", "--peak-lr", "1e-3", "--every", "0"], "--every"),

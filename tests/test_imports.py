@@ -1,8 +1,10 @@
 """The arrows of the design point down: laws never import training, and what must start fast loads no JAX."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,38 @@ def _loaded(code: str) -> set[str]:
 )
 def test_what_starts_fast_loads_no_jax(code: str):
     assert not {"jax", "flax", "optax", "orbax"} & _loaded(code)
+
+
+#: Distribution → the modules of it that are imported under another name.
+MODULES = {
+    "hydra-core": {"hydra", "omegaconf"},
+    "pyyaml": {"yaml"},
+    "orbax-checkpoint": {"orbax"},
+    "hydra-joblib-launcher": {"hydra_plugins"},
+}
+
+
+def test_what_is_imported_is_declared():
+    """A module that no extra declares is one of the run-time dependencies."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+
+    def modules(requirements: list[str]) -> set[str]:
+        names = [re.split(r"[\[<>=]", requirement)[0] for requirement in requirements]
+        return set().union(*(MODULES.get(name, {name.replace("-", "_")}) for name in names))
+
+    always = modules(project["dependencies"])
+    extras = {
+        extra: modules(needs)
+        for extra, needs in project["optional-dependencies"].items()
+        if extra not in ("test", "dev")
+    }
+    imported = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add((node.module or "").split(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"jaxlaws"}
+    assert foreign <= always | set().union(*extras.values())
+    assert "scipy" in always

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.bench import Row, median_seconds
-from jaxlaws.errors import BadInput
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.predict import predict
@@ -29,10 +28,6 @@ _AGREE = 1e-6
 
 def rows(repeats: int = 5) -> list[Row]:
     """Seconds a start that reaches the optimum, seconds of a bootstrap, and a cold command."""
-    try:
-        import scipy  # noqa: F401
-    except ImportError:
-        raise BadInput("jaxlaws bench fit compares with scipy: pip install 'jaxlaws[test]'.") from None
     table, curves = chinchilla_runs(), multi_power_runs()
     return [*_chinchilla(table, repeats), *_multi_power(curves, repeats), _cold(curves, repeats)]
 

@@ -12,7 +12,6 @@ import optax
 from jaxlaws.bench import Row, median_seconds
 from jaxlaws.design.objective import final_loss, loss
 from jaxlaws.design.schedule import Design, design
-from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import open_fit
 from jaxlaws.laws.table import get
 
@@ -26,10 +25,8 @@ _LONG = (100_000, 1_000_000)
 
 def rows(repeats: int = 5) -> list[Row]:
     """Seconds of a warm design and the loss that it reaches, beside Adam and L-BFGS-B on all 21,840 drops."""
-    try:
-        from scipy.optimize import minimize
-    except ImportError:
-        raise BadInput("jaxlaws bench schedule compares with scipy: pip install 'jaxlaws[test]'.") from None
+    from scipy.optimize import minimize
+
     _free(0)
     seconds, found = median_seconds(lambda: _free(0), repeats)
     ends = [value for seed in range(10) for value in _free(seed).starts]
