@@ -88,8 +88,8 @@ class Extrapolation:
     def sentences(self) -> list[str]:
         """The warning that the question deserves, if any."""
         parts = [
-            f"{axis.distance:.2g}× in {WORDS.get(name, name)} ({'above' if axis.factor > 1 else 'below'} the data's "
-            f"{short(axis.low)} to {short(axis.high)})"
+            f"{_times(axis.distance)}× in {WORDS.get(name, name)} ({'above' if axis.factor > 1 else 'below'} the "
+            f"data's {short(axis.low)} to {short(axis.high)})"
             for name, axis in self.axes.items()
             if axis.distance > SLACK
         ]
@@ -114,6 +114,10 @@ class Extrapolation:
         }
         about = {"outside": self.outside, "factor": self.factor, "grade": self.grade}
         return finite({**axes, **about, "impossible": list(self.impossible)})
+
+
+def _times(distance: float) -> str:
+    return f"{distance:,.0f}" if 100 <= distance < 1e6 else f"{distance:.2g}"
 
 
 def extrapolation(
