@@ -85,7 +85,7 @@ def _say(args: argparse.Namespace, made: Manifest, folder: str, began: float, fr
         f"{made.eos} ends a document" + ("" if fresh else f"; there already, {state}")
     )
     for text in made.warnings:
-        print(f"warning: {text}", file=sys.stderr)
+        print(f"warning: {printable(text)}", file=sys.stderr)
     path = quoted(f"data.path={folder}")
     print(f"train with: jaxlaws train data=shards {path} data.documents=true")
     return 0

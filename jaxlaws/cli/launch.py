@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jaxlaws.config import EngineConfig, RunConfig, SweepConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.records.files import cache_dir
+from jaxlaws.text import printable
 
 #: Arguments that say how a sweep is trained, not what is asked.
 _NO_QUESTION = (
@@ -91,7 +92,7 @@ def launch(
         dry_run(out, part, _device(), dry.picture, said)
         return 0
     for text in said:
-        print(f"note: {text}", file=sys.stderr)
+        print(f"note: {printable(text)}", file=sys.stderr)
     plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
     if not is_first():
         return 1 if train_sweep(part, how.strategy, None, engine).failed else 0

@@ -11,6 +11,7 @@ _SMALLEST = 1000.0
 #: More than anybody has trained: a larger number is a slip, and the laws' powers of it overflow.
 _LARGEST = {"params": 1e18, "params-total": 1e18, "tokens": 1e18, "batch-tokens": 1e18, "loss": 100.0}
 _LARGEST |= {"seq-len": 1e8, "vocab": 1e9, "width": 1e7, "layers": 1e6}
+_LEAST = {"loss": 0.01}
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,10 @@ def question(
 
 
 def _positive(value: float | str, name: str) -> float:
-    return _at_most(parse_positive(value, name), name)
+    number = parse_positive(value, name)
+    if number < _LEAST.get(name, 0.0):
+        raise BadInput(f"{name} is {number:.4g}, expected at least {_LEAST[name]}.")
+    return _at_most(number, name)
 
 
 def _at_most(value: float, name: str) -> float:

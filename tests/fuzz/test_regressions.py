@@ -39,6 +39,7 @@ recommend --params 1e9 --tokens 1e10 --law digits.json
 recommend --params 1e9 --tokens 1e10 --law pipe.csv
 recommend --params 1e9 --tokens 1e300 --force
 recommend --params 1e300 --tokens 1e300 --force --json
+recommend --params 1e9 --tokens 30B --loss 1e-300 --compare
 compare loop pipe.csv
 schedule large.npy
 schedule open.npy
