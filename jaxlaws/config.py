@@ -74,7 +74,7 @@ class EngineConfig:
       scan: layers as one scanned layer (compiles faster from about twelve layers on); by default where that pays.
       attention: auto, xla or cudnn.
       checkpoint_seconds, checkpoint_steps: seconds, or steps, between checkpoints of a run that is trained alone.
-      keep: checkpoints kept; where the latest is damaged the one before is taken. 0 makes none.
+      keep: checkpoints kept; where the latest is damaged the one before is taken.
       tensorboard, wandb: log each validation there too (extra `log`).
       profile: write a `jax.profiler` trace of a few dispatches into the run's directory.
       distributed: join the other processes of the job first (`jaxlaws.train.devices.join_processes`).

@@ -326,3 +326,24 @@ def test_runs_that_diverge_on_their_trunk_diverge_as_full_runs_do(tmp_path):
     train_sweep(asked(tmp_path / "branched", *wild), "map", branch="auto")
     assert results(tmp_path / "branched") == results(tmp_path / "full")
     assert {record["status"] for record, _ in results(tmp_path / "full").values()} == {"diverged"}
+
+
+@pytest.mark.slow
+def test_another_packing_changes_a_loss_about_as_another_seed_does(tmp_path, capsys):
+    """Figures of docs/reliability.md: pytest -m slow -s -k another_packing tests/test_sweep_branch.py"""
+    model = replace(RUN.model, width=32, depth=2, heads=2, mlp_width=88)
+    lrs = np.geomspace(1e-3, 3e-2, 8)
+    base = replace(RUN, model=model, steps=2000, eval=EvalConfig(points=1, sequences=256))
+    runs = [replace(base, optimizer=OptimizerConfig(peak_lr=float(lr))) for lr in lrs]
+    ways = {"map": (runs, "map"), "packing": (runs, "vmap"), "seed": ([replace(run, seed=1) for run in runs], "map")}
+    losses = {}
+    for name, (some, how) in ways.items():
+        train_sweep(asked(tmp_path / name, *some), how)
+        records = sorted((run.record() for run in run_dirs(tmp_path / name)), key=lambda record: record["peak_lr"])
+        losses[name] = np.array([record["val_loss_nats"] for record in records])
+    packing, seed = (np.abs(losses[name] - losses["map"]) for name in ("packing", "seed"))
+    with capsys.disabled():
+        print(f"\nanother packing: median {np.median(packing):.1e}, most {packing.max():.1e} nats")
+        print(f"another seed:    median {np.median(seed):.1e}, most {seed.max():.1e} nats")
+    assert np.median(packing) < 4 * np.median(seed)
+    assert packing.max() < 4 * seed.max()

@@ -38,7 +38,7 @@ class Checkpoints:
       folder: where they are kept; for a job of several processes a folder that all of them see.
       every: seconds between two of them.
       every_steps: steps between two of them as well.
-      keep: how many are kept; 0 saves none.
+      keep: how many are kept.
       identity: what decides the run's result; a checkpoint of another one is refused.
       made_with: what decides its last bits, such as versions and the mesh; where that has changed, it is said.
       holds: whether the run is still this process's own; nothing is saved where it is not.
@@ -91,16 +91,12 @@ class Checkpoints:
     def due(self, step: int) -> bool:
         """Whether it is time for the next one."""
         steps = self._every_steps
-        if not self._keep:
-            return False
         return time.monotonic() - self._time >= self._every or bool(steps and step // steps > self._step // steps)
 
     def save(self, step: int, state: Any, trace: np.ndarray) -> None:
         """Save in the background, after the save before has ended. One that fails is said, and the run goes on."""
         from orbax.checkpoint import args
 
-        if not self._keep:
-            return
         self._time, self._step = time.monotonic(), step
         if not self._holds():
             return
