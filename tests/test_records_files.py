@@ -28,7 +28,7 @@ ROWS = b"run_id,params_total,tokens,loss_nats\na,1e8,2e9,3.2\nb,2e8,4e9,3.0\n"
         ("crlf.csv", ROWS.replace(b"\n", b"\r\n")),
         ("bom.csv", b"\xef\xbb\xbf" + ROWS),
         ("utf16.csv", ROWS.decode().encode("utf-16")),
-        ("packed.csv.gz", gzip.compress(ROWS)),
+        ("packed.csv.gz", gzip.compress(ROWS, mtime=0)),
         ("blank.csv", b"\n  \n" + ROWS),
         ("trailing.csv", ROWS.replace(b"\n", b",\n")),
         ("quoted.csv", ROWS.replace(b"a,1e8", b'"a",100M')),
