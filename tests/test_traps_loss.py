@@ -190,6 +190,25 @@ def test_a_trap_along_schedules_is_named(trap):
     check_intervals(found)
 
 
+def test_a_fit_that_is_the_priors_says_so_and_its_interval_holds_the_truth():
+    """Cosine and constant curves of the published law itself, asked for a WSD schedule."""
+    x = np.maximum(np.arange(24000) - 2160, 0) / (24000 - 2160)
+    warm = 3e-4 * np.minimum((np.arange(24000) + 1) / 2160, 1)
+    lrs = {"cosine": warm * (0.55 + 0.45 * np.cos(np.pi * x)), "constant": warm}
+    wsd, rng, out = warm * np.minimum(1, (1 - 0.9 * x) / 0.28), np.random.default_rng(0), {}
+    for name, lr in lrs.items():
+        at = np.arange(2176, 24000, 512)
+        loss = predict("multi_power:25M", lr=lr, at=at, warmup_steps=2160).value
+        out[name] = Curve(lr, at, loss * noise(rng, 1e-3, len(at)), 2160)
+    runs = Runs(pd.DataFrame({"loss_nats": [c.loss[-1] for c in out.values()]}, index=list(out)), out)
+    found = fit("multi_power", runs, starts=4, bootstrap=60)
+    assert found.status == "weak"
+    assert any("is the prior's" in text for text in found.warnings)
+    assert any("multi_power:25M lies 1.8 sd away in C" in text for text in found.warnings)
+    answer = predict(found, lr=wsd, warmup_steps=2160)
+    assert answer.low < predict("multi_power:25M", lr=wsd, warmup_steps=2160).value < answer.high
+
+
 def profiles(rng, loss=lambda n, d: 1.8 + 900 * (n**-0.35 + d**-0.35), sd=5e-4, budgets=4, points=7):
     """isoFLOP profiles around N* = √(C/6)."""
     rows = []
