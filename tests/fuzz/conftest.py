@@ -1,26 +1,9 @@
-"""How much is fuzzed, and from where: JAXLAWS_FUZZ examples in all (10,000), derandomised unless there are more."""
+"""What a run of these tests says of itself."""
 
 from __future__ import annotations
 
-import os
-import random
-
 import pytest
-from hypothesis import HealthCheck, settings
-
-EXAMPLES = int(os.environ.get("JAXLAWS_FUZZ", "10000"))
-#: None: the same examples every time.
-SEED = None if EXAMPLES <= 10_000 else int(os.environ.get("JAXLAWS_FUZZ_SEED", random.SystemRandom().randrange(10**9)))
-
-settings.register_profile(
-    "fuzz",
-    deadline=None,
-    database=None,
-    derandomize=SEED is None,
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("fuzz")
+from scale import EXAMPLES, SEED
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 import mutations
 import pytest
 import seeds
-from conftest import EXAMPLES, SEED
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from invariants import check
 from lines import COMMANDS, FILES
+from scale import EXAMPLES, SEED, SETTINGS
 
 from jaxlaws.cli import train
 from jaxlaws.errors import BadInput
@@ -55,7 +55,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def _fuzz(examples: int, strategy: st.SearchStrategy, test) -> None:
     """Run a test on so many of 10,000 examples of a strategy."""
-    run = settings(max_examples=max(1, examples * EXAMPLES // 10_000))(given(strategy)(test))
+    run = settings(SETTINGS, max_examples=max(1, examples * EXAMPLES // 10_000))(given(strategy)(test))
     (run if SEED is None else seed(SEED)(run))()
 
 
