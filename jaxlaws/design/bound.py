@@ -62,8 +62,12 @@ def bound(lr: np.ndarray, gradient_norm: np.ndarray | float = 1.0, distance: flo
     eta, norm = eta[:last], norm[:last]
     after = np.cumsum(eta[::-1])[::-1]
     energy = np.cumsum((eta**2 * norm**2)[::-1])[::-1]
-    tail = eta[:-1] / after[1:] * (energy[:-1] / after[:-1])
-    return Bound(float(distance**2 / (2 * after[0])), float(energy[0] / (2 * after[0])), float(tail.sum() / 2))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        tail = eta[:-1] / after[1:] * (energy[:-1] / after[:-1])
+        parts = distance**2 / (2 * after[0]), energy[0] / (2 * after[0]), tail.sum() / 2
+    if not np.all(np.isfinite(parts)):
+        raise BadInput("the LRs of the schedule are further apart than numbers reach: its bound is not finite.")
+    return Bound(*map(float, parts))
 
 
 def gradient(

@@ -139,7 +139,8 @@ def _select(drops, sign, lr, total, at, tolerance):
             inside = end <= at[point] + 1
             near_steps = np.maximum(at[point] + 2 - end, 1)
             near_sum = total[at[point] + 1] - total[np.minimum(end, len(lr)) - 1]
-            spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
+            with np.errstate(over="ignore"):  # LRs next to none: as far apart as can be
+                spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
             slope = held["cross"] / np.maximum(held["second"], 1e-300)
             bend = 0.5 * spread + np.abs(slope) * (end - start)
             rough = held["log_second"] - slope * held["cross"]

@@ -21,6 +21,8 @@ from jaxlaws.text import brief, printable
 
 #: Endings of the files that hold a schedule.
 FORMATS = (".csv", ".npy", ".json")
+#: Learning rates, at most: nothing is trained with more, and sums of their squares stay finite.
+MOST_LR = 1e9
 #: Bytes of such a file, at most: millions of steps.
 MOST_BYTES = 100_000_000
 
@@ -77,6 +79,8 @@ def read_table(path: Path) -> np.ndarray:
         lr = np.array([value for _, value in rows])
     if not np.all(np.isfinite(lr)) or lr.min() < 0 or lr.max() <= 0:
         raise BadInput(f"{path} has a learning rate that is negative or not a number, or none above zero.")
+    if lr.max() > MOST_LR:
+        raise BadInput(f"{path} has the learning rate {lr.max():.3g}, expected at most {MOST_LR:.0e}.")
     return lr
 
 

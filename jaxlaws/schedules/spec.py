@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
+from jaxlaws.schedules.exchange import MOST_LR
 from jaxlaws.text import brief
 
 #: Steps of a schedule, at most: more take gigabytes and seconds, and are a mistake.
@@ -40,8 +41,8 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
     chosen = family(config.name)
     if not 1 <= steps <= MOST_STEPS:
         raise BadInput(f"steps is {steps}, expected at least one and at most {MOST_STEPS:,}.")
-    if not 0 < peak_lr < math.inf:
-        raise BadInput(f"optimizer.peak_lr is {peak_lr}, expected a finite number above zero.")
+    if not 0 < peak_lr <= MOST_LR:
+        raise BadInput(f"optimizer.peak_lr is {peak_lr}, expected a finite number above zero, at most {MOST_LR:.0e}.")
     given = numbers(config)
     if not chosen.warmup:
         lr = chosen.array(steps=steps, **given)
