@@ -134,7 +134,8 @@ def extrapolation(
     for name, (low, high) in ranges.items():
         if name in values:
             value = float(values[name])
-            factor = value / high if value > high else value / low if value < low else 1.0
+            edge = high if value > high else low
+            factor = 1.0 if low <= value <= high else value / edge if edge > 0 else math.inf
             axes[name] = Axis(value, float(low), float(high), factor)
     return Extrapolation(axes, tuple(impossible))
 

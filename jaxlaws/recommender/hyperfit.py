@@ -198,7 +198,7 @@ def _checks() -> dict[str, json_file.Check]:
         "findings": c.sequence(c.record(status=c.one_of(tuple(STATUSES)), what=c.text, remedy=c.text)),
         "resampling": c.text,
         "draws": draws,
-        "ranges": c.mapping(c.pair),
+        "ranges": c.mapping(c.positive_pair),
         "sigma": c.optional(size),
         "cells": c.sequence(c.mapping(c.anything)),
         "held_out": c.mapping(c.anything),

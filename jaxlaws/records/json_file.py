@@ -179,6 +179,14 @@ def pair(value: Any, name: str) -> list[float]:
     return [low, high]
 
 
+def positive_pair(value: Any, name: str) -> list[float]:
+    """[low, high] with 0 < low ≤ high."""
+    low, high = pair(value, name)
+    if low <= 0:
+        raise Wrong(name, f"{low:g} to {high:g}", "numbers above zero")
+    return [low, high]
+
+
 def same_length(value: Mapping[str, Sequence[Any]], name: str) -> Mapping[str, Sequence[Any]]:
     """Lists by name that all have the length of the first."""
     for key, items in value.items():

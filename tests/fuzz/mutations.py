@@ -165,7 +165,7 @@ def tree(draw: Callable[..., Any], value: Any) -> Any:
             del holder[path[-1]]
         elif how == "rename" and isinstance(holder, dict):
             holder[draw(words)] = holder.pop(path[-1])
-        elif how == "scale" and isinstance(holder[path[-1]], int | float):
+        elif how == "scale" and isinstance(holder[path[-1]], float):
             holder[path[-1]] *= draw(st.sampled_from((-1.0, 0.0, 1e-9, 1e9, 1e200)))
         elif how == "extend" and isinstance(holder, list):
             holder.append(draw(values))
