@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from jaxlaws.cli import main
+from jaxlaws.errors import Untrusted
 from jaxlaws.fitting.fit import fit
+from jaxlaws.fitting.isoflop import envelope, parabolas
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import Fit
 from jaxlaws.records.table import Curve, Runs
@@ -237,8 +239,26 @@ PROFILE_TRAPS: dict[str, tuple[Callable, str]] = {
 }
 
 
-@pytest.mark.parametrize("approach", [1, 2])
+def judged(approach, runs):
+    """What an approach says of runs: its status and why; profiles without any minimum have no N* to give."""
+    try:
+        found = approach(runs)
+    except Untrusted as error:
+        return "misfit", str(error)
+    return found.status, " ".join(finding["what"] for finding in found.findings)
+
+
+@pytest.mark.parametrize("approach", [envelope, parabolas])
 @pytest.mark.parametrize("trap", PROFILE_TRAPS)
+def test_a_trap_of_profiles_is_named(trap, approach):
+    make, words = PROFILE_TRAPS[trap]
+    status, why = judged(approach, Runs(make(np.random.default_rng(7))))
+    assert status == "misfit"
+    assert words in why
+
+
+@pytest.mark.parametrize("approach", [1, 2])
+@pytest.mark.parametrize("trap", ["all losses equal", "pure noise", "upside down"])
 def test_a_trap_of_profiles_exits_3_unless_forced(trap, approach, tmp_path, capsys):
     make, words = PROFILE_TRAPS[trap]
     make(np.random.default_rng(7)).to_csv(tmp_path / "runs.csv", index=False)

@@ -30,8 +30,8 @@ SURE = 4.0
 NEIGHBOURS = 3.0
 #: Scatter of a run about the law over that of its neighbouring points, from which its residuals drift.
 DRIFT = 5.0
-#: Share of the scatter that structure has to be before it is worth a word.
-STRUCTURE = 0.3
+#: Share of the scatter that structure has to be before it is worth a word; points read off a figure have .4 and .45.
+STRUCTURE = 0.5
 #: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
 SPARE = 3
 
