@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig
 from jaxlaws.data.config import DataConfig
+from jaxlaws.errors import Failed
 from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.files import finite, write_atomic
 from jaxlaws.records.run import collect
@@ -149,7 +150,7 @@ def sweep(runs: Sequence[RunConfig], out: Path, watch: Watch) -> list[Planned]:
         summary = train_sweep(planned, strategy, tell)
     if summary.failed:
         name, reason = next(iter(summary.failed.items()))
-        raise RuntimeError(f"run {name} of {out} failed: {reason}")
+        raise Failed(f"run {name} of {out} failed: {reason}.")
     return planned
 
 

@@ -76,7 +76,7 @@ def _say(args: argparse.Namespace, made: Manifest, folder: str, began: float, fr
         "seconds": round(time.monotonic() - began, 3),
     }
     if args.json:
-        print(json.dumps(answer))
+        print(json.dumps(answer, allow_nan=False))
         return 0
     print(f"{printable(folder)}: {made.documents:,} documents, {made.tokens:,} tokens, {val:,} of them for validation")
     state = "every shard has its sha256" if args.check else "nothing was changed"

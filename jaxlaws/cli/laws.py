@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         laws = [law for law in laws if law.name == args.law]
         advice = {name: about for name, about in advice.items() if name.split(" ")[0] == args.law}
     if args.json:
-        print(json.dumps({law.name: describe(law) for law in laws} | advice))
+        print(json.dumps({law.name: describe(law) for law in laws} | advice, allow_nan=False))
         return 0
     for law in laws:
         print(f"{law.name}   {law.formula}")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxlaws.errors import BadInput
+
 #: Warnings on the screen; quickstart.json has all of them.
 _WARNINGS = 6
 
@@ -23,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from jaxlaws.train.devices import use_host_devices
 
+    if not args.out:
+        raise BadInput("--out is empty, expected the name of a folder.")
     use_host_devices()
     from jaxlaws import quickstart
     from jaxlaws.cli.progress import progress
@@ -31,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     scale = quickstart.TINY if args.tiny else quickstart.FULL
     answer = quickstart.run(scale, out, progress, lambda line: print(line, file=sys.stderr, flush=True))
     if args.json:
-        print(json.dumps(answer))
+        print(json.dumps(answer, allow_nan=False))
         return 0
     show(answer)
     print(f"written: {out}/quickstart.json, runs.csv, step_law.json, chinchilla.json, schedule_law.json, figures/*.png")

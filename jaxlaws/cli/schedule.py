@@ -130,7 +130,7 @@ def _list(as_json: bool) -> int:
     about = {name: (family.array.__doc__ or "").split("\n")[0] for name, family in FAMILIES.items()}
     if as_json:
         answer = {name: {"fields": family.fields, "about": about[name]} for name, family in FAMILIES.items()}
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
         return 0
     for name, family in FAMILIES.items():
         fields = ", ".join(f"{key}={'…' if value is None else value}" for key, value in family.fields.items())

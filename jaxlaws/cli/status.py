@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     kept = _retry(runs) if args.retry_failed else 0
     answer = status(runs)
     if args.json:
-        print(json.dumps(answer))
+        print(json.dumps(answer, allow_nan=False))
         return kept
     print(f"{args.sweep}: {len(runs)} runs, " + ", ".join(f"{answer[name]} {name}" for name in STATES))
     for name, reason in answer["failures"].items():

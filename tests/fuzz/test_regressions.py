@@ -70,6 +70,9 @@ data latin.json -o new --train-tokenizer 0
 laws --json --opt=--
 bench fit --repeats 99999999999999999999999
 schedule wsd --steps 100 --peak-lr 1 -o ''
+schedule wsd --steps 100 --peak-lr 1e300
+quickstart --out ''
+data texts -o ''
 train --help
 train --version
 train 'seed=${a}' data=language --dry-run -o p.png
