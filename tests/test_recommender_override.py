@@ -116,7 +116,7 @@ def test_the_tables_without_training_code_say_what_the_training_code_says():
 @pytest.mark.parametrize(
     "schedule",
     [
-        "$(touch /tmp/pwned)",
+        "$(touch pwned)",
         "cosine(floor=$(id))",
         "wsd(cooldown=0.2); rm -rf ~",
         "table(file=/etc/passwd)",
