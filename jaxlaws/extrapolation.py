@@ -95,7 +95,7 @@ class Extrapolation:
         ]
         if not parts:
             return list(self.impossible)
-        away = f"this extrapolation lies outside the law's data by {' and '.join(parts)}."
+        away = f"the question is an extrapolation, outside the law's data by {' and '.join(parts)}."
         return [*self.impossible, f"EXTRAPOLATION, {self.grade}: {away}"]
 
     def refuse_absurd(self, force: bool) -> list[str]:

@@ -8,22 +8,15 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from samples import RUN
 
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig
+from jaxlaws.config import OptimizerConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.errors import Failed
-from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import plan
 
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=20,
-    batch_sequences=4,
-)
 TIMING = ("seconds", "compile_seconds", "step_seconds", "tokens_per_second", "lanes", "strategy")
 
 

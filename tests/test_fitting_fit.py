@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from samples import schedules
 from scipy.optimize import minimize
 
 from jaxlaws.errors import BadInput
@@ -22,17 +23,6 @@ def table(N, D, noise=0.0, seed=0):
     loss = loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(N)))
     frame = pd.DataFrame({"params_nonembedding": N, "tokens": D, "loss_nats": loss})
     return Runs(frame.set_index(pd.Index([f"r{i}" for i in range(len(N))])))
-
-
-def schedules(steps=3000, warmup=150, peak=3e-3):
-    x = np.maximum(np.arange(steps) - warmup, 0) / (steps - warmup)
-    warm = peak * np.minimum((np.arange(steps) + 1) / warmup, 1)
-    return {
-        "cosine": warm * (0.55 + 0.45 * np.cos(np.pi * x)),
-        "constant": warm,
-        "drop": warm * np.where(x < 0.5, 1, 0.3),
-        "wsd": warm * np.minimum(1, (1 - x) / 0.3),
-    }
 
 
 def curves(law, params, noise=0.0, every=100, **kwargs):

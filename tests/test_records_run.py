@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from samples import RUN
 
 from jaxlaws.cli import main
 from jaxlaws.cli.status import status
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig
+from jaxlaws.config import OptimizerConfig
 from jaxlaws.errors import BadInput
-from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records import read
 from jaxlaws.records.files import append, create
 from jaxlaws.records.run import RunDir, collect, run_dirs
@@ -22,13 +22,6 @@ from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.ledger import notes
 from jaxlaws.sweep.plan import ask, plan
 
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=20,
-    batch_sequences=4,
-)
 RECORD = {"seconds": 2.0, "flops_exact": 1e9, "warmup_steps": 0, "tokens": 1280, "steps": 20, "peak_lr": 1e-3}
 TORN = "step,tokens,lr,train_loss,val_loss\n10,640,1e-3,3,3.1\n20,1280,1e-3,3,3.0\n"
 

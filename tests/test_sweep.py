@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import RUN
 
 from jaxlaws.config import DataConfig, EngineConfig, EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from jaxlaws.data.tokens import open_data
@@ -24,13 +25,6 @@ from jaxlaws.sweep.plan import Planned, groups, plan
 from jaxlaws.train import run as training
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=20,
-    batch_sequences=4,
-)
 
 
 def digest(config: DataConfig) -> str:

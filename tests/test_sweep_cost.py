@@ -8,23 +8,17 @@ import jax
 import numpy as np
 import pytest
 import yaml
+from samples import RUN
 
 from jaxlaws import config
 from jaxlaws.cli import main, train
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig
+from jaxlaws.config import DataConfig, OptimizerConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.units import parse_number
 from jaxlaws.sweep.cost import LEAST_REMEMBERED, costs, is_remembered, remember, remembered, run_memory
 from jaxlaws.sweep.plan import groups, lay_out, shard
 
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=20,
-    batch_sequences=4,
-)
 RECIPES = sorted((train.conf_dir() / "sweep").glob("*.yaml"))
 
 

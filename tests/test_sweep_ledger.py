@@ -6,12 +6,12 @@ import time
 from dataclasses import asdict, replace
 
 import pytest
+from samples import RUN
 
 from jaxlaws.cli import main
 from jaxlaws.cli.progress import FailFast, progress
 from jaxlaws.cli.status import status
-from jaxlaws.config import DataConfig, EvalConfig, OptimizerConfig, RunConfig
-from jaxlaws.model.shape import ModelConfig
+from jaxlaws.config import OptimizerConfig
 from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep import complete as completing
 from jaxlaws.sweep.complete import complete, so_far
@@ -19,14 +19,6 @@ from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.ledger import drift, mixed, notes
 from jaxlaws.sweep.plan import plan
 from jaxlaws.train import run as training
-
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=20,
-    batch_sequences=4,
-)
 
 
 def planned(folder, *lrs, **changes):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from samples import schedules
 
 from jaxlaws.cli import main
 from jaxlaws.errors import Untrusted
@@ -112,17 +113,6 @@ def check_intervals(found):
         assert low < high, name
         assert low <= found.params[name] <= high, name
     assert not set(found.intervals) & set(found.diagnostics["untouched"])
-
-
-def schedules(steps=3000, warmup=150, peak=3e-3):
-    x = np.maximum(np.arange(steps) - warmup, 0) / (steps - warmup)
-    warm = peak * np.minimum((np.arange(steps) + 1) / warmup, 1)
-    return {
-        "cosine": warm * (0.55 + 0.45 * np.cos(np.pi * x)),
-        "constant": warm,
-        "drop": warm * np.where(x < 0.5, 1, 0.3),
-        "wsd": warm * np.minimum(1, (1 - x) / 0.3),
-    }
 
 
 def curves(loss, rng, sd=0.0, lrs=None, every=140):
