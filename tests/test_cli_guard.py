@@ -150,3 +150,10 @@ def test_numbers_and_plain_text_stay_in_a_spreadsheet(value):
 def test_a_quoted_word_is_one_word_for_a_shell(word):
     told = subprocess.run(["bash", "-c", f"printf %s {text.quoted(word)}"], capture_output=True, text=True, check=True)
     assert told.stdout == text.printable(word)
+
+
+def test_an_interrupt_exits_130_wherever_it_is_met():
+    """In code from a string the interpreter itself would end by SIGINT, whoever catches the interrupt."""
+    code = "from jaxlaws import cli; cli._command = lambda argv: exec('raise KeyboardInterrupt'); cli.entry()"
+    ended = subprocess.run([sys.executable, "-c", code, "fit"], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (130, "jaxlaws: interrupted.\n")
