@@ -47,7 +47,7 @@ def read(
     raw = _parsed(path, expected)
     if not isinstance(raw, dict) or raw.get("kind") != kind:
         got = f"kind {_shown(raw['kind'])}" if isinstance(raw, dict) and "kind" in raw else _shown(raw)
-        raise BadInput(f"{printable(path)} holds {got}, it is not {expected}.")
+        raise BadInput(f"{printable(path)} is not a fit of this kind: it holds {got}, expected {expected}.")
     if missing := [name for name in required if name not in raw]:
         raise BadInput(f"{printable(path)} has no field {', '.join(missing)}, expected {expected}.")
     try:

@@ -21,8 +21,8 @@ from jaxlaws.text import brief, printable
 
 #: Endings of the files that hold a schedule.
 FORMATS = (".csv", ".npy", ".json")
-#: Learning rates, at most: nothing is trained with more, and sums of their squares stay finite.
-MOST_LR = 1e9
+#: Learning rates, at most: float32, in which runs are trained, holds little more, and sums of squares stay finite.
+MOST_LR = 1e38
 #: Bytes of such a file, at most: millions of steps.
 MOST_BYTES = 100_000_000
 
