@@ -216,6 +216,10 @@ def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> in
             raise
     except HydraException as error:
         raise BadInput(f"{brief(str(error).strip().splitlines()[0], 300).rstrip('.')}.") from None
+    except RuntimeError as error:
+        if not str(error).startswith("Hydra "):
+            raise
+        raise BadInput(f"{error}: the recipe takes away what Hydra needs, leave its hydra block as it was.") from None
     finally:
         sys.argv = before
     if failures:

@@ -25,7 +25,7 @@ def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if {"batch_tokens", "steps"} <= set(out) and "tokens" not in out:
         out["tokens"] = out["batch_tokens"] * out["steps"]
     if {"params", "tokens"} <= set(out):
-        out["tokens_per_param"] = out["tokens"] / out["params"]
         with np.errstate(over="ignore"):
+            out["tokens_per_param"] = out["tokens"] / out["params"]
             out["flops"] = 6 * out["params"] * out["tokens"]
     return out

@@ -28,6 +28,7 @@ FILES: dict[str, object] = {
 }
 LINES = """
 predict deep.json --params 1e9 --tokens 1e10
+predict chinchilla:epoch --params 1e-300 --tokens 1.4T
 predict deep_fit.json --params 1e9 --tokens 1e10
 predict digits.json --params 1e9 --tokens 1e10
 predict latin.json --params 1e9 --tokens 1e10
