@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.cells import SAME_LABEL, cell_of
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
 
-#: Gaps in ln D up to this are one budget: a whole number of batches rounds it.
-_SAME_TOKENS = 0.03
-#: Gaps in ln η or ln B up to this are one grid value: tables round their labels.
-_SAME_LABEL = 0.03
 AXES = ("peak_lr", "batch_tokens")
 #: Runs that a cell needs: a parabola in ln η has three constants.
 _LEAST = 3
@@ -74,7 +71,9 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     for name, values in columns.items():
         if not np.all(values[usable] > 0):
             raise BadInput(f"{runs.source} has a {name} that is not more than zero: drop or correct those rows.")
-    groups = _groups(columns["params_nonembedding"], columns["tokens"], usable)
+    kept = np.flatnonzero(usable)
+    cell = cell_of(table.iloc[kept])
+    groups = [kept[cell == k] for k in np.unique(cell)]
     x = np.log(np.stack([columns[name] for name in AXES], 1), where=usable[:, None], out=np.zeros((len(table), 2)))
     cells = []
     far = 0
@@ -104,16 +103,6 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     return cells, notes
 
 
-def _groups(params: np.ndarray, tokens: np.ndarray, usable: np.ndarray) -> list[np.ndarray]:
-    groups = []
-    for n in np.unique(params[usable]):
-        index = np.flatnonzero(usable & (params == n))
-        index = index[np.argsort(tokens[index], kind="stable")]
-        breaks = np.flatnonzero(np.diff(np.log(tokens[index])) > _SAME_TOKENS) + 1
-        groups += [np.sort(part) for part in np.split(index, breaks)]
-    return groups
-
-
 def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
     """[runs] whether a run diverged by its loss, and how many are far above the best for no such reason."""
     best = int(np.argmin(log_loss))
@@ -128,7 +117,7 @@ def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
 def levels(values: np.ndarray) -> np.ndarray:
     """The distinct values of a grid axis in logs, ascending: labels that differ by rounding only are one."""
     values = np.unique(values)
-    parts = np.split(values, np.flatnonzero(np.diff(values) > _SAME_LABEL) + 1)
+    parts = np.split(values, np.flatnonzero(np.diff(values) > SAME_LABEL) + 1)
     return np.array([part.mean() for part in parts])
 
 
@@ -177,7 +166,7 @@ def _side(grid: np.ndarray, best: float, optimum: float) -> str | None:
     """The edge of a grid that the best run lies on; where it lies on none, that the fitted optimum lies beyond."""
     if len(grid) == 1:
         return "single"
-    for value, slack in ((best, _SAME_LABEL), (optimum, 0.0)):
+    for value, slack in ((best, SAME_LABEL), (optimum, 0.0)):
         if value < grid[0] + slack:
             return "low"
         if value > grid[-1] - slack:
@@ -193,7 +182,7 @@ def _possible(name: str, ends: Sequence[float], grid: np.ndarray, cell: Cell, se
         values = values[values <= cell.tokens]
     else:
         values = values[values < 1.0]
-    new = [value for value in values if np.abs(np.log(value) - grid).min() > _SAME_LABEL]
+    new = [value for value in values if np.abs(np.log(value) - grid).min() > SAME_LABEL]
     return [float(value) for value in dict.fromkeys(new)]
 
 
