@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records.used import Used
 
 #: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
 COLUMNS: Mapping[str, str] = {
@@ -120,6 +121,7 @@ class Runs:
       assume: question → value or "", what the user answers for (`jaxlaws.records.questions`).
       doubts: question → sentence, what was doubted and is assumed all the same.
       notes: sentences about what was changed of the source.
+      used: how the source was understood, where it is a table.
     """
 
     table: pd.DataFrame
@@ -129,6 +131,7 @@ class Runs:
     assume: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    used: Used | None = None
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
