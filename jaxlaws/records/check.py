@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.alignment import aligned
+from jaxlaws.records.doubts import refuse
 from jaxlaws.records.repeats import checkpoints, last_of_each, repeats
 from jaxlaws.records.smooth import outliers
 from jaxlaws.records.table import STATUS, Runs
@@ -39,14 +40,10 @@ def check(runs: Runs) -> Runs:
     a question of `jaxlaws.records.questions`, which `runs.assume` may answer.
     """
     runs = last_of_each(runs)
-    _rows(runs)
-    for name in POSITIVE:
+    runs = _rows(runs)
+    for name in (*POSITIVE, *_LOSSES):
         if name in runs.table:
-            _positive(runs, name, runs.table[name])
-    ended = runs.table["status"] == "ok" if "status" in runs.table else pd.Series(True, runs.table.index)
-    for name in _LOSSES:
-        if name in runs.table:
-            _positive(runs, name, runs.table.loc[ended, name])
+            runs = _positive(runs, name)
     for name, curve in runs.curves.items():
         curve.check(name)
     for question in (*UNITS, checkpoints, repeats, outliers, aligned):
@@ -54,42 +51,55 @@ def check(runs: Runs) -> Runs:
     return runs
 
 
-def _rows(runs: Runs) -> None:
+def _rows(runs: Runs) -> Runs:
     table = runs.table
     if table.empty:
         raise BadInput(f"{runs.source} holds no runs, expected at least one.")
     if table.index.has_duplicates:
         twice = printable(table.index[table.index.duplicated()][0])
-        raise BadInput(
-            f"{runs.source} has the run '{twice}' twice, expected one row a run: for curves add the column step, of "
-            "checkpoints take the last of each with --assume checkpoints=last."
-        )
+        runs = refuse(
+            runs,
+            f"it has the run '{twice}' twice, expected one row a run: for curves add the column step, of "
+            "checkpoints take the last of each with --assume checkpoints=last.",
+        ).at(~table.index.duplicated(keep="last"))
     if "status" in table:
         strange = sorted(set(table["status"]) - set(STATUS))
         if strange:
-            raise BadInput(
-                f"{runs.source} has the status '{printable(strange[0])}', expected {', '.join(STATUS)} or a tracker's "
-                "word for them, such as finished or crashed."
+            runs = refuse(
+                runs,
+                f"it has the status '{printable(strange[0])}', expected {', '.join(STATUS)} or a tracker's word for "
+                "them, such as finished or crashed.",
             )
+            runs = _without(runs, runs.table["status"].isin(strange).to_numpy())
+    return runs
 
 
-def _positive(runs: Runs, name: str, values: pd.Series) -> None:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    missing = numbers.isna()
-    if missing.any():
-        raise BadInput(
-            f"{runs.source}: {name} is missing or not a number in {int(missing.sum())} of {len(values)} runs (first: "
-            f"'{printable(values.index[int(missing.argmax())])}'): fill it in, set status to diverged or failed, or "
-            f"leave those runs out with --where '{name}>0'."
+def _positive(runs: Runs, name: str) -> Runs:
+    """The runs whose `name` is a positive number; of a loss, those that did not end may lack it."""
+    numbers = pd.to_numeric(runs.table[name], errors="coerce").astype(float)
+    if name in _LOSSES and "status" in runs.table:
+        numbers = numbers[(runs.table["status"] == "ok").to_numpy()]
+    missing, bad = numbers[numbers.isna()], numbers[numbers.notna() & ~(np.isfinite(numbers) & (numbers > 0))]
+    if len(missing):
+        runs = refuse(
+            runs,
+            f"{name} is missing or not a number in {len(missing)} of {len(numbers)} runs (first: "
+            f"'{printable(missing.index[0])}'): fill it in, set status to diverged or failed, or leave those runs out "
+            f"with --where '{name}>0'.",
         )
-    bad = ~np.isfinite(numbers) | (numbers <= 0)
-    if bad.any():
-        place = int(bad.argmax())
-        cause = _NEGATIVE.get("loss" if name in _LOSSES else name, "") if numbers.iloc[place] <= 0 else ""
-        raise BadInput(
-            f"{runs.source}: {name} is {numbers.iloc[place]:g} in run '{printable(values.index[place])}', expected a "
-            f"positive number{cause}."
-        )
+    if len(bad):
+        cause = _NEGATIVE.get("loss" if name in _LOSSES else name, "") if bad.iloc[0] <= 0 else ""
+        what = f"{name} is {bad.iloc[0]:g} in run '{printable(bad.index[0])}', expected a positive number{cause}."
+        runs = refuse(runs, what)
+    wrong = [*missing.index, *bad.index]
+    return _without(runs, runs.table.index.isin(wrong)) if wrong else runs
+
+
+def _without(runs: Runs, bad: np.ndarray) -> Runs:
+    """The runs that can be computed with, where what is wrong with the others is collected."""
+    if bad.all() and runs.asked:
+        raise BadInput(runs.asked[-1][1])
+    return runs.at(~bad)
 
 
 #: What a value that is not positive may be.

@@ -1,4 +1,8 @@
-"""Asking a question of a table before anything is computed from it: an answer of the user, or a refusal."""
+"""Asking a question of a table before anything is computed from it: an answer of the user, or a refusal.
+
+Where `Runs.asked` is a tuple, what would be refused is collected there instead, so that a table can be shown with all
+that is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,22 @@ def ask(runs: Runs, question: str, what: str, remedy: str) -> Runs:
       remedy: clause without a final stop: what to do.
     """
     if question not in runs.assume:
-        raise BadInput(f"{runs.source}: {what}: {remedy}; if it is as it should be, add --assume {question}.")
+        return refuse(runs, f"{what}: {remedy}; if it is as it should be, add --assume {question}.", question)
     return noted(runs, question, what)
+
+
+def refuse(runs: Runs, what: str, question: str = "") -> Runs:
+    """Raise `BadInput` for what no fit can use; where refusals are collected, the runs that remember it.
+
+    Args:
+      runs: what is refused.
+      what: sentence with cause and remedy.
+      question: the name of the question that the user could answer, if any.
+    """
+    sentence = f"{runs.source}: {what}"
+    if runs.asked is None:
+        raise BadInput(sentence)
+    return replace(runs, asked=(*runs.asked, (question, sentence)))
 
 
 def noted(runs: Runs, question: str, what: str) -> Runs:

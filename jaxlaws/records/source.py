@@ -32,6 +32,7 @@ def open_runs(
     where: str | Sequence[str] = (),
     map: Mapping[str, str] | None = None,
     assume: Sequence[str] = (),
+    collect: bool = False,
 ) -> Runs:
     """The runs of a source, selected, checked and questioned.
 
@@ -44,6 +45,7 @@ def open_runs(
       where: which runs, such as `params_nonembedding<=4.3e8 and status==ok`; of several conditions all hold.
       map: our column name → the name in the file, such as {"loss": "val/ce"}.
       assume: `NAME` or `NAME=VALUE` of the questions of `questions.QUESTIONS` that the caller answers himself.
+      collect: keep what a fit would refuse in `Runs.asked` and leave out the rows that cannot be computed with.
 
     Raises:
       BadInput: nothing there, columns missing or in the wrong unit, values missing, negative or not numbers.
@@ -65,7 +67,7 @@ def open_runs(
         runs = _sweep(path)
     else:
         runs = _table(_numbers(_renamed(_read(path, map or {}), path, map or {}), path), path)
-    runs = replace(runs, assume=answers)
+    runs = replace(runs, assume=answers, asked=() if collect else None)
     return check(_named_loss(select_where(runs, where) if where else runs, map or {}))
 
 

@@ -122,6 +122,8 @@ class Runs:
       doubts: question → sentence, what was doubted and is assumed all the same.
       notes: sentences about what was changed of the source.
       used: how the source was understood, where it is a table.
+      asked: (question or "", sentence) of everything that a fit would refuse, where it is collected; None where it is
+        refused at once.
     """
 
     table: pd.DataFrame
@@ -132,6 +134,7 @@ class Runs:
     doubts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     used: Used | None = None
+    asked: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         for column in self.table.columns:

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from jaxlaws.errors import BadInput
 from jaxlaws.records.cells import PARAMS, cell_of
-from jaxlaws.records.doubts import ask
+from jaxlaws.records.doubts import ask, refuse
 from jaxlaws.records.table import MAX_STEPS, Runs
 from jaxlaws.text import printable
 
@@ -197,9 +196,7 @@ def counts(runs: Runs) -> Runs:
     """N and D are plain counts: whole, at least a thousand parameters, with a ratio that is trained at all."""
     table = runs.table
     if set(PARAMS) <= set(table.columns) and (table[PARAMS[0]] > table[PARAMS[1]]).any():
-        raise BadInput(
-            f"{runs.source}: params_nonembedding exceeds params_total in a run: the two columns are swapped."
-        )
+        runs = refuse(runs, "params_nonembedding exceeds params_total in a run: the two columns are swapped.")
     for name in (name for name in PARAMS if name in table):
         params = _numbers(table, name)
         if (small := params < MIN_PARAMS).any():
