@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import unicodedata
+from collections.abc import Mapping
 
 _SUSPECT = re.compile(r"[^ -~]")
 #: What Unicode calls control, format and surrogate characters, and separators of lines and paragraphs.
@@ -48,6 +49,18 @@ def brief(text: object, most: int = 80) -> str:
 def quoted(argument: object) -> str:
     """One word for a shell, quoted where it has to be: whatever the text holds, pasting it runs nothing."""
     return shlex.quote(printable(argument))
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number for a formula: 1.817, 2085, 6.4e13, 1e-5."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")
+
+
+def with_numbers(formula: str, values: Mapping[str, float]) -> str:
+    """A formula with numbers in place of its constants: `L = E + A/N^alpha` → `L = 1.8 + 482/N^0.348`."""
+    names = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
+    text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda found: figure(values[found[0]]), formula)
+    return text.replace("+ -", "- ").replace("- -", "+ ")
 
 
 def spreadsheet_safe(value: object) -> object:

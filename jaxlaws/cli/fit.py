@@ -27,6 +27,8 @@ _LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
     ),
     "--warmup-ld": (lambda args: args.warmup_ld != "included", "which reads final losses and no curves"),
 }
+#: Cells of a law of LR and batch that are shown.
+_CELLS = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,18 +138,33 @@ def _fixed(entries: Sequence[str]) -> dict[str, float]:
 
 
 def _show(result: Any) -> None:
-    from rich.table import Table
-
     from jaxlaws.cli.screen import Screen
 
     console = Screen()
-    if not hasattr(result, "objective_plain"):
-        console.print(result.table())
-        for warning in result.warnings:
-            console.print(f"warning: {warning}", style="yellow")
-        return
+    console.print(f"{result.law} on {result.data['source']}: {result.status.replace('_', ' ')}")
+    console.print(f"  {result.formula}", soft_wrap=True)
+    if hasattr(result, "objective_plain"):
+        _show_loss_law(console, result)
+    else:
+        _show_cells(console, result)
+    for warning in result.warnings:
+        console.print(f"warning: {warning}", style="yellow")
+
+
+def _show_cells(console: Any, result: Any) -> None:
+    from jaxlaws.recommender.words import HEADS, rows
+
+    console.print(result.table())
+    console.lines(HEADS, rows(result.cells[:_CELLS]))
+    if len(result.cells) > _CELLS:
+        console.print(f"… and {len(result.cells) - _CELLS} more cells: --json or -o FILE has all of them")
+
+
+def _show_loss_law(console: Any, result: Any) -> None:
+    from rich.table import Table
+
     low, high = (50 * (1 - result.level), 50 * (1 + result.level))
-    table = Table(title=f"{result.law} on {result.data['source']}: {result.status}", title_justify="left")
+    table = Table()
     for name in ("", "value", f"{low:.0f}%", f"{high:.0f}%"):
         table.add_column(name, justify="left" if not name else "right")
     for name, value in result.params.items():
@@ -171,8 +188,6 @@ def _show(result: Any) -> None:
             f"gaps between schedules: mean error {gaps['mae']:.4f} nats over {gaps['pairs']} pairs "
             f"(measured gaps average {gaps['mean_measured']:.4f})"
         )
-    for warning in result.warnings:
-        console.print(f"warning: {warning}", style="yellow")
 
 
 def _show_curves(console: Any, result: Any) -> None:

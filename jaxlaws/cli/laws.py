@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from typing import Any
 
 from jaxlaws.errors import unknown
@@ -57,29 +56,19 @@ def advice_laws() -> dict[str, Any]:
         name = preset.split(":")[0]
         name += " (advice)" if name in LAWS else ""
         about = laws.setdefault(
-            name, {"formula": _formula(source), "reference": source.reference, "kind": "advice", "presets": {}}
+            name, {"formula": source.formula, "reference": source.reference, "kind": "advice", "presets": {}}
         )
         ranges = {key: [float(value) for value in pair] for key, pair in source.ranges.items()}
         about["params"] = {"peak_lr": "largest LR of the schedule", "batch_tokens": "tokens a step"}
         about["convention"] = dict(source.convention)
         about["presets"][preset] = {
-            "formula": _formula(source),
+            "formula": source.formula,
             "params": dict(getattr(source, "params", {})),
             "reference": source.reference,
             "range": "; ".join(f"{key} {low:.3g} to {high:.3g}" for key, (low, high) in ranges.items()) or "not stated",
             "convention": dict(source.convention),
         }
     return laws
-
-
-def _formula(source: Any) -> str:
-    if hasattr(source, "formula"):
-        return source.formula
-    sides = []
-    for axis, symbol in (("lr", "lr"), ("batch", "batch_tokens")):
-        terms = [f"{name}^{source.params[f'{axis}_{name}']:.4g}" for name in "ND" if source.params[f"{axis}_{name}"]]
-        sides.append(" ".join([f"{symbol} = {math.exp(source.params[f'{axis}_intercept']):.4g}", *terms]))
-    return ", ".join(sides)
 
 
 def describe(law) -> dict:

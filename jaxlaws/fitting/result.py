@@ -72,6 +72,13 @@ class Fit:
         """Whether the constants may be used without `--force`."""
         return self.status in TRUSTED
 
+    @property
+    def formula(self) -> str:
+        """The law with the fitted numbers in place of its constants."""
+        from jaxlaws.laws.table import LAWS
+
+        return LAWS[self.law].written(self.params)
+
     def rows(self) -> list[list[float]]:
         """[1 + resamples, constants] in the order of `params`: the fitted constants first, then every resample."""
         drawn = zip(*(self.draws[name] for name in self.params), strict=True) if self.draws else ()
@@ -79,7 +86,7 @@ class Fit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
-        return {"kind": KIND, **asdict(self)}
+        return {"kind": KIND, "formula": self.formula, **asdict(self)}
 
     def text(self) -> str:
         """The text of its JSON file."""

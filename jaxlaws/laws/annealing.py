@@ -68,6 +68,7 @@ _REFERENCE = "Tissue et al. 2024, arXiv 2408.11029"
 _CONVENTION = {"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps"}
 _RANGE = "{} Llama-2, peak LR 3e-4, 24,000 steps; fitted here to the public curves of Luo et al. 2025"
 _RANGES = {"steps": (24_000, 24_000), "peak_lr": (3e-4, 3e-4)}
+_MOMENTUM = "S2 = sum_i m_i,  m_i = lambda m_i-1 + (lr_i-1 - lr_i)"
 _L0 = Parameter("L0", "irreducible loss, nats a token")
 _A = Parameter("A", "size of the power law in the LR sum")
 _ALPHA = Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0))
@@ -78,7 +79,7 @@ _LAMBDA = Parameter(
 
 LAW = Law(
     name="annealing",
-    formula="L(s) = L0 + A S1^-alpha - C S2,  S2 = sum_i m_i,  m_i = lambda m_i-1 + (lr_i-1 - lr_i)",
+    formula=f"L(s) = L0 + A S1^-alpha - C S2,  {_MOMENTUM}",
     reference=_REFERENCE,
     kind="curve",
     inputs=("S", "drop", "steps"),
@@ -107,7 +108,7 @@ LAW = Law(
 
 SIZED = Law(
     name="annealing_size",
-    formula="L(s) = L0 + A S1^-alpha + B N^-beta - C S2 N^gamma",
+    formula=f"L(s) = L0 + A S1^-alpha + B N^-beta - C S2 N^gamma,  {_MOMENTUM}",
     reference=_REFERENCE,
     kind="curve",
     inputs=("S", "drop", "steps", "N"),

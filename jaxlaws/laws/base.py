@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxlaws.text import with_numbers
+
 Params = Mapping[str, Any]
 Inputs = Mapping[str, Any]
 Scale = Mapping[str, Any]
@@ -75,7 +77,7 @@ class Law:
 
     Attributes:
       name: key in the table of laws.
-      formula: for people.
+      formula: for people, with its constants by the names of `parameters` and `^` for powers.
       reference: where it comes from.
       kind: `point` (a final loss of N, D, …) or `curve` (the loss along a schedule).
       inputs: the inputs that it reads (point: of `jaxlaws.fitting.points.COLUMNS`).
@@ -111,6 +113,10 @@ class Law:
     def names(self) -> tuple[str, ...]:
         """Names of the constants, in order."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    def written(self, params: Mapping[str, float]) -> str:
+        """The formula with numbers in place of its constants."""
+        return with_numbers(self.formula, params)
 
     def from_line(self, theta: Any, scale: Scale) -> dict[str, Any]:
         """Natural constants of coordinates `theta` [parameters]."""

@@ -17,6 +17,7 @@ from jaxlaws.recommender.override import override, sequences
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
+from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
 from jaxlaws.status import require_trusted
 
@@ -135,7 +136,7 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
     log_batch = log_best if q.batch_tokens is None else math.log(q.batch_tokens)
     outside = _outside(q, fit, log_lr, log_batch)
     outside.refuse_absurd(force)
-    warnings = list(fit.warnings) if fit.method != "published" else []
+    warnings = [] if fit.method == "published" else [*fit.warnings, *near(fit, q.params, q.tokens)]
     batch, told = _possible_batch(q, log_batch)
     log_batch = math.log(batch)
     log_lr, moved = _moved(q, fit, log_lr, log_best, log_batch)

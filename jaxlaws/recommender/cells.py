@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.cells import SAME_LABEL, cell_of
+from jaxlaws.records.units import short as shown
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -75,21 +76,28 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     cell = cell_of(table.iloc[kept])
     groups = [kept[cell == k] for k in np.unique(cell)]
     x = np.log(np.stack([columns[name] for name in AXES], 1), where=usable[:, None], out=np.zeros((len(table), 2)))
-    cells = []
+    cells: list[Cell] = []
+    few: list[tuple[float, float]] = []
     far = 0
     for index in groups:
         ended, lost = index[~diverged[index]], index[diverged[index]]
         n, d = float(columns["params_nonembedding"][index[0]]), float(columns["tokens"][index].mean())
         if len(ended) < _LEAST:
-            notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} finished runs, fewer than {_LEAST}: left out.")
+            few.append((n, d))
             continue
         gone, odd = _far(x[ended, 0], np.log(loss[ended]))
         far += int(gone.sum())
         lost, ended = np.r_[lost, ended[gone]], ended[~gone]
         if len(ended) < _LEAST:
-            notes.append(f"cell N={n:.4g}, D={d:.4g} has {len(ended)} runs that did not diverge: left out.")
+            few.append((n, d))
             continue
         cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost], odd))
+    if few:
+        named = ", ".join(f"N {shown(n)}, D {shown(d)}" for n, d in few[:3]) + (", …" if len(few) > 3 else "")
+        notes.append(
+            f"{len(few)} of {len(groups)} cells have fewer than {_LEAST} finished runs that did not diverge: left out "
+            f"({named})."
+        )
     if far:
         notes.append(
             f"{far} runs have a finite loss ×{np.exp(FAR):.2g} or more above the best of their cell, at a higher LR: "

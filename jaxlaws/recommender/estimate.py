@@ -142,7 +142,7 @@ def estimate(
         fit,
         status=decide(checks),
         findings=[item.to_json() for item in checks],
-        warnings=[*map(str, checks), *notes, *_edge_warnings(cells, found)],
+        warnings=[*map(str, checks), *notes],
     )
 
 
@@ -251,19 +251,6 @@ def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[s
         "loss": float(np.exp(min(local.level[i], 300.0))),
         "edges": found,
     }
-
-
-def _edge_warnings(cells: Sequence[Cell], found: Sequence[dict[str, Any]]) -> list[str]:
-    sentences = []
-    for cell, axes in zip(cells, found, strict=True):
-        for name, word in (("peak_lr", "LR"), ("batch_tokens", "batch")):
-            side, add = axes[name]["edge"], axes[name]["add"]
-            if side and side != "single":
-                sentences.append(
-                    f"cell N={cell.params:.4g}, D={cell.tokens:.4g}: the {word} grid is best at its {side} edge; "
-                    f"add {name} {', '.join(f'{value:.3g}' for value in add)}."
-                )
-    return sentences
 
 
 def _convention(runs: Runs) -> dict[str, Any]:

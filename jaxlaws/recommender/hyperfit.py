@@ -13,6 +13,7 @@ from jaxlaws.recommender.miss import Miss, student
 from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
 from jaxlaws.status import STATUSES
+from jaxlaws.text import figure
 
 KIND = "hyper_law"
 AXES = ("lr", "batch")
@@ -88,6 +89,17 @@ class HyperFit:
     reference: str = ""
 
     @property
+    def formula(self) -> str:
+        """The law with its numbers: `η* = 1.79 · N^-0.713 · D^0.307, B* = 0.58 · D^0.571 tokens`."""
+        lr, batch = (self._power(axis) for axis in AXES)
+        return f"η* = {lr}, B* = {batch} tokens" + ("" if self.batch_measured else " (that of the runs, not measured)")
+
+    def _power(self, axis: str) -> str:
+        size = math.exp(min(max(self.params[f"{axis}_intercept"], -700.0), 700.0))
+        powers = {name: self.params[f"{axis}_{name}"] for name in TERMS[1:]}
+        return " · ".join([figure(size), *(f"{name}^{figure(power)}" for name, power in powers.items() if power)])
+
+    @property
     def miss(self) -> Miss | None:
         """The loss around the optimum."""
         return None if self.penalty is None else Miss(**self.penalty)
@@ -127,7 +139,7 @@ class HyperFit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
-        return {"kind": KIND, **asdict(self)}
+        return {"kind": KIND, "formula": self.formula, **asdict(self)}
 
     def text(self) -> str:
         """The text of its JSON file."""
@@ -143,12 +155,10 @@ class HyperFit:
         return cls(**json_file.read(path, KIND, _checks(), _REQUIRED, WRITTEN))
 
     def table(self) -> Any:
-        """The fit as a rich table: constants first, then cells whose optimum lies on the grid's edge."""
+        """The constants of the fit as a rich table."""
         from rich.table import Table
 
-        table = Table(
-            title=f"{self.law} on {self.data.get('source', 'memory')}: {self.status} ({self.method.replace('_', ' ')})"
-        )
+        table = Table()
         for name in ("", "value", f"{50 * (1 - self.level):.0f}%", f"{50 * (1 + self.level):.0f}%"):
             table.add_column(name, justify="right" if name else "left")
         for name in PARAMS:

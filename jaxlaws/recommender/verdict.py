@@ -103,7 +103,7 @@ def batch_unmeasured(cells: Sequence[Cell], found: Sequence[dict], seq_len: int)
     if edge_share(found, "batch_tokens") > _MOST:
         what = "the best batch is not measured, it lies at the edge of the grid in most cells"
         return Finding(
-            "weak", what, "the answer is the learning rate at that batch; add the batches that are named below"
+            "weak", what, "the answer is the learning rate at that batch; add the batches that `jaxlaws inspect` names"
         )
     if not curvature(cells, 1).resolved:
         what = "the best batch is not measured, the loss has no minimum in it that its noise could not make"
@@ -158,7 +158,7 @@ def _rates(cells: Sequence[Cell], found: Sequence[dict], local: Local) -> list[F
             Finding("unidentified", what, "add LRs on both sides of the best ones, or seeds, and check the columns")
         ]
     what = f"the best learning rate lies at the edge of the grid in {share:.0%} of the cells"
-    remedy = "add the LRs that are named below"
+    remedy = "add the LRs that `jaxlaws inspect` names"
     edge = [Finding("unidentified" if share > _MOST else "weak", what, remedy)] if share > _SOME else []
     rare = Finding("weak", "the minimum in the learning rate stands out of the noise weakly", "add LRs or seeds")
     return [*edge, *([rare] if clear.chance > _RARE else [])]
@@ -189,7 +189,7 @@ def _batches(found: Sequence[dict], cells: Sequence[Cell]) -> list[Finding]:
         edge_share(found, "batch_tokens"),
         "the best batch lies at the edge of the grid in {:.0%} of the cells",
     )
-    edge = Finding("weak", what.format(share), "add the batches that are named below")
+    edge = Finding("weak", what.format(share), "add the batches that `jaxlaws inspect` names")
     rare = Finding("weak", "the minimum in the batch stands out of the noise weakly", "add batches or seeds")
     return [*([edge] if share > _SOME else []), *([rare] if curvature(cells, 1).chance > _RARE else [])]
 
