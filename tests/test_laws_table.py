@@ -54,7 +54,9 @@ def scale_of(x):
 
 
 def test_names_match_the_table():
-    assert set(names.LAW_NAMES) == set(LAWS)
+    assert tuple(LAWS) == names.LAW_NAMES
+    for name, law in LAWS.items():
+        assert names.LOSS_LAWS[name] == (name, law.kind, law.inputs, law.names)
     assert all(law.name == name for name, law in LAWS.items())
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.points import columns_of
+from jaxlaws.fitting.columns import columns_of
 from jaxlaws.laws.table import get
 from jaxlaws.records.settings import comparable, one_setting
 from jaxlaws.records.source import open_runs

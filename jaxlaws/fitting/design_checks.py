@@ -1,18 +1,75 @@
-"""Which constants of a law a set of runs cannot identify, seen from the design alone."""
+"""Which constants of a law a set of runs cannot identify, seen from the design alone, before anything is fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxlaws.fitting.points import Points
+from jaxlaws.laws.names import Shape
 from jaxlaws.status import Finding
 
 #: sd of ln D around its line in ln N up to which the runs lie on that line, for any noise a loss has.
 ON_A_LINE = 0.02
 #: Relative difference of the LR sums at equal steps up to which two runs have one schedule.
 ONE_SCHEDULE = 2e-3
+#: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
+SPARE = 3
+#: What to run where the data say too little, by the kind of the law.
+WHAT_TO_RUN = {
+    "point": "add runs over a wider range of N and of D, varied separately",
+    "curve": "add runs whose schedules differ more (other peak LRs, early and late decays, a drop that is held)",
+}
+
+
+def too_few(law: Shape, runs: int, distinct: int) -> str:
+    """Why so little cannot be fitted at all, as a clause; empty where it can be tried.
+
+    Args:
+      law: what is to be fitted.
+      runs: that it is fitted to.
+      distinct: losses after the warm-up of a curve law; distinct inputs of a point law.
+    """
+    need = len(law.names) + (law.kind == "curve")
+    if runs == 1:
+        return (
+            f"a single run to fit, the law {law.name} needs at least two: what is particular to one run cannot be told "
+            "from the law"
+        )
+    if distinct < need:
+        what = "losses after the warm-up" if law.kind == "curve" else "distinct runs"
+        return (
+            f"{distinct} {what}, the law {law.name} has {len(law.names)} constants and needs at least {need}: add "
+            "runs, or fit a law with fewer constants"
+        )
+    return ""
+
+
+def of_design(law: Shape, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray) -> list[Finding]:
+    """What the design leaves open in a law.
+
+    Args:
+      law: which.
+      inputs: of the points: N, D, B of a point law; S, lr, peak, N of a curve law.
+      run: [points] number of the run.
+      at: [points] last step before the loss, for curves.
+    """
+    if law.kind == "point":
+        terms = [name for name in law.names if name != "E"]
+        out = two_terms(inputs["N"], inputs["D"], terms) if {"N", "D"} <= set(law.inputs) else []
+        return out + (batches(inputs["B"]) if "B" in law.inputs else [])
+    out = schedules(run, at, inputs["S"])
+    if "drop" in law.inputs:
+        out += decays(inputs["lr"], inputs["peak"])
+    return out + (sizes(inputs["N"]) if "N" in law.inputs else [])
+
+
+def spare(law: Shape, runs: int) -> list[Finding]:
+    """Whether anything is left to test the constants on."""
+    if runs >= (SPARE if law.kind == "curve" else len(law.names) + SPARE):
+        return []
+    what = f"{runs} runs leave next to nothing to test the {len(law.names)} constants on"
+    return [Finding("weak", what, WHAT_TO_RUN[law.kind])]
 
 
 def two_terms(
@@ -70,12 +127,14 @@ def batches(batch: np.ndarray) -> list[Finding]:
     return [Finding("unidentified", what, "add runs at other batch sizes")]
 
 
-def schedules(points: Points) -> list[Finding]:
-    """What is left open where all curves follow one schedule as far as they go."""
-    at, total = points.at, points.inputs["S"]
-    first = points.run == 0
-    for i in range(1, len(points.names)):
-        both = (points.run == i) & (at >= at[first].min()) & (at <= at[first].max())
+def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray) -> list[Finding]:
+    """What is left open where all curves follow one schedule as far as they go.
+
+    Args: see `of_design`; `total` is the LR sum at each point.
+    """
+    first = run == 0
+    for i in range(1, int(run.max()) + 1):
+        both = (run == i) & (at >= at[first].min()) & (at <= at[first].max())
         other = np.interp(at[both], at[first], total[first])
         if not both.any() or np.max(np.abs(total[both] / other - 1)) > ONE_SCHEDULE:
             return []
@@ -83,9 +142,9 @@ def schedules(points: Points) -> list[Finding]:
     return [Finding("unidentified", what, "add runs with another decay or another peak LR")]
 
 
-def decays(points: Points) -> list[Finding]:
+def decays(lr: np.ndarray, peak: np.ndarray) -> list[Finding]:
     """What is left open where the LR never falls below its peak before a loss."""
-    if np.any(points.inputs["lr"] < 0.99 * points.inputs["peak"]):
+    if np.any(lr < 0.99 * peak):
         return []
     what = "what a falling learning rate gains is not in these data, no run decays before a loss"
     return [Finding("unidentified", what, "add runs that decay, or fit a law without decay (opl)")]

@@ -12,11 +12,12 @@ import numpy as np
 
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fitting import diagnose, resample, score, verdict
+from jaxlaws.fitting import design_checks, diagnose, resample, score, verdict
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.columns import columns_of
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
-from jaxlaws.fitting.points import Points, columns_of, points
+from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit
 from jaxlaws.laws.base import Law
@@ -241,18 +242,8 @@ def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
 
 def _enough(law: Law, chosen: Points, runs: Runs) -> None:
     distinct = len(chosen.loss) if law.kind == "curve" else int(chosen.cell.max()) + 1
-    need = len(law.names) + (law.kind == "curve")
-    if len(chosen.names) == 1:
-        raise BadInput(
-            f"{runs.source} gives a single run to fit ('{chosen.names[0]}'), the law {law.name} needs at least two: "
-            "what is particular to one run cannot be told from the law."
-        )
-    if distinct < need:
-        what = "losses after the warm-up" if law.kind == "curve" else "distinct runs"
-        raise BadInput(
-            f"{runs.source} has {distinct} {what}, the law {law.name} has {len(law.names)} constants and needs at "
-            f"least {need}: add runs, or fit a law with fewer constants."
-        )
+    if why := design_checks.too_few(law, len(chosen.names), distinct):
+        raise BadInput(f"{runs.source} gives {why}.")
 
 
 def _ranges(law: Law, chosen: Points) -> dict[str, list[float]]:

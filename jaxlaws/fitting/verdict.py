@@ -32,14 +32,8 @@ NEIGHBOURS = 3.0
 DRIFT = 5.0
 #: Share of the scatter that structure has to be before it is worth a word; points read off a figure have .4 and .45.
 STRUCTURE = 0.5
-#: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
-SPARE = 3
 
 _OTHERS = "compare other laws on these runs (jaxlaws compare), and do not predict far from them"
-_WHAT_TO_RUN = {
-    "point": "add runs over a wider range of N and of D, varied separately",
-    "curve": "add runs whose schedules differ more (other peak LRs, early and late decays, a drop that is held)",
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ class Seen:
     @property
     def remedy(self) -> str:
         """What to run where the data say too little."""
-        return _WHAT_TO_RUN[self.law.kind]
+        return design_checks.WHAT_TO_RUN[self.law.kind]
 
 
 def findings(seen: Seen) -> list[Finding]:
@@ -116,15 +110,7 @@ def _search(seen: Seen) -> list[Finding]:
 
 
 def _design(seen: Seen) -> list[Finding]:
-    inputs = seen.points.inputs
-    if seen.law.kind == "point":
-        terms = [name for name in seen.law.names if name != "E"]
-        out = design_checks.two_terms(inputs["N"], inputs["D"], terms) if {"N", "D"} <= set(seen.law.inputs) else []
-        return out + (design_checks.batches(inputs["B"]) if "B" in seen.law.inputs else [])
-    out = design_checks.schedules(seen.points)
-    if "drop" in seen.law.inputs:
-        out += design_checks.decays(seen.points)
-    return out + (design_checks.sizes(inputs["N"]) if "N" in seen.law.inputs else [])
+    return design_checks.of_design(seen.law, seen.points.inputs, seen.points.run, seen.points.at)
 
 
 def _constants(seen: Seen) -> list[Finding]:
@@ -146,11 +132,7 @@ def _constants(seen: Seen) -> list[Finding]:
 
 
 def _spare(seen: Seen) -> list[Finding]:
-    runs = len(seen.points.names)
-    if runs >= (SPARE if seen.law.kind == "curve" else len(seen.law.names) + SPARE):
-        return []
-    what = f"{runs} runs leave next to nothing to test the {len(seen.law.names)} constants on"
-    return [Finding("weak", what, seen.remedy)]
+    return design_checks.spare(seen.law, len(seen.points.names))
 
 
 def _against_a_constant(seen: Seen) -> list[Finding]:
