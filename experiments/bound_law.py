@@ -1,6 +1,6 @@
 """Which form of the bound law: chosen by leaving out horizons and cooldowns of the training runs of lr_scheduling.
 
-    python experiments/bound_law.py DATA/lr_scheduling        6 s on two cores
+    python experiments/bound_law.py DATA/lr_scheduling   # 6 s on two cores
 
 Training runs have cooldowns .1, .2 and .4, test runs .6, .8 and .9. Expected: the shared exponent has the lowest error
 on left-out horizons (.0066) and .0070 on the test runs, which no choice was made by.

@@ -1,6 +1,6 @@
 """The three approaches to a compute optimum on the two readings of Chinchilla's figure 4.
 
-    python experiments/isoflop.py DATA          DATA holds isoflops/; 15 s on two cores
+    python experiments/isoflop.py DATA   # DATA holds isoflops/; 15 s on two cores
 
 Expected: approach 3 on Epoch's 240 points has objective 1.01827e-3 from all starts and 17.9 tokens a parameter at
 5.88e23 FLOP; a design with D = 20 N is reported as unidentified.

@@ -1,6 +1,6 @@
 """The smallest three named models at four budgets: does the loss fall with N and D as a power law?
 
-    python experiments/ladder.py [--out DIR]          five minutes on two cores, resumes when interrupted
+    python experiments/ladder.py [--out DIR]   # five minutes on two cores, resumes when interrupted
 
 Models 6k, 12k and 25k, 250k to 2M tokens of Python's standard library in batches of 4 × 128, cosine to 10%, three peak
 LRs; a cell counts with its best LR. Printed: the losses, the slope of ln L over ln D at each N and over ln N at each D,

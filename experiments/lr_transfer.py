@@ -1,6 +1,6 @@
 """How the best peak LR moves with the cooldown: measured on public runs, and predicted by the convex bound.
 
-    python experiments/lr_transfer.py DATA/lr_scheduling        2 s
+    python experiments/lr_transfer.py DATA/lr_scheduling   # 2 s
 
 124M parameters, WSD with a linear cooldown over six shares of four horizons. The measured best peak LR is the minimum
 of the parabola through the losses at 5e-4, 1e-3 and 2e-3 in ln LR; the predicted shift is

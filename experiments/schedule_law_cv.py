@@ -1,6 +1,6 @@
 """Which law of the schedules: six schedules of one small model, each left out in turn and predicted from the others.
 
-    python experiments/schedule_law_cv.py [OUT]          trains into OUT (sweeps/schedule_law_cv) what is not there yet
+    python experiments/schedule_law_cv.py [OUT]   # trains into OUT (sweeps/schedule_law_cv) what is not there yet
 
 The runs are the quickstart's, the unseen one included. Printed for each law: the mean error of the final loss, and how
 many of the six lie inside their 90% interval of a new run; ? marks a fit that did not converge or is not identified.

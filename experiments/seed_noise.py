@@ -1,6 +1,6 @@
 """How much the final loss of a small run varies with its seed, by schedule, LR, batch and length.
 
-    python experiments/seed_noise.py [OUT]               trains into OUT (sweeps/seed_noise) what is not there yet
+    python experiments/seed_noise.py [OUT]   # trains into OUT (sweeps/seed_noise) what is not there yet
 
 The model of the quickstart's schedules, six seeds each. Printed: mean, and standard deviation as a share of it; six
 seeds leave the latter between .67 and 2.1 times what they show (90%).

@@ -1,6 +1,6 @@
 """How often the 90% interval of a prediction holds the loss of a new run.
 
-    python experiments/laws/interval_coverage.py ../shared/data                       about 30 s on two cores
+    python experiments/laws/interval_coverage.py ../shared/data   # about 30 s on two cores
 
 Multi-Power Law: points of the six test curves, fitted to the three training curves. Chinchilla: the half of the points
 with more compute, fitted to the other half, and a random half fitted to the other.

@@ -2,7 +2,7 @@
 
 Fitted to the final losses of cooldowns of .1, .2 and .4 of the run, scored on those of .6, .8 and .9.
 
-    python experiments/laws/lr_scheduling.py ../shared/data/lr_scheduling             about 20 s on two cores
+    python experiments/laws/lr_scheduling.py ../shared/data/lr_scheduling   # about 20 s on two cores
 
 Expected: mean error of the held-out final losses .0343 (opl), .0201 (annealing), .0178 (multi_power), .0057 (bound).
 """

@@ -1,6 +1,6 @@
 """Test errors of every curve law on the public Multi-Power curves, fitted to the same three training curves.
 
-    python experiments/laws/multi_power_scores.py ../shared/data/multi_power_law      about 30 s on two cores
+    python experiments/laws/multi_power_scores.py ../shared/data/multi_power_law   # about 30 s on two cores
 
 Published constants (25M / 100M): R2 .9988/.9983, MAE .00376/.00435, RMSE .00465/.00592, PredE .00110/.00142,
 WorstE .00409/.00583.

@@ -1,6 +1,6 @@
 """How the default noise model of the Multi-Power Law was chosen, without any test curve.
 
-    python experiments/laws/noise_study.py ../shared/data                             about 2 min on two cores
+    python experiments/laws/noise_study.py ../shared/data   # about 2 min on two cores
 
 Candidates: residuals of a plain Huber fit give the scale of a point within its run, inflated for correlation; sigma is
 `temper` times it, offsets of runs have sd `offset` times sigma, and ln C, ln beta, ln gamma have a prior of sd `prior`

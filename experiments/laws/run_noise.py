@@ -1,6 +1,6 @@
 """How far two runs of one configuration lie apart, from the public curves that share their schedule for a while.
 
-    python experiments/laws/run_noise.py ../shared/data/multi_power_law                a second
+    python experiments/laws/run_noise.py ../shared/data/multi_power_law   # a second
 
 Curves of one size that share every LR up to a step are replicates up to it, unless they were branched off one run and
 are equal to the last digit. Printed: for each pair the sd of ln L of one run (root mean square difference over √2), and

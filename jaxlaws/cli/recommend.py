@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params-total", help="N with embeddings instead; needs --vocab and --width")
     parser.add_argument("--tokens", required=True, help="D, such as 1.4T")
     parser.add_argument(
-        "--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law -o`"
+        "--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law … -o`"
     )
     parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")

@@ -51,7 +51,7 @@ def recommend(
     Args:
       params: N, non-embedding; numbers may be written 7e9, 7B or 1.4T.
       tokens: D.
-      law: a preset such as `step_law:bootstrap`, a file that `jaxlaws fit step_law -o` wrote, or a `HyperFit`.
+      law: a preset such as `step_law:bootstrap`, a file that `jaxlaws fit step_law … -o` wrote, or a `HyperFit`.
       seq_len: tokens in a sequence; without it the law's, or 2048.
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
       schedule: convert the LR to this schedule, such as `wsd(cooldown=0.2)`, by the convex bound.
