@@ -11,18 +11,18 @@ from test_configs import compose
 
 from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.cli import main
-from jaxlaws.config import batch_sequences, check, steps
+from jaxlaws.config import RunConfig, batch_sequences, check, steps
 from jaxlaws.hyper import READS
 from jaxlaws.model.ladder import ladder
 from jaxlaws.model.shape import count_params
 from jaxlaws.recommender.answer import recommend
 from jaxlaws.recommender.estimate import estimate
-from jaxlaws.recommender.override import OPTIMIZERS
+from jaxlaws.recommender.override import OPTIMIZERS, SHARED
 from jaxlaws.recommender.presets import PRESETS
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.shapes import LADDER, model
 from jaxlaws.schedules.config import FAMILIES
-from jaxlaws.schedules.names import NAMES, OF_THE_RUN
+from jaxlaws.schedules.names import FROM_FILE, NAMES, OF_THE_RUN
 from jaxlaws.schedules.spec import ScheduleConfig, parse, reads, schedule_array, spec_string
 
 SPECS = {
@@ -47,6 +47,10 @@ def fitted(schedule: str = "cosine(floor_lr=1e-05, warmup_steps=20)", **conventi
     settings = {"schedule": schedule, "seq_len": 128, "optimizer": "adamw", "weight_decay": 0.05, **convention}
     shifted = {**law.params, "lr_intercept": -3.2, "batch_intercept": -0.5}
     return replace(law, method="two_stage", ranges=ranges, convention=settings, params=shifted, rivals={})
+
+
+def arguments(q: Question) -> list[str]:
+    return [f"{key}={value}" for key, value in model(q).items()]
 
 
 def trained(answer):
@@ -92,14 +96,14 @@ def test_the_command_has_the_size_the_length_of_sequences_and_the_settings_of_th
 @pytest.mark.parametrize("params", [1500, 7e3, 3e4, 3e5, 1.5e6, 1.7e7, 4e8, 7e9, 1e12])
 def test_a_size_between_the_named_ones_gets_a_shape(params):
     q = Question(params=params, tokens=20 * params)
-    run = compose(*model(q))
+    run = compose(*arguments(q))
     run.model.check()
     assert count_params(run.model)[0] == pytest.approx(params, rel=0.02)
     assert 4 < run.model.width / run.model.depth < 150
 
 
 def test_a_shape_that_is_given_is_kept():
-    run = compose(*model(Question(params=7e9, tokens=1e12, width=4096, layers=32)))
+    run = compose(*arguments(Question(params=7e9, tokens=1e12, width=4096, layers=32)))
     assert (run.model.width, run.model.depth) == (4096, 32)
     assert count_params(run.model)[0] == pytest.approx(7e9, rel=0.01)
 
@@ -107,10 +111,12 @@ def test_a_shape_that_is_given_is_kept():
 def test_the_tables_without_training_code_say_what_the_training_code_says():
     folder = Path(__file__).resolve().parent.parent / "conf" / "model"
     assert {name: count_params(shape)[0] for name, shape in ladder(folder).items()} == LADDER
-    known = {name: reads(name) - {"name", *OF_THE_RUN} for name, family in FAMILIES.items() if family.warmup}
+    known = {name: reads(name) - {"name", *OF_THE_RUN} for name in FAMILIES}
     assert {name: set(fields) for name, fields in NAMES.items()} == known
     for name, fields in OPTIMIZERS.items():
-        assert set(fields) == set(READS[name]) & {"weight_decay", "beta1", "beta2"}
+        assert set(fields) == set(READS[name])
+    run = RunConfig()
+    assert {key: getattr(getattr(run, key.split(".")[0]), key.split(".")[1]) for key in SHARED} == SHARED
 
 
 @pytest.mark.parametrize(
@@ -169,8 +175,6 @@ def test_a_law_without_lr_or_schedule_gives_no_wrong_command():
 
 
 def test_spec_strings_are_understood():
-    for name in NAMES:
-        if name != "power":
-            spec = spec_string(ScheduleConfig(name=name))
-            answer = recommend(params="55k", tokens="20M", law=fitted(spec))
-            assert f"schedule={name} " in answer.override
+    for name in set(NAMES) - {"power", *FROM_FILE}:
+        answer = recommend(params="55k", tokens="20M", law=fitted(spec_string(ScheduleConfig(name=name))))
+        assert f"schedule={name} " in answer.override

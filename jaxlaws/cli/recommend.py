@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
+    parser.add_argument("--multiple-of", metavar="K", help="a batch of a multiple of K sequences, the LR moved with it")
     parser.add_argument("--schedule", help="convert the LR to this schedule, such as 'wsd(cooldown=0.2)'")
     parser.add_argument("--vocab", help="tokens in the vocabulary")
     parser.add_argument("--width", help="width of the model, for laws in FLOPs per token or with the output head")
@@ -39,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.recommender.answer import compare, recommend
 
     names = [
-        *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "schedule"),
+        *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "multiple_of", "schedule"),
         *("vocab", "width", "layers", "untied", "loss", "force"),
     ]
-    asked = {name: getattr(args, name) for name in names}
+    asked = {name: value for name in names if (value := getattr(args, name)) is not None}
     answer = recommend(**asked)
     others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
     if args.json:

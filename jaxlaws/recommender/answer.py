@@ -13,7 +13,7 @@ from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.miss import relative
-from jaxlaws.recommender.override import override, sequences
+from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
@@ -70,8 +70,19 @@ def recommend(
     if other and answer.extrapolation["outside"]:
         note = _other_form(_answer(q, presets.PRESETS[other], other, schedule, True))
         answer = replace(answer, warnings=[*answer.warnings, note])
-    arguments, told = override(q, _value(answer.peak_lr), _value(answer.batch_tokens), _convention(answer))
-    return replace(answer, override=arguments, warnings=[*answer.warnings, *told])
+    return _with_command(q, answer)
+
+
+def _with_command(q: Question, answer: Recommendation) -> Recommendation:
+    """The answer with the command that trains it, and with the schedule and warm-up that the command has."""
+    command = override(q, _value(answer.peak_lr), _value(answer.batch_tokens), _convention(answer))
+    return replace(
+        answer,
+        override=command.text,
+        schedule=command.schedule or answer.schedule,
+        warmup_steps=answer.warmup_steps if command.warmup_steps is None else command.warmup_steps,
+        warnings=[*answer.warnings, *command.told],
+    )
 
 
 def compare(**asked: Any) -> dict[str, Recommendation | str]:
@@ -147,7 +158,6 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
     if not fixed_batch(fit, q):
         wide = fit.half_width("batch", q.params, q.tokens)
         quantity = Quantity(batch, min(_exp(log_best - wide), batch), max(_exp(log_best + wide), batch))
-    count = sequences(q, batch)
     warmup = fit.convention.get("warmup_steps")
     return Recommendation(
         law=name,
@@ -158,7 +168,7 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
         safe_band=safe_band(fit, q, lr, batch),
         cost_of_missing=cost_of_missing(fit, q),
         expected_regret=expected_regret(fit, q),
-        steps=max(1, round(q.tokens / (count * q.seq_len))),
+        steps=steps(q, sequences(q, batch)),
         warmup_steps=None if warmup is None else int(warmup),
         final_lr=fit.convention.get("final_lr"),
         weight_decay=fit.convention.get("weight_decay"),
@@ -189,14 +199,15 @@ def _inputs(q: Question) -> dict[str, float]:
 
 
 def _possible_batch(q: Question, log_batch: float) -> tuple[float, list[str]]:
-    """(a batch that can be run, what was changed): whole sequences, at least one, at most D."""
+    """(a batch that can be run, what was changed): a whole number of sequences, of multiples where asked, at most D."""
     asked = _exp(log_batch)
-    batch = float(q.seq_len * min(sequences(q, asked), max(1, int(q.tokens // q.seq_len))))
+    batch = float(q.seq_len * sequences(q, asked))
     if abs(math.log(batch) - log_batch) < _ROUNDING:
-        return asked, []
+        return (asked if q.multiple_of == 1 else batch), []
     who = "the law's batch" if q.batch_tokens is None else "the batch"
+    what = "whole number of sequences" if q.multiple_of == 1 else f"multiple of {q.multiple_of} sequences"
     return batch, [
-        f"{who} of {short(asked)} tokens is no whole number of sequences of {q.seq_len} between one and the budget: "
+        f"{who} of {short(asked)} tokens is no {what} of {q.seq_len} between one and the budget: "
         f"{batch:,.0f} tokens are used."
     ]
 
@@ -237,6 +248,9 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
     if advice.decay_times_lr is not None:
         warnings.append(f"weight decay × peak LR = {advice.decay_times_lr:.3g}: divide by your peak LR.")
     batch = advice.batch_tokens
+    if batch is not None:
+        batch, told = _possible_batch(q, math.log(batch))
+        warnings += [f"{text.rstrip('.')}, and the LR stays, as the law does not say how it moves." for text in told]
     outside = extrapolation(_inputs(q), law.ranges)
     outside.refuse_absurd(force)
     warnings += outside.sentences()
@@ -250,7 +264,7 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
         safe_band={"peak_lr": None, "batch_tokens": None},
         cost_of_missing={},
         expected_regret=None,
-        steps=None if batch is None else max(1, round(q.tokens / batch)),
+        steps=None if batch is None else steps(q, sequences(q, batch)),
         warmup_steps=warmup if isinstance(warmup, int) else None,
         final_lr=final_lr if isinstance(final_lr, float) else None,
         weight_decay=None,

@@ -14,11 +14,13 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, usual_batch
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
+from jaxlaws.recommender.override import SHARED, SHARED_ALWAYS
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import FORMS, Power, power_laws
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import batch_unmeasured, findings
 from jaxlaws.records.settings import one_setting
+from jaxlaws.records.shared import shared_config
 from jaxlaws.status import Finding, decide
 
 if TYPE_CHECKING:
@@ -269,4 +271,6 @@ def _convention(runs: Runs) -> dict[str, Any]:
         if name in table and table[name].nunique() == 1:
             value = table[name].iloc[0]
             answer[name] = value.item() if hasattr(value, "item") else value
+    if config := shared_config(runs, (*SHARED, *SHARED_ALWAYS)):
+        answer["config"] = config
     return answer

@@ -1,73 +1,173 @@
-"""A recommendation as a command that trains it: model, budget, batch, learning rate, schedule, optimiser."""
+"""A recommendation as a command that trains it: model, budget, batch, learning rate, schedule, optimiser, data."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from jaxlaws.errors import BadInput
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.shapes import model
-from jaxlaws.schedules.names import NAMES, OF_THE_RUN
+from jaxlaws.schedules.names import FROM_FILE, MOST_STEPS, NAMES, OF_THE_RUN
 from jaxlaws.text import printable, quoted
 
-#: Optimiser → what it reads of a law's convention.
+#: Optimiser → what it reads of a law's convention, besides `clip`.
 OPTIMIZERS = {
-    "adamw": ("weight_decay", "beta1", "beta2"),
-    "adam": ("beta1", "beta2"),
-    "sgd": ("weight_decay",),
-    "nesterov": ("weight_decay",),
+    "adamw": ("weight_decay", "beta1", "beta2", "eps"),
+    "adam": ("beta1", "beta2", "eps"),
+    "sgd": ("weight_decay", "momentum"),
+    "nesterov": ("weight_decay", "momentum"),
     "lion": ("weight_decay", "beta1", "beta2"),
     "adafactor": ("weight_decay", "beta1"),
-    "muon": ("weight_decay", "beta1", "beta2"),
+    "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
 }
+#: Key of a run's config → its default, of the keys that a law's runs share and that no column of a table holds.
+SHARED: dict[str, Any] = {
+    "data.source": "stdlib",
+    "data.path": None,
+    "data.vocab": 256,
+    "data.val_fraction": 0.05,
+    "data.zipf": 1.1,
+    "data.seed": 0,
+    "data.token_dtype": None,
+    "data.eos": None,
+    "data.documents": False,
+    "model.rope_base": 10_000.0,
+    "model.norm": "rmsnorm",
+    "model.mlp": "swiglu",
+    "model.qk_norm": False,
+    "model.tied": False,
+    "model.softcap": None,
+    "model.z_loss": 0.0,
+    "model.parameterisation": "standard",
+    "model.dtype": "float32",
+    "optimizer.ema": 0.0,
+    "optimizer.init_scale": 1.0,
+    "eval.sequences": 256,
+}
+#: Those whose default depends on another choice.
+SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps")
 _SPEC = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
 _VALUE = re.compile(r"[\w.+-]+|\[[\d.eE+,\s-]+\]")
+_FILE = re.compile(r"[^\s$`;&|<>*?!'\"\\(){}\[\]]+\.(csv|npy|json|py:\w+)")
+_BARE = re.compile(r"[\w./+:@%-]+|\[[\w.,+-]+\]")
+
+
+class Command(NamedTuple):
+    """What `jaxlaws train` is to be told.
+
+    Attributes:
+      arguments: key → value as Hydra reads it; empty where no command can be right.
+      told: sentences for people.
+      schedule: spec of the schedule that it trains; None where that is the law's own.
+      warmup_steps: that the command states; None where it states none.
+    """
+
+    arguments: Mapping[str, str]
+    told: list[str]
+    schedule: str | None = None
+    warmup_steps: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The arguments in one line, each quoted for a shell."""
+        return " ".join(quoted(f"{key}={value}") for key, value in self.arguments.items())
 
 
 def sequences(q: Question, batch_tokens: float) -> int:
-    """The whole number of sequences in a batch, at least one."""
-    return max(1, round(batch_tokens / q.seq_len))
+    """The number of sequences in a batch: the nearest multiple of `q.multiple_of`, below a batch that memory fixes."""
+    count = batch_tokens / q.seq_len / q.multiple_of
+    whole = round(count) if q.batch_tokens is None else math.floor(count * (1 + 1e-9))
+    return q.multiple_of * min(max(1, whole), max(1, int(q.tokens // (q.seq_len * q.multiple_of))))
 
 
-def override(
-    q: Question, peak_lr: float | None, batch_tokens: float | None, convention: Mapping[str, Any]
-) -> tuple[str, list[str]]:
-    """(arguments of `jaxlaws train`, each quoted for a shell, or nothing where no command can be right; sentences).
+def steps(q: Question, count: int) -> int:
+    """The number of steps of `count` sequences that come nearest to the budget, at least one."""
+    return max(1, round(q.tokens / (count * q.seq_len)))
+
+
+def override(q: Question, peak_lr: float | None, batch_tokens: float | None, convention: Mapping[str, Any]) -> Command:
+    """The command that trains a recommendation.
 
     Args:
       q: the question.
       peak_lr, batch_tokens: the advice.
-      convention: of the law: schedule, warm-up, optimiser, parameterisation.
+      convention: of the law: schedule, warm-up, optimiser, parameterisation, and `config`, what else its runs share.
     """
     if peak_lr is None or batch_tokens is None:
-        return "", ["the law says no peak LR or no batch: there is no command that trains its advice."]
+        return Command({}, ["the law says no peak LR or no batch: there is no command that trains its advice."])
     count = sequences(q, batch_tokens)
-    parts = [*model(q), f"tokens={q.tokens:.10g}", f"data.seq_len={q.seq_len}", f"batch_sequences={count}"]
-    parts += [f"optimizer.peak_lr={peak_lr:.6g}"]
-    schedule, told = _schedule(convention, max(1, round(q.tokens / (count * q.seq_len))))
-    if schedule is None:
-        return "", told
-    optimizer, more = _optimizer(convention)
-    return " ".join(quoted(part) for part in [*parts, *schedule, *optimizer]), [*told, *more]
+    total = steps(q, count)
+    if total > MOST_STEPS:
+        return Command({}, [f"{total:,} steps are more than a run may have, {MOST_STEPS:,}: there is no command."])
+    try:
+        schedule, told = _schedule(convention, total, peak_lr)
+    except BadInput as error:
+        return Command({}, [str(error)])
+    arguments = {
+        **model(q),
+        "tokens": f"{q.tokens:.10g}",
+        "data.seq_len": f"{q.seq_len}",
+        "batch_sequences": f"{count}",
+        "optimizer.peak_lr": f"{peak_lr:.6g}",
+    }
+    if schedule:
+        arguments |= {"schedule": schedule["name"]}
+        arguments |= {f"schedule.{key}": value for key, value in schedule.items() if key != "name"}
+    settings, more = _settings(convention)
+    warmup = None if "warmup_steps" not in schedule else int(float(schedule["warmup_steps"]))
+    spec = _spec(schedule) if told and schedule else None
+    return Command({**arguments, **settings}, [*told, *more], spec, warmup)
 
 
-def _schedule(convention: Mapping[str, Any], steps: int) -> tuple[list[str] | None, list[str]]:
-    """(arguments for the schedule and its warm-up, None where it has no name; sentences)."""
+def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tuple[dict[str, str], list[str]]:
+    """(name and fields of the schedule as Hydra reads them, empty where the law does not say one; sentences).
+
+    Raises:
+      BadInput: the law's schedule cannot be asked for by name, or not for a run of so many steps.
+    """
     spec = convention.get("schedule")
     if spec is None:
-        return [], ["the law's runs do not say their schedule: the command trains the default, cosine."]
+        return {}, ["the law's runs do not say their schedule: the command trains the default, cosine."]
     fields = _fields(str(spec))
     if fields is None:
-        return None, [f"the schedule '{printable(spec)}' cannot be asked for by name: there is no command to paste."]
-    name = fields.pop("name")
+        raise BadInput(f"the schedule '{printable(spec)}' cannot be asked for by name: there is no command to paste.")
+    if fields["name"] in FROM_FILE:
+        return fields, _of_a_file(fields, total)
     if not {"warmup_steps", "warmup_fraction"} & set(fields) and "warmup_steps" in convention:
         fields["warmup_steps"] = f"{convention['warmup_steps']:g}"
     told = []
-    if float(fields.get("warmup_steps", 0)) > 0.5 * steps:
-        told = [f"the law's warm-up of {fields['warmup_steps']} steps is more than half of the {steps}: half is used."]
-        fields["warmup_steps"] = str(steps // 2)
-    return [f"schedule={name}", *(f"schedule.{key}={value}" for key, value in fields.items())], told
+    if (warmup := float(fields.get("warmup_steps", 0))) > 0.5 * total:
+        told.append(f"the law's warm-up of {warmup:,.0f} steps is more than half of the {total:,}: half is used.")
+        fields["warmup_steps"] = str(total // 2)
+    if (last := float(fields.get("floor_lr", 0))) >= peak_lr:
+        told.append(f"the law's last LR of {last:.3g} is no less than the peak: the command ends at a tenth of it.")
+        fields["floor_lr"] = f"{peak_lr / 10:.3g}"
+    if int(float(fields.get("cycles", 1))) > max(total - int(float(fields.get("warmup_steps", 0))), 1):
+        raise BadInput(f"the law's schedule has {fields['cycles']} cycles, and the run {total} steps: no command.")
+    return fields, told
+
+
+def _of_a_file(fields: dict[str, str], total: int) -> list[str]:
+    """Sentences on a schedule that is read from a file; `BadInput` where the run cannot have it."""
+    name, file = fields["name"], fields.get("file", "")
+    path = Path(file.rpartition(":")[0] if name == "optax" else file)
+    if not path.is_file():
+        raise BadInput(f"the schedule {name} is in '{printable(file)}', which is no file here: there is no command.")
+    if name == "optax":
+        return [f"the command runs {printable(path)} as a Python program, which makes its schedule."]
+    if name == "table":
+        from jaxlaws.schedules.exchange import read_table
+
+        if (rows := len(read_table(path))) != total:
+            raise BadInput(
+                f"the schedule in {printable(path)} has {rows:,} steps and the run {total:,}: there is no command; "
+                f"make one of {total:,} with jaxlaws design schedule … --steps {total}."
+            )
+    return []
 
 
 def _fields(spec: str) -> dict[str, str] | None:
@@ -80,19 +180,51 @@ def _fields(spec: str) -> dict[str, str] | None:
         key, _, value = (piece.strip() for piece in part.partition("="))
         if key in OF_THE_RUN and match[1] == "power":
             continue
-        if key not in NAMES[match[1]] or not _VALUE.fullmatch(value):
+        if key not in NAMES[match[1]] or not (_FILE if key == "file" else _VALUE).fullmatch(value):
             return None
         fields[key] = re.sub(r"\s", "", value)
     return fields
 
 
-def _optimizer(convention: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """(arguments for the optimiser and the parameterisation, sentences)."""
+def _spec(fields: Mapping[str, str]) -> str:
+    """The schedule as one short string, as `jaxlaws.schedules.spec.parse` reads it."""
+    return f"{fields['name']}({', '.join(f'{key}={fields[key]}' for key in sorted(fields) if key != 'name')})"
+
+
+def _settings(convention: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """(arguments for the optimiser, the parameterisation, the data and all else that the law's runs share; sentences).
+
+    What is the default already is left out.
+    """
+    shared = dict(convention.get("config") or {})
+    shared |= {"model.parameterisation": convention.get("parameterisation", "standard")}
+    chosen: dict[str, Any] = {}
+    told = []
     name = convention.get("optimizer", "adamw")
-    parts = ["model.parameterisation=mup"] if convention.get("parameterisation") == "mup" else []
     if name not in OPTIMIZERS:
-        return parts, [f"the law's optimiser is '{printable(name)}', the command trains AdamW."]
-    if name != "adamw":
-        parts.append(f"optimizer={name}")
-    known = [key for key in (*OPTIMIZERS[name], "clip") if isinstance(convention.get(key), int | float)]
-    return [*parts, *(f"optimizer.{key}={convention[key]:g}" for key in known)], []
+        told = [f"the law's optimiser is '{printable(name)}', the command trains AdamW."]
+    else:
+        chosen |= {} if name == "adamw" else {"optimizer": name}
+        values = {key: convention.get(key, shared.get(f"optimizer.{key}")) for key in (*OPTIMIZERS[name], "clip")}
+        chosen |= {f"optimizer.{key}": value for key, value in values.items() if _is_number(value)}
+    if shared["model.parameterisation"] == "mup" and _is_number(shared.get("model.base_width")):
+        chosen["model.base_width"] = shared["model.base_width"]
+    chosen |= {
+        key: shared[key]
+        for key, default in SHARED.items()
+        if isinstance(shared.get(key), str | int | float) and shared[key] != default
+    }
+    return {key: _text(value) for key, value in chosen.items()}, told
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra's grammar has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return ".inf" if math.isinf(value) else f"{value:.10g}"
+    return value if _BARE.fullmatch(value) else '"' + printable(value).replace('"', '\\"') + '"'

@@ -10,7 +10,7 @@ from jaxlaws.records.units import parse_positive, parse_whole, short
 _SMALLEST = 1000.0
 #: More than anybody has trained: a larger number is a slip, and the laws' powers of it overflow.
 _LARGEST = {"params": 1e18, "params-total": 1e18, "tokens": 1e18, "batch-tokens": 1e18, "loss": 100.0}
-_LARGEST |= {"seq-len": 1e8, "vocab": 1e9, "width": 1e7, "layers": 1e6}
+_LARGEST |= {"seq-len": 1e8, "multiple-of": 1e8, "vocab": 1e9, "width": 1e7, "layers": 1e6}
 _LEAST = {"loss": 0.01}
 
 
@@ -23,6 +23,7 @@ class Question:
       tokens: D.
       seq_len: tokens in a sequence.
       batch_tokens: tokens a step, where memory fixes it; None otherwise.
+      multiple_of: a batch is a multiple of so many sequences.
       layers, width, vocab: of the model, where a law needs them.
       loss: final loss in nats a token, where a law needs it.
     """
@@ -31,6 +32,7 @@ class Question:
     tokens: float
     seq_len: int = 2048
     batch_tokens: float | None = None
+    multiple_of: int = 1
     layers: int | None = None
     width: int | None = None
     vocab: int | None = None
@@ -50,6 +52,7 @@ def question(
     tokens: float | str,
     seq_len: int | str = 2048,
     batch_tokens: float | str | None = None,
+    multiple_of: int | str = 1,
     params_total: float | str | None = None,
     vocab: int | str | None = None,
     width: int | str | None = None,
@@ -66,7 +69,7 @@ def question(
     Raises:
       BadInput: a value is missing, not positive, or cannot be what was meant.
     """
-    integers = {"seq_len": seq_len, "vocab": vocab, "width": width, "layers": layers}
+    integers = {"seq_len": seq_len, "multiple_of": multiple_of, "vocab": vocab, "width": width, "layers": layers}
     whole = {name: parse_whole(value, name.replace("_", "-")) for name, value in integers.items() if value is not None}
     for name, count in whole.items():
         _at_most(count, name.replace("_", "-"))
@@ -89,7 +92,13 @@ def question(
             )
     d = _positive(tokens, "tokens")
     batch = None if batch_tokens is None else _positive(batch_tokens, "batch-tokens")
-    one = whole["seq_len"] if batch is None else batch
+    least = whole["seq_len"] * whole["multiple_of"]
+    if whole["multiple_of"] > 1 and least > min(d, batch or d):
+        raise BadInput(
+            f"multiple-of is {whole['multiple_of']:,} sequences of {whole['seq_len']}, {short(least)} tokens and more "
+            f"than the {'budget' if batch is None or d < batch else 'batch'}: give a smaller one, in sequences."
+        )
+    one = least if batch is None else batch
     if batch is not None and batch < whole["seq_len"]:
         raise BadInput(
             f"batch-tokens is {batch:g}, less than one sequence of {whole['seq_len']}: it counts tokens, not sequences."
@@ -101,6 +110,7 @@ def question(
         tokens=d,
         seq_len=whole["seq_len"],
         batch_tokens=batch,
+        multiple_of=whole["multiple_of"],
         layers=whole.get("layers"),
         width=whole.get("width"),
         vocab=whole.get("vocab"),

@@ -33,12 +33,12 @@ _NEAR = 0.02
 _ASPECT, _HEADS = 64.0, {0.0: 16, 1e7: 64, 1e9: 128}
 
 
-def model(q: Question) -> list[str]:
+def model(q: Question) -> dict[str, str]:
     """The arguments of `jaxlaws train` for a model of q.params parameters, as wide and deep as the question says."""
     if q.width is None or q.layers is None:
         name = min(LADDER, key=lambda name: abs(LADDER[name] - q.params))
         if abs(LADDER[name] - q.params) <= _NEAR * q.params:
-            return [f"model={name}"]
+            return {"model": name}
         width, depth, head = _usual(q.params)
     else:
         width, depth = q.width, q.layers
@@ -46,7 +46,7 @@ def model(q: Question) -> list[str]:
         if not head or _mlp(q.params, width, depth) < 1:
             width, depth, head = _usual(q.params)
     shape = {"width": width, "depth": depth, "heads": width // head, "mlp_width": _mlp(q.params, width, depth)}
-    return [f"model.{name}={value}" for name, value in shape.items()]
+    return {f"model.{name}": str(value) for name, value in shape.items()}
 
 
 def _usual(params: float) -> tuple[int, int, int]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+#: Steps of a schedule, at most: more take gigabytes and seconds, and are a mistake.
+MOST_STEPS = 10_000_000
 _WARMUP = ("warmup_fraction", "warmup_steps", "warmup_shape")
 _FLOOR = ("floor", "floor_lr")
 _DECAY = (*_FLOOR, "cooldown", "shape")
-#: Family → the fields that a spec of it may name; those that come from a file are left out, and so is what the power
-#: law takes from the run itself.
-NAMES: dict[str, tuple[str, ...]] = {
+#: Families whose file says every step, the warm-up included → the fields that a spec of them may name.
+FROM_FILE: dict[str, tuple[str, ...]] = {
+    "refined": ("file", "smooth", "exponent"),
+    "table": ("file",),
+    "optax": ("file",),
+}
+#: Family → the fields that a spec of it may name, without what the power law takes from the run itself.
+NAMES: dict[str, tuple[str, ...]] = FROM_FILE | {
     name: (*_WARMUP, *fields)
     for name, fields in {
         "constant": (),

@@ -13,10 +13,9 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
 from jaxlaws.schedules.exchange import MOST_LR
+from jaxlaws.schedules.names import MOST_STEPS
 from jaxlaws.text import brief
 
-#: Steps of a schedule, at most: more take gigabytes and seconds, and are a mistake.
-MOST_STEPS = 10_000_000
 _KINDS = {item.name: str(item.type) for item in fields(ScheduleConfig) if item.name != "name"}
 
 
