@@ -203,7 +203,7 @@ def _possible_batch(q: Question, log_batch: float) -> tuple[float, list[str]]:
     asked = _exp(log_batch)
     batch = float(q.seq_len * sequences(q, asked))
     if abs(math.log(batch) - log_batch) < _ROUNDING:
-        return (asked if q.multiple_of == 1 else batch), []
+        return (asked if q.multiple_of == 1 and q.batch_tokens is None else batch), []
     who = "the law's batch" if q.batch_tokens is None else "the batch"
     what = "whole number of sequences" if q.multiple_of == 1 else f"multiple of {q.multiple_of} sequences"
     return batch, [

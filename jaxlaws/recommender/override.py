@@ -49,7 +49,9 @@ SHARED: dict[str, Any] = {
     "eval.sequences": 256,
 }
 #: Those whose default depends on another choice.
-SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps")
+SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps", "optimizer.clip")
+#: Share of the steps that a law's warm-up may have; a longer one is cut to it.
+LONGEST_WARMUP = 0.5
 _SPEC = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
 _VALUE = re.compile(r"[\w.+-]+|\[[\d.eE+,\s-]+\]")
 _FILE = re.compile(r"[^\s$`;&|<>*?!'\"\\(){}\[\]]+\.(csv|npy|json|py:\w+)")
@@ -136,13 +138,13 @@ def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tupl
     if fields is None:
         raise BadInput(f"the schedule '{printable(spec)}' cannot be asked for by name: there is no command to paste.")
     if fields["name"] in FROM_FILE:
-        return fields, _of_a_file(fields, total)
+        return fields, check_file(fields, total)
     if not {"warmup_steps", "warmup_fraction"} & set(fields) and "warmup_steps" in convention:
         fields["warmup_steps"] = f"{convention['warmup_steps']:g}"
     told = []
-    if (warmup := float(fields.get("warmup_steps", 0))) > 0.5 * total:
+    if (warmup := float(fields.get("warmup_steps", 0))) > LONGEST_WARMUP * total:
         told.append(f"the law's warm-up of {warmup:,.0f} steps is more than half of the {total:,}: half is used.")
-        fields["warmup_steps"] = str(total // 2)
+        fields["warmup_steps"] = str(int(LONGEST_WARMUP * total))
     if (last := float(fields.get("floor_lr", 0))) >= peak_lr:
         told.append(f"the law's last LR of {last:.3g} is no less than the peak: the command ends at a tenth of it.")
         fields["floor_lr"] = f"{peak_lr / 10:.3g}"
@@ -151,8 +153,8 @@ def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tupl
     return fields, told
 
 
-def _of_a_file(fields: dict[str, str], total: int) -> list[str]:
-    """Sentences on a schedule that is read from a file; `BadInput` where the run cannot have it."""
+def check_file(fields: Mapping[str, str], total: int) -> list[str]:
+    """Sentences on a schedule that a run of `total` steps reads from a file; `BadInput` where it cannot have it."""
     name, file = fields["name"], fields.get("file", "")
     path = Path(file.rpartition(":")[0] if name == "optax" else file)
     if not path.is_file():
@@ -205,8 +207,9 @@ def _settings(convention: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]
         told = [f"the law's optimiser is '{printable(name)}', the command trains AdamW."]
     else:
         chosen |= {} if name == "adamw" else {"optimizer": name}
-        values = {key: convention.get(key, shared.get(f"optimizer.{key}")) for key in (*OPTIMIZERS[name], "clip")}
-        chosen |= {f"optimizer.{key}": value for key, value in values.items() if _is_number(value)}
+        reads = (*OPTIMIZERS[name], "clip")
+        for source in ({key: shared.get(f"optimizer.{key}") for key in reads}, convention):
+            chosen |= {f"optimizer.{key}": source[key] for key in reads if _is_number(source.get(key))}
     if shared["model.parameterisation"] == "mup" and _is_number(shared.get("model.base_width")):
         chosen["model.base_width"] = shared["model.base_width"]
     chosen |= {
@@ -218,7 +221,7 @@ def _settings(convention: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value))
 
 
 def _text(value: Any) -> str:
@@ -226,5 +229,5 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return ".inf" if math.isinf(value) else f"{value:.10g}"
+        return f"{value:.10g}"
     return value if _BARE.fullmatch(value) else '"' + printable(value).replace('"', '\\"') + '"'

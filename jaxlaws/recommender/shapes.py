@@ -29,6 +29,8 @@ LADDER = {
 }
 #: A named size is taken where its N is within this share of the one asked for.
 _NEAR = 0.02
+#: Share of N by which it may change for a width of the MLP that hardware likes.
+_ROUNDED = 0.004
 #: Width over depth of a usual shape, and width of a head from each N on.
 _ASPECT, _HEADS = 64.0, {0.0: 16, 1e7: 64, 1e9: 128}
 
@@ -66,5 +68,11 @@ def _usual(params: float) -> tuple[int, int, int]:
 
 
 def _mlp(params: float, width: int, depth: int) -> int:
-    """Hidden width of a SwiGLU MLP with which N = depth · (4 d² + 3 d f + 2 d) + d."""
-    return round(((params - width) / depth - 4 * width * width - 2 * width) / (3 * width))
+    """Hidden width of a SwiGLU MLP with which N = depth · (4 d² + 3 d f + 2 d) + d.
+
+    A multiple of a power of two, as hardware likes it, where that changes N by at most `_ROUNDED`.
+    """
+    exact = ((params - width) / depth - 4 * width * width - 2 * width) / (3 * width)
+    most = 2 * _ROUNDED * params / (3 * width * depth)
+    multiple = next((size for size in (256, 128, 64, 32, 16, 8, 4, 2) if size <= most), 1)
+    return multiple * round(exact / multiple)

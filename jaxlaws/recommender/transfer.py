@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jaxlaws.design.bound import transfer
 from jaxlaws.errors import BadInput
-from jaxlaws.schedules.config import family
+from jaxlaws.recommender.override import LONGEST_WARMUP, check_file
+from jaxlaws.schedules.names import FROM_FILE
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
     """
     if answer.schedule is None or answer.peak_lr is None or answer.steps is None:
         raise BadInput(f"{answer.law} does not say a peak LR and its schedule, which a conversion needs.")
-    source, target = _schedule(answer.schedule), _schedule(schedule)
+    source, target = (_schedule(spec, answer.steps) for spec in (answer.schedule, schedule))
     if not {"warmup_steps", "warmup_fraction"} & set(parse(schedule)):
         target = replace(target, warmup_steps=source.warmup_steps, warmup_fraction=source.warmup_fraction)
     peak = answer.peak_lr.value
@@ -57,15 +60,20 @@ def convert(answer: Recommendation, schedule: str) -> Recommendation:
     )
 
 
-def _schedule(spec: str) -> ScheduleConfig:
+def _schedule(spec: str, steps: int) -> ScheduleConfig:
     config = ScheduleConfig(**parse(spec))
-    if "file" in family(config.name).fields or config.name == "power":
-        raise BadInput(f"schedule '{spec}' is of one run length, expected a shape such as wsd(cooldown=0.2).")
+    if config.name == "power":
+        raise BadInput(f"schedule '{spec}' says its LR itself, by a and b, and no other: expected another schedule.")
+    if config.name in FROM_FILE:
+        check_file({"name": config.name, "file": config.file or ""}, steps)
     return config
 
 
 def _shape(config: ScheduleConfig, steps: int, peak: float):
     """The schedule at `_STEPS` steps, its warm-up and cooldown the same shares of the run."""
+    if config.name in FROM_FILE:
+        lr = schedule_array(config, steps, peak)
+        return lr[np.linspace(0, steps - 1, min(steps, _STEPS)).round().astype(int)]
     if config.warmup_steps is not None:
-        config = replace(config, warmup_steps=None, warmup_fraction=min(config.warmup_steps / steps, 1.0))
+        config = replace(config, warmup_steps=None, warmup_fraction=min(config.warmup_steps / steps, LONGEST_WARMUP))
     return schedule_array(config, min(steps, _STEPS), peak)
