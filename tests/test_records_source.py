@@ -155,9 +155,7 @@ def test_counts_in_billions_are_noticed(opened):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.iloc[[0, 1, 1, 2]], "duplicate or unordered steps near 1"),
-        (lambda rows: rows.iloc[::-1], "duplicate or unordered steps"),
-        (lambda rows: rows.assign(loss=np.where(rows["step"] == 7, np.nan, rows["loss"])), "has no loss at step 7"),
+        (lambda rows: pd.concat([rows, rows]), "duplicate or unordered steps and no run id"),
         (lambda rows: rows.assign(loss=-rows["loss"]), "not a positive number"),
         (lambda rows: rows.assign(lr=-rows["lr"]), "learning rate that is negative"),
         (lambda rows: rows.assign(step=rows["step"] + 0.5), "not a whole number"),
@@ -173,6 +171,28 @@ def test_counts_in_billions_are_noticed(opened):
 def test_bad_curves(opened, change, message):
     with pytest.raises(BadInput, match=message):
         opened(change(curve()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.iloc[[*range(99), 98, 99, 99]],
+        lambda rows: rows.iloc[::-1],
+        lambda rows: rows.assign(lr=np.where(rows["step"] % 7 == 3, np.nan, rows["lr"])),
+        lambda rows: pd.concat([rows.drop(columns="lr"), rows.drop(columns="loss")]),
+    ],
+)
+def test_rows_repeated_unordered_and_with_gaps_are_the_same_curve(opened, change):
+    expected, found = opened(curve()).curves["curve"], opened(change(curve())).curves["curve"]
+    np.testing.assert_allclose(found.lr, expected.lr, rtol=1e-9)
+    np.testing.assert_array_equal(found.loss, expected.loss)
+
+
+def test_a_step_without_a_loss_is_a_gap(opened):
+    rows = curve()
+    found = opened(rows.assign(loss=rows["loss"].where(rows["step"] != 7))).curves["curve"]
+    assert 7 not in found.at
+    assert len(found.at) == 99
 
 
 def test_a_missing_column_is_named_with_what_there_is(opened):

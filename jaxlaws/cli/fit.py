@@ -141,6 +141,8 @@ def _show(result: Any) -> None:
     from jaxlaws.cli.screen import Screen
 
     console = Screen()
+    if result.data.get("used"):
+        console.print(result.data["used"], soft_wrap=True)
     console.print(f"{result.law} on {result.data['source']}: {result.status.replace('_', ' ')}")
     console.print(f"  {result.formula}", soft_wrap=True)
     if hasattr(result, "objective_plain"):

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from jaxlaws.errors import BadInput
 from jaxlaws.records.questions import QUESTIONS
 
-_SOURCE = "sweep directory, CSV or Parquet file, or the file or folder of a published table"
+_SOURCE = (
+    "sweep directory, table (CSV, JSON lines, Parquet; a row a run, a row a step, or a chart with a column a run), "
+    "folder with a table a run, or the file or folder of a published table"
+)
 
 
 def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE) -> None:
-    """SOURCE, --format, --where, --map and --assume."""
+    """SOURCE, --format, --where, --map, --set, --join, --schedules, --name and --assume."""
     parser.add_argument("source", metavar=what, help=help)
     parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
     parser.add_argument(
@@ -20,7 +23,7 @@ def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str 
         action="append",
         default=[],
         metavar="CONDITION",
-        help="which runs, such as 'params_nonembedding<=4.3e8'; all of several hold",
+        help="which runs, such as 'params_nonembedding<=4.3e8' or 'State==finished'; all of several hold",
     )
     parser.add_argument(
         "--map",
@@ -28,6 +31,30 @@ def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str 
         default=[],
         metavar="OURS=THEIRS",
         help="name of a column in the file, such as loss=val/ce",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OURS=VALUE",
+        help="a value that every run has, such as seq_len=2048",
+    )
+    parser.add_argument(
+        "--join",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="another table, whose columns are added by run id, such as the results of a plan",
+    )
+    parser.add_argument(
+        "--schedules",
+        metavar="FILE",
+        help="table of run_id, schedule (such as 'wsd(cooldown=0.2)'), steps and peak_lr, for curves without an LR",
+    )
+    parser.add_argument(
+        "--name",
+        metavar="PATTERN",
+        help="what run ids say, such as '{params}-{}xC' for 190M-10xC",
     )
     parser.add_argument(
         "--assume",
@@ -42,10 +69,25 @@ def open_source(args: argparse.Namespace):
     """The runs that the arguments of `add_source` name."""
     from jaxlaws.records.source import open_runs
 
-    return open_runs(args.source, format=args.format, where=args.where, map=parse_map(args.map), assume=args.assume)
+    schedules = None
+    if args.schedules is not None:
+        from jaxlaws.schedules.of_runs import read_schedules
+
+        schedules = read_schedules(args.schedules)
+    return open_runs(
+        args.source,
+        format=args.format,
+        where=args.where,
+        map=parse_map(args.map),
+        assume=args.assume,
+        set=parse_map(args.set, "--set", "seq_len=2048"),
+        join=args.join,
+        schedules=schedules,
+        name=args.name,
+    )
 
 
-def parse_map(entries: Sequence[str]) -> dict[str, str]:
+def parse_map(entries: Sequence[str], flag: str = "--map", example: str = "loss=val/ce") -> dict[str, str]:
     """{ours: theirs} of entries `ours=theirs`, several in one entry when joined by commas."""
     names: dict[str, str] = {}
     for entry in entries:
@@ -53,6 +95,6 @@ def parse_map(entries: Sequence[str]) -> dict[str, str]:
         for part in parts if all("=" in part for part in parts) else [entry]:
             ours, sign, theirs = part.partition("=")
             if not (sign and ours.strip() and theirs.strip()):
-                raise BadInput(f"--map is '{entry}', expected OURS=THEIRS such as loss=val/ce.")
+                raise BadInput(f"{flag} is '{entry}', expected OURS=THEIRS such as {example}.")
             names[ours.strip()] = theirs.strip()
     return names

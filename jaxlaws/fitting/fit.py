@@ -208,6 +208,7 @@ def _gather(
                 "data": {
                     "source": runs.source,
                     "digest": runs.digest,
+                    "used": runs.used.sentence() if runs.used else "",
                     "assumed": dict(runs.doubts),
                     "runs": len(problem.points.names),
                     "points": len(problem.points.loss),

@@ -128,6 +128,7 @@ def estimate(
         data={
             "source": runs.source,
             "digest": runs.digest,
+            "used": runs.used.sentence() if runs.used else "",
             "assumed": dict(runs.doubts),
             "cells": len(cells),
             "runs": int(sum(len(c.y) for c in cells)),

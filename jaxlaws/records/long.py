@@ -2,57 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import COLUMNS, MAX_STEPS, Curve, Runs
+from jaxlaws.records.table import COLUMNS, MAX_STEPS, WORDS, Curve
+from jaxlaws.text import printable
 
-LONG_COLUMNS = ("run_id", "step", "lr", "loss")
 #: Largest gap between logged LRs that differ, as a share of the steps; across it the LR is taken to be linear.
 MAX_GAP = 0.05
 #: Steps of one curve, and of all curves of a file, whose learning rates are kept in memory.
 LONGEST, LONGEST_TOGETHER = 10 * MAX_STEPS, 3e8
+#: Columns that grow along a run: the last value is the run's.
+_GROWING = ("tokens", "flops_6nd", "seconds", "status", "diverged_step", "warmup_steps")
+#: What a law computes with, and so may not change along a run; what else changes is left out.
+_CONSTANT = ("params_nonembedding", "params_total", "seq_len", "batch_tokens", "batch_sequences", "flops_budget")
 
 
-def curves_of(table: pd.DataFrame, source: str) -> Runs:
-    """Runs with curves from rows `run_id, step, lr, loss`, one row a logged step, in order.
+def curves_of(
+    table: pd.DataFrame, source: str, lost: np.ndarray, schedules: Mapping[str, np.ndarray]
+) -> tuple[pd.DataFrame, dict[str, Curve]]:
+    """(table of runs, curves) of rows `run_id, step, lr, loss`, a row a logged step.
 
-    `step` counts from 0, `lr` is the LR of that step, and the loss has seen the LRs up to and including it. Between
-    logged steps the LR is linear. A curve that does not begin at its first steps needs the column `warmup_steps` =
-    W: before its first row, LR = first logged LR · min((t+1)/W, 1). Columns of `COLUMNS` that are constant along a run
-    become columns of the table of runs.
+    `step` counts from 0, `lr` is the LR of that step, and the loss has seen the LRs up to and including it. Rows
+    without a loss or an LR are gaps. Between logged steps the LR is linear. Of rows with one step the last counts, as
+    after a run was resumed. A curve that does not begin at its first steps needs the column `warmup_steps` = W: before
+    its first row, LR = first logged LR · min((t+1)/W, 1). Columns of `COLUMNS` that are constant along a run become
+    columns of the table of runs, and of tokens the last; the column `lost` says whether the loss of a run ends as NaN.
+
+    Args:
+      table: the rows.
+      source: for people.
+      lost: [rows] whether the loss is written as NaN: a run whose last loss is one has no curve.
+      schedules: run id → LR of every step; the other runs need the column lr.
 
     Raises:
-      BadInput: a column is missing; steps are repeated or unordered; losses or LRs are not positive numbers; LRs are
-        unknown before the first row or across a gap.
+      BadInput: a column is missing; steps are unordered; losses or LRs are not positive numbers; LRs are unknown before
+        the first row or across a gap.
     """
-    missing = [name for name in ("step", "lr", "loss") if name not in table]
+    missing = [name for name in ("step", "lr", "loss") if name not in table and not (name == "lr" and schedules)]
     if missing:
         raise BadInput(
             f"{source} has steps and no column {', '.join(missing)}; it has {', '.join(table.columns)}: name the "
-            "missing ones with --map lr=NAME or --map loss=NAME."
+            "missing ones with --map lr=NAME or --map loss=NAME, or give the schedule of each run with --schedules."
         )
-    if "run_id" not in table:
-        table = table.assign(run_id="curve")
-    together = float(table.groupby("run_id")["step"].max().clip(upper=LONGEST).sum())
+    table, names, code, lost = _ordered(table, source, lost)
+    ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
+    step = table["step"].to_numpy(float)
+    together = float(np.clip(step[ends - 1], None, LONGEST).sum())
     if together > LONGEST_TOGETHER:
         raise BadInput(
             f"{source} has curves of {together:.3g} steps together, more than {LONGEST_TOGETHER:.0e}: keep the ones "
             "that are needed, or divide steps that count tokens."
         )
-    curves = {str(name): _curve(rows, str(name)) for name, rows in table.groupby("run_id", sort=False)}
-    rows = {name: _row(curve) for name, curve in curves.items()}
+    columns = {name: table[name].to_numpy(float) for name in ("lr", "loss", "warmup_steps", "peak_lr") if name in table}
+    curves, rows = {}, {}
+    for name, begin, end in zip(names, np.r_[0, ends[:-1]], ends, strict=True):
+        part = {key: values[begin:end] for key, values in columns.items()}
+        known, nan = _end(part["loss"], lost[begin:end])
+        rows[name] = {"steps": step[end - 1] + 1, "loss_nats": np.nan, "lost": nan}
+        if len(known) and not nan:
+            curves[name] = _curve(name, step[begin:end], part, schedules.get(name))
+            rows[name] |= _row(curves[name])
+    return _with_constants(rows, table, code, source), curves
+
+
+def last_rows(table: pd.DataFrame, source: str, lost: np.ndarray) -> pd.DataFrame:
+    """[runs] the last row of each run with a loss, of a table that has no LR: what a law of final losses reads."""
+    table, names, code, lost = _ordered(table, source, lost)
+    ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
+    step, loss = table["step"].to_numpy(float), table["loss"].to_numpy(float)
+    rows = {}
+    for name, begin, end in zip(names, np.r_[0, ends[:-1]], ends, strict=True):
+        known, nan = _end(loss[begin:end], lost[begin:end])
+        last = loss[begin + known[-1]] if len(known) and not nan else np.nan
+        rows[name] = {"steps": step[end - 1], "loss_nats": last, "lost": nan}
+    return _with_constants(rows, table, code, source)
+
+
+def _end(loss: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(the rows of one run with a loss, whether a NaN comes after the last of them)."""
+    known = np.flatnonzero(~np.isnan(loss))
+    return known, bool(lost[known[-1] + 1 if len(known) else 0 :].any())
+
+
+def _ordered(
+    table: pd.DataFrame, source: str, lost: np.ndarray
+) -> tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]:
+    """The rows by run and step, one each, with the runs' names and [rows] places."""
+    step = table["step"].to_numpy(float)
+    code, names = pd.factorize(table["run_id"] if "run_id" in table else np.full(len(table), "curve"))
+    measured = step[table["loss"].notna().to_numpy()] if "loss" in table else step
+    if "run_id" not in table and np.any(np.diff(measured) < 0) and len(np.unique(measured)) < 0.9 * len(measured):
+        raise BadInput(
+            f"{source} has duplicate or unordered steps and no run id, as several runs in one table have: name the "
+            "column that tells them apart with --map run_id=NAME."
+        )
+    bad = ~np.isfinite(step) | (step != np.round(step)) | (step < 0)
+    if bad.any():
+        raise BadInput(
+            f"curve '{printable(names[code[np.argmax(bad)]])}' has a step that is not a whole number from 0: drop "
+            "those rows first."
+        )
+    order = np.lexsort((step, code))
+    table, code, lost = table.iloc[order].reset_index(drop=True), code[order], lost[order]
+    step = step[order]
+    same = np.r_[(np.diff(step) == 0) & (np.diff(code) == 0), False]
+    if same.any():
+        group = np.r_[0, np.cumsum(~same)[:-1]]
+        lost = np.bincount(group, lost).astype(bool)
+        table = table.groupby(group, sort=False).last()
+        code = code[~same]
+        lost &= table["loss"].isna().to_numpy() if "loss" in table else False
+    return table, [str(name) for name in names], code, lost
+
+
+def _with_constants(
+    rows: dict[str, dict[str, Any]], table: pd.DataFrame, code: np.ndarray, source: str
+) -> pd.DataFrame:
+    """The table of runs, with what the rows say of each."""
     runs = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run_id")
     for name in table.columns:
-        if name in COLUMNS and name not in runs:
-            values = table.groupby("run_id", sort=False)[name].agg(["first", "nunique"])
-            if (values["nunique"] > 1).any():
+        if name not in COLUMNS or name in runs:
+            continue
+        values = table[name].replace("", np.nan) if name in WORDS else table[name]
+        groups = values.groupby(code)
+        if name not in _GROWING and (several := groups.nunique() > 1).any():
+            if name in _CONSTANT:
                 raise BadInput(
-                    f"{source}: {name} changes along the run '{values['nunique'].idxmax()}', expected one value."
+                    f"{source}: {name} changes along the run '{printable(runs.index[int(np.argmax(several))])}', "
+                    "expected one value."
                 )
-            runs[name] = values["first"]
-    return Runs(runs, curves, source=source)
+            continue
+        last = groups.last().to_numpy()
+        runs[name] = pd.Series(last, runs.index).fillna("").to_numpy() if name in WORDS else last
+    return runs
 
 
 def _row(curve: Curve) -> dict[str, float]:
@@ -65,50 +152,66 @@ def _row(curve: Curve) -> dict[str, float]:
     }
 
 
-def _curve(rows: pd.DataFrame, name: str) -> Curve:
-    step, lr, loss = (rows[column].to_numpy(float) for column in ("step", "lr", "loss"))
-    if not np.all(np.isfinite(step)) or np.any(step != np.round(step)) or np.any(step < 0):
-        raise BadInput(f"curve '{name}' has a step that is not a whole number from 0: drop those rows first.")
-    if step.max() >= LONGEST:
+def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], schedule: np.ndarray | None) -> Curve:
+    if step[-1] >= LONGEST:
         raise BadInput(
-            f"curve '{name}' has the step {step.max():.3g}, more than {LONGEST:.0e}: steps may be counted in tokens, "
+            f"curve '{name}' has the step {step[-1]:.3g}, more than {LONGEST:.0e}: steps may be counted in tokens, "
             "divide them by what one optimiser step takes."
         )
-    if np.isnan(loss).any():
-        raise BadInput(
-            f"curve '{name}' has no loss at step {step[np.isnan(loss)][0]:.0f}, expected a positive number: leave out "
-            "rows without a loss, the LR between the others is taken to be linear."
-        )
-    at = step.astype(int)
+    with_loss = ~np.isnan(columns["loss"])
+    at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
     Curve(np.ones(int(at.max()) + 1), at, loss, 0).check(name)
+    if schedule is not None:
+        at = at - 1 if at[-1] == len(schedule) else at
+        rising = int(np.argmax(schedule)) if schedule[0] < schedule.max() else 0
+        return Curve(schedule, at, loss, int(columns.get("warmup_steps", [rising])[0])).check(name)
+    if "lr" not in columns or np.isnan(columns["lr"]).all():
+        raise BadInput(f"curve '{name}' has no learning rate: name its column with --map lr=NAME, or --schedules.")
+    known = ~np.isnan(columns["lr"])
+    on, lr = step[known].astype(int), columns["lr"][known]
     if not np.all(np.isfinite(lr)) or np.any(lr < 0):
         raise BadInput(f"curve '{name}' has a learning rate that is negative or not a number.")
-    gap, changes = np.diff(at), np.abs(np.diff(lr)) > 1e-3 * lr.max()
-    if np.any(gap[changes] > max(MAX_GAP * (at[-1] + 1), 1)):
-        where = int(at[:-1][changes][np.argmax(gap[changes])])
+    _check_gaps(name, on, lr, int(at[-1]))
+    array = np.interp(np.arange(at[-1] + 1), on, lr)
+    warmup = _warmup_steps(columns, array, on, name)
+    before = np.arange(min(on[0], len(array)))
+    array[: on[0]] = lr[0] * np.minimum((before + 1) / max(min(warmup, on[0] + 1), 1), 1)
+    return Curve(array, at, loss, warmup).check(name)
+
+
+def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:
+    gap, changes = np.diff(on), np.abs(np.diff(lr)) > 1e-3 * lr.max()
+    most = max(MAX_GAP * (last + 1), 1)
+    if np.any(gap[changes] > most):
+        where = int(on[:-1][changes][np.argmax(gap[changes])])
         raise BadInput(
             f"curve '{name}' logs no LR for {int(gap[changes].max())} steps after step {where}, while it changes: "
             f"expected a row at least every {MAX_GAP:.0%} of the steps there."
         )
-    array = np.interp(np.arange(at[-1] + 1), at, lr)
-    warmup = _warmup_steps(rows, array, at, name)
-    before = np.arange(at[0])
-    array[: at[0]] = lr[0] * np.minimum((before + 1) / max(min(warmup, at[0] + 1), 1), 1)
-    return Curve(array, at, loss, warmup).check(name)
+    if last - on[-1] > most and len(changes) and changes[-1]:
+        raise BadInput(
+            f"curve '{name}' logs no LR for its last {last - on[-1]} steps, while it changes: expected a row at least "
+            f"every {MAX_GAP:.0%} of the steps there."
+        )
 
 
-def _warmup_steps(rows: pd.DataFrame, lr: np.ndarray, at: np.ndarray, name: str) -> int:
+def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndarray, name: str) -> int:
     """W as stated, else the steps until the LR first stops rising."""
-    if "warmup_steps" in rows:
-        warmup = float(rows["warmup_steps"].iloc[0])
+    if "warmup_steps" in columns and not np.isnan(columns["warmup_steps"]).all():
+        stated = columns["warmup_steps"]
+        warmup = float(stated[~np.isnan(stated)][0])
         if not 0 <= warmup <= LONGEST or warmup != round(warmup):
             raise BadInput(f"curve '{name}' has warmup_steps {warmup:g}, expected a whole number from 0.")
         return int(warmup)
-    if at[0] > max(np.diff(at[:2]).max(initial=1), 1):
+    if on[0] > max(np.diff(on[:2]).max(initial=1), 1):
         raise BadInput(
-            f"curve '{name}' begins at step {at[0]} and the LRs before it are unknown: add the column warmup_steps."
+            f"curve '{name}' begins at step {on[0]} and the LRs before it are unknown: add the column warmup_steps, or "
+            "say it with --set warmup_steps=…."
         )
+    first = lr[on[0]]
+    if on[0] and "peak_lr" in columns and 0 < first < (peak := np.nanmax(columns["peak_lr"])) and lr.max() > first:
+        return round((on[0] + 1) * float(peak) / first)
     rising = np.diff(lr) > 0
-    rising[: at[0]] = rising[at[0]] if len(rising) > at[0] else False
+    rising[: on[0]] = rising[on[0]] if len(rising) > on[0] else False
     stop = int(np.argmin(rising)) if not rising.all() else len(rising)
     return stop + 1 if stop else 0

@@ -1,4 +1,7 @@
-"""Reading a table from a file: bounded in size, no row shifted, and one sentence for what is no table."""
+"""Reading a table from a file: bounded in size, no row shifted, and one sentence for what is no table.
+
+What the columns mean is decided elsewhere (`frame`); this module needs to know which of them hold words.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import bz2
 import csv
 import gzip
 import io
+import itertools
+import json
 import lzma
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -32,13 +37,19 @@ _COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_table(path: Path, words: Callable[[str], bool], used: Callable[[str], bool]) -> pd.DataFrame:
-    """The table in a CSV file (also .gz, .bz2, .xz; UTF-8 or UTF-16) or a Parquet file, columns by name.
+def read_table(
+    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], used: Callable[[str], bool]
+) -> pd.DataFrame:
+    """The table in a CSV, JSON or Parquet file, columns by name.
+
+    CSV is separated by commas, semicolons or tabs, in UTF-8 or UTF-16; JSON has a record a line, or a list of records,
+    and what is nested in a record gets a name such as `config.lr`. All may be packed (.gz, .bz2, .xz) except Parquet.
 
     Args:
       path: a regular file.
       words: whether the column of this name holds text; the text is taken as it is, and the apostrophe before a
         spreadsheet's formula is removed.
+      losses: whether the column of this name may hold a loss, where the word NaN is no empty cell.
       used: whether the column of this name is read by anybody: it may not be there twice.
 
     Raises:
@@ -51,12 +62,25 @@ def read_table(path: Path, words: Callable[[str], bool], used: Callable[[str], b
     if path.stat().st_size > MAX_BYTES:
         raise BadInput(f"{path} has more than {MAX_BYTES / 2**30:.0f} GiB: keep the rows and columns that are needed.")
     with _named(path):
-        table = _parquet(path, words) if path.suffix == ".parquet" else _csv(path, words, used)
+        match kind_of(path):
+            case ".parquet":
+                table = _parquet(path, words)
+            case ".jsonl" | ".ndjson" | ".json":
+                with _text(path) as stream:
+                    table = records_of(stream)
+            case _:
+                table = _csv(path, words, losses, used)
     if table.empty:
         raise BadInput(
             f"{path} cannot be read as a table: it has a header and no rows, expected one row a run or a step."
         )
     return table
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that says what is in a file, without that of its packing."""
+    names = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
+    return names[-1] if names else ""
 
 
 def require_regular(path: Path) -> None:
@@ -73,43 +97,68 @@ def require_regular(path: Path) -> None:
         raise BadInput(f"{printable(path)} is no regular file: write the table to a file first, then name that.")
 
 
-def _csv(path: Path, words: Callable[[str], bool], used: Callable[[str], bool]) -> pd.DataFrame:
+def _csv(
+    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], used: Callable[[str], bool]
+) -> pd.DataFrame:
     with _text(path) as stream:
-        header = _header(stream)
+        header, separator = _header(stream)
         names = [name.strip() for name in header]
-        twice = [name for name, count in Counter(names).items() if count > 1 and used(name)]
+        twice = [name for name, count in Counter(names).items() if count > 1 and name and used(name)]
         if twice:
             raise ValueError(f"the column '{printable(twice[0])}' is there twice")
         places = [str(place) for place in range(len(names))]
         texts = {place for place, name in zip(places, names, strict=True) if words(name)}
+        spelt = {place for place, name in zip(places, names, strict=True) if losses(name)}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 stream,
+                sep=separator,
                 header=None,
                 names=places,
                 index_col=False,
                 low_memory=False,
                 dtype=dict.fromkeys(texts, str),
                 keep_default_na=False,
-                na_values=dict.fromkeys(set(places) - texts, _EMPTY),
+                na_values={place: [""] if place in spelt else _EMPTY for place in set(places) - texts},
             )
     for place in texts:
         table[place] = [from_spreadsheet(value) if isinstance(value, str) else "" for value in table[place]]
     table.columns = pd.Index(names)
+    table = table.loc[:, [bool(name) for name in names]]
+    return _points(table) if separator == ";" else table
+
+
+def _points(table: pd.DataFrame) -> pd.DataFrame:
+    """Decimal commas as points, as a spreadsheet writes them between semicolons."""
+    for place, name in enumerate(table.columns):
+        column = table.iloc[:, place]
+        if column.dtype == object and column.dropna().astype(str).str.fullmatch(_COMMA).all():
+            table[name] = column.str.replace(",", ".").astype(float)
     return table
 
 
-def _header(stream: IO[str]) -> list[str]:
-    """The cells of the first row that is not blank."""
-    for line in csv.reader(_lines(stream)):
+#: What separates cells, and a number with a decimal comma.
+_SEPARATORS = ",;\t"
+_COMMA = r"\s*[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?\s*"
+
+
+def _header(stream: IO[str]) -> tuple[list[str], str]:
+    """The cells of the first row that is not blank, and what separates them."""
+    for text in _lines(stream):
+        stripped = text.strip()
+        if stripped.lower().startswith("sep=") and len(stripped) == 5:
+            continue
+        bare = "".join(text.split('"')[::2])
+        separator = max(_SEPARATORS, key=bare.count)
+        line = next(csv.reader(itertools.chain([text], _lines(stream)), delimiter=separator), [])
         if not any(cell.strip() for cell in line):
             continue
         if len(line) > MAX_COLUMNS:
             raise ValueError(f"{len(line):,} columns, at most {MAX_COLUMNS:,} are read: keep the ones that are needed")
         if any("\0" in cell for cell in line):
             raise ValueError("it is binary, or text in UTF-16 without its mark")
-        return [from_spreadsheet(cell) for cell in line]
+        return [from_spreadsheet(cell) for cell in line], separator
     raise ValueError("it has no header")
 
 
@@ -146,6 +195,32 @@ def _text(path: Path) -> Iterator[IO[str]]:
         yield io.TextIOWrapper(stream, encoding=encoding, newline="")
 
 
+def records_of(stream: IO[str]) -> pd.DataFrame:
+    """The table in a list of JSON records, or in one record a line; what is nested is flattened: `config.lr`."""
+    text = stream.read()
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 and len(content) <= 3 else [content]
+    if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
+        raise ValueError("it holds no records")
+    nested = any(isinstance(value, dict) for record in content for value in record.values())
+    table = pd.DataFrame([_flat(record) for record in content] if nested else content)
+    if len(table.columns) > MAX_COLUMNS:
+        raise ValueError(f"{len(table.columns):,} columns, at most {MAX_COLUMNS:,} are read: keep the ones needed")
+    return table
+
+
+def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
+
+
 def _parquet(path: Path, words: Callable[[str], bool]) -> pd.DataFrame:
     from pyarrow import parquet
 
@@ -173,7 +248,7 @@ def _named(path: Path) -> Iterator[None]:
         raise BadInput(f"{path} does not fit in memory: keep the rows and columns that are needed.") from None
     except Exception as error:
         raise BadInput(
-            f"{path} cannot be read as a table ({_reason(error)}): expected CSV or Parquet with a header."
+            f"{path} cannot be read as a table ({_reason(error)}): expected CSV, JSON or Parquet with a header."
         ) from None
 
 

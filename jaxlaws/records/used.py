@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
+
+#: The reason of a run whose own status says that it diverged.
+DIVERGED = "diverged"
 #: Run ids named in a sentence, at most.
 _NAMED = 3
 
@@ -31,7 +38,8 @@ class Used:
         used = self.rows - sum(map(len, (*self.left_out.values(), *self.diverged.values())))
         parts = [f"{self.rows} runs: {used} used"]
         parts += [_counted(ids, reason) for reason, ids in self.left_out.items() if ids]
-        parts += [f"{_counted(ids, reason)} taken as diverged" for reason, ids in self.diverged.items() if ids]
+        for reason, ids in self.diverged.items():
+            parts += [_counted(ids, reason) + ("" if reason == DIVERGED else f" taken as {DIVERGED}")] if ids else []
         names = ", ".join(f"{ours} = {made_of}" for ours, made_of in self.columns.items())
         return ", ".join(parts) + (f"; {names}" if names else "")
 
@@ -39,3 +47,39 @@ class Used:
 def _counted(ids: Sequence[str], reason: str) -> str:
     named = f" ({', '.join(ids)})" if len(ids) <= _NAMED else ""
     return f"{len(ids)} {reason}{named}"
+
+
+def used_of(before: Runs, chosen: Runs, checked: Runs) -> Used:
+    """What is used of a source.
+
+    Args:
+      before: all its runs, with what an importer says of them in `used`.
+      chosen: those that the user selects.
+      checked: those that are left by checks and questions.
+    """
+    said = before.used or Used(len(before.table))
+    outside, dropped = _missing(before, chosen), _missing(chosen, checked)
+    status = dict(zip(checked.table.index, checked.table["status"], strict=True)) if "status" in checked.table else {}
+    gone = {*outside}
+    left_out = {reason: [name for name in ids if name not in gone] for reason, ids in said.left_out.items()}
+    known = {name for ids in left_out.values() for name in ids}
+    diverged = {reason: [name for name in ids if name in status] for reason, ids in said.diverged.items()}
+    seen = {name for ids in diverged.values() for name in ids}
+    more = {
+        "failed": [name for name, state in status.items() if state == "failed" and name not in known],
+        "left out by --assume": [name for name in dropped if name not in known],
+        "outside --where": outside,
+    }
+    late = [name for name, state in status.items() if state == "diverged" and name not in seen]
+    diverged[DIVERGED] = [*diverged.get(DIVERGED, ()), *late]
+    return Used(said.rows, said.columns, _some(left_out | more), _some(diverged))
+
+
+def _missing(before: Runs, after: Runs) -> list[str]:
+    if len(before.table) == len(after.table):
+        return []
+    return [str(name) for name in (Counter(before.table.index) - Counter(after.table.index)).elements()]
+
+
+def _some(groups: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    return {reason: tuple(map(str, ids)) for reason, ids in groups.items() if ids}

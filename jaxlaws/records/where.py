@@ -26,11 +26,18 @@ _CLAUSE = re.compile(r"\s*([^<>=!]*?)\s*(<=|>=|!=|==|<|>)(?![<>=!])\s*(.*?)\s*",
 _PARTS = re.compile(r"'[^']*'|\"[^\"]*\"|(\s+and\s+)")
 
 
-def where(runs: Runs, conditions: str | Sequence[str]) -> Runs:
+def where(
+    runs: Runs, conditions: str | Sequence[str], theirs: Callable[[str], pd.Series | None] = lambda name: None
+) -> Runs:
     """The runs for which every condition holds: comparisons of columns joined by `and`, as `tokens<=4.3e8`.
 
     Numbers may have suffixes (`4.3B`) and are equal to within rounding; words are compared with == and !=, may be
     quoted, and a tracker's word for a status means ours (`status==finished`). `run_id` is a column too.
+
+    Args:
+      runs: to select from.
+      conditions: of which all hold.
+      theirs: name → [runs] a column of the file that is none of ours, None where it has none.
 
     Raises:
       BadInput: no such column, not a comparison, or no run satisfies it.
@@ -39,7 +46,7 @@ def where(runs: Runs, conditions: str | Sequence[str]) -> Runs:
     keep = np.ones(len(runs.table), bool)
     for condition in conditions:
         for clause in _clauses(condition):
-            keep &= _compare(runs, clause)
+            keep &= _compare(runs, clause, theirs)
     if not keep.any():
         raise BadInput(f"no run of {runs.source} satisfies '{printable(' and '.join(conditions))}'.")
     return runs if keep.all() else runs.at(keep)
@@ -51,15 +58,20 @@ def _clauses(condition: str) -> list[str]:
     return [condition[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _compare(runs: Runs, clause: str) -> np.ndarray:
+def _compare(runs: Runs, clause: str, theirs: Callable[[str], pd.Series | None]) -> np.ndarray:
     match = _CLAUSE.fullmatch(clause)
     if match is None or not match[1] or not match[3]:
         raise BadInput(
             f"'{printable(clause)}' is not a comparison, expected COLUMN<=VALUE with one of {' '.join(_OPERATORS)}."
         )
     name, sign, value = match.groups()
-    column = runs.table.index.to_series() if name == "run_id" else runs.need(name)[name]
-    if name != "run_id" and name not in WORDS:
+    column = runs.table.index.to_series() if name == "run_id" else runs.table.get(name)
+    words = name in (*WORDS, "run_id")
+    if column is None and (column := theirs(name)) is not None:
+        words = pd.to_numeric(column.replace("", np.nan), errors="coerce").notna().sum() < column.notna().sum()
+    if column is None:
+        column = runs.need(name)[name]
+    if not words:
         return _OPERATORS[sign](pd.to_numeric(column, errors="coerce").to_numpy(float), parse_number(value, name))
     if sign not in ("==", "!="):
         raise BadInput(f"'{printable(clause)}' compares words, expected == or != for {name}.")

@@ -29,7 +29,7 @@ def read_csv(
       words: columns of text.
     """
     texts, used = set(words), {*numbers, *whole, *words}
-    raw = read_table(path, words=texts.__contains__, used=used.__contains__)
+    raw = read_table(path, words=texts.__contains__, losses=lambda name: False, used=used.__contains__)
     missing = [name for name in (*whole, *numbers, *words) if name not in raw]
     if missing:
         raise BadInput(

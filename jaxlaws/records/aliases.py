@@ -1,0 +1,250 @@
+"""What trackers and trainers call the columns of a table, and which column is which. No pandas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.table import COLUMNS
+from jaxlaws.text import printable, quoted
+
+#: Ours → what others call it, compared without case and separators. The first line that is there decides; two of one
+#: line that hold different values are asked about. `params` is N whose name does not say whether embeddings count.
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "run_id": (
+        "run_name name run runname display_name experiment_name exp_name experiment trial trial_name mlflow.runName",
+        "id run_uuid sys/id experiment_key experiment_id trial_id",
+    ),
+    "status": ("state run_state run_status sys/state",),
+    "model": ("model_name",),
+    "parameterisation": ("parameterization parametrisation parametrization",),
+    "params_nonembedding": (
+        "non_embedding_params nonembedding_parameters non_embedding_parameters params_no_embed params_nonemb n_nonemb "
+        "n_nonembedding n_non_embedding num_nonembedding_params num_non_embedding_params n_params_non_embedding "
+        "num_params_non_embedding non_embedding_size params_without_embeddings",
+    ),
+    "params_total": (
+        "total_params total_parameters n_params_total num_params_total num_total_params total_num_params n_total "
+        "trainable_params trainable_parameters num_trainable_params n_trainable_params params_with_embeddings",
+    ),
+    "params": (
+        "n_params num_params n_parameters num_parameters parameters param_count parameter_count params_count "
+        "model_params model_parameters model_size n number_of_parameters",
+    ),
+    "tokens": (
+        "tokens_seen total_tokens train_tokens training_tokens n_tokens num_tokens tokens_total tokens_trained "
+        "n_train_tokens num_train_tokens n_training_tokens consumed_tokens tokens_consumed tokens_processed "
+        "train/tokens train/tokens_seen throughput/total_tokens token_budget dataset_tokens num_tokens_seen "
+        "num_input_tokens_seen d",
+    ),
+    "steps": (
+        "max_steps total_steps num_steps n_steps train_steps training_steps num_train_steps num_training_steps "
+        "max_iters total_iters n_iters num_iterations total_iterations iterations",
+        "step global_step trainer/global_step train/global_step iteration iter",
+    ),
+    "seq_len": (
+        "seqlen seq_length sequence_length context_length context_len context_size context ctx ctx_len n_ctx "
+        "block_size max_seq_len max_seq_length max_sequence_length n_positions max_position_embeddings",
+    ),
+    "batch_tokens": (
+        "tokens_per_step tokens_per_batch tokens_per_update tokens_per_iter tokens_per_iteration batch_size_tokens "
+        "batch_size_in_tokens global_batch_tokens global_batch_size_tokens global_batch_size_in_tokens "
+        "total_batch_tokens train_batch_tokens",
+    ),
+    "batch_sequences": (
+        "bs batch_size batchsize global_batch_size global_batch train_batch_size effective_batch_size "
+        "batch_size_sequences global_train_batch_size total_train_batch_size total_batch_size gbs sequences_per_step",
+    ),
+    "peak_lr": (
+        "lr learning_rate max_lr base_lr initial_lr init_lr lr_peak lr_max max_learning_rate peak_learning_rate "
+        "learning_rate_peak base_learning_rate optimizer.lr optim.lr optimizer.learning_rate",
+    ),
+    "final_lr": ("min_lr lr_min end_lr lr_end final_learning_rate min_learning_rate lr_final eta_min",),
+    "warmup_steps": (
+        "warmup_iters num_warmup_steps n_warmup_steps lr_warmup_steps lr_warmup_iters warmup_iterations warmup",
+    ),
+    "warmup_fraction": ("warmup_ratio warmup_frac lr_warmup_fraction warmup_proportion",),
+    "schedule": ("lr_schedule lr_scheduler lr_scheduler_type scheduler lr_decay_style schedule_type",),
+    "cooldown_fraction": ("decay_fraction decay_frac cooldown_frac",),
+    "optimizer": ("optim opt optimiser optimizer_name optim_name optimizer_type optimizer.name optim.name",),
+    "weight_decay": ("wd weightdecay optimizer.weight_decay",),
+    "beta1": ("beta_1 adam_beta1 b1 adam_b1",),
+    "beta2": ("beta_2 adam_beta2 b2 adam_b2",),
+    "clip": ("grad_clip gradient_clip max_grad_norm clip_grad clip_grad_norm gradient_clip_val gradient_clipping",),
+    "seed": ("random_seed rng_seed",),
+    "corpus": ("dataset dataset_name data_name",),
+    "vocab": ("vocab_size n_vocab vocabulary_size",),
+    "width": ("d_model n_embd hidden_size model_dim embed_dim emb_dim embedding_dim",),
+    "untied": ("untied_embeddings",),
+    "val_loss_nats": (
+        "val_loss eval_loss validation_loss valid_loss test_loss dev_loss final_val_loss final_eval_loss val_ce "
+        "eval_ce val_nll validation_ce val_cross_entropy eval_cross_entropy validation_cross_entropy loss_val "
+        "loss_eval val_lm_loss eval_lm_loss",
+    ),
+    "loss_nats": ("loss", "final_loss ce cross_entropy cross_entropy_loss nll lm_loss"),
+    "smooth_loss_nats": ("smooth_loss smoothed_loss",),
+    "train_loss_nats": (
+        "train_loss training_loss train_ce train_lm_loss final_train_loss loss_train train_cross_entropy train_nll",
+    ),
+    "flops_budget": ("compute_budget flop_budget",),
+}
+#: The same for a table with a row a step, where `lr` is that of the step and `loss` the loss after it.
+ALONG: Mapping[str, tuple[str, ...]] = {
+    "step": (
+        "global_step trainer/global_step train/global_step iteration iter train_step training_step",
+        "iterations update updates it n_iter",
+    ),
+    "lr": (
+        "learning_rate train/lr train/learning_rate optim/lr optim/learning_rate optim/learning_rate_group0 "
+        "optimizer/lr optimizer/learning_rate lr-adamw lr-adam lr-adamw/pg1 lr-adam/pg1 opt/lr current_lr train_lr",
+    ),
+    "loss": (
+        "loss_nats val_loss_nats",
+        *ALIASES["val_loss_nats"],
+        *ALIASES["loss_nats"][1:],
+        *ALIASES["smooth_loss_nats"],
+        *ALIASES["train_loss_nats"],
+        "value",
+    ),
+}
+#: Columns that are read and are no columns of `Runs`: others are made of them.
+MADE_FROM = ("params", "warmup_fraction", "width", "untied")
+#: Settings that are known by the last part of a name such as `trainer.optim.lr` too.
+NESTED = (
+    *("peak_lr", "final_lr", "weight_decay", "beta1", "beta2", "seq_len", "batch_sequences", "batch_tokens", "vocab"),
+    *("warmup_steps", "warmup_fraction", "width", "clip", "seed", "params_nonembedding", "params_total", "params"),
+)
+#: First parts of a name that say where a tracker keeps it, and those of metrics, which are no settings.
+_PLACE = re.compile(
+    r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg|summary|metrics|tags|_content)[./:]+", re.I
+)
+_CONFIG = re.compile(r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg)[./:]", re.I)
+_METRIC = re.compile(r"^(?:train|training|eval|val|valid|validation|test|metrics|optim|throughput|perf|timing)/", re.I)
+#: A count's unit in its name, such as `tokens (B)` or `params_M`.
+_UNIT = re.compile(
+    r"(?:[\s_]*[(\[]\s*(?P<long>[kmbt]|thousands?|millions?|billions?|trillions?)\s*[)\]]|_(?P<short>[KMBT]))$", re.I
+)
+_POWER = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_COUNTS = ("params_nonembedding", "params_total", "params", "tokens", "batch_tokens", "steps")
+
+
+def normal(name: str) -> str:
+    """A name as it is compared: without the tracker's place, case and separators."""
+    bare, before = name.strip(), ""
+    while bare != before:
+        bare, before = _PLACE.sub("", bare), bare
+    return re.sub(r"[\W_]+", "", re.sub(r"[./]value$", "", bare)).lower()
+
+
+def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, int]]]:
+    """Normal name → [(ours, line)]; our own name is line 0."""
+    names: dict[str, list[tuple[str, int]]] = {}
+    for table in tables:
+        for ours in table:
+            for line, text in enumerate((ours, *table[ours])):
+                for name in text.split():
+                    names.setdefault(normal(name), []).append((ours, line))
+    return names
+
+
+LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
+_OWN = {name: () for name in COLUMNS if name not in ALIASES}
+_RUNS = _lines([ALIASES, _OWN])
+_STEPS = _lines([{name: ALIASES[name] for name in ALIASES if name not in ("steps", *LOSSES)}, _OWN, ALONG])
+#: Columns of which two different ones are asked about; of the others the first in the file is taken.
+_ASKED = (
+    *("val_loss_nats", "loss_nats", "loss", "step", "lr", "params_nonembedding", "params_total", "params", "tokens"),
+    *("steps", "seq_len", "batch_tokens", "batch_sequences", "peak_lr"),
+)
+#: What a mapped loss stands in for.
+_SAME_LOSS = ("loss", "loss_nats", "val_loss_nats")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Which column is which.
+
+    Attributes:
+      columns: ours → theirs.
+      times: ours → what their values are multiplied by, such as 1e9 of `tokens (B)`.
+    """
+
+    columns: Mapping[str, str]
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    def ours_of(self, theirs: str) -> str | None:
+        """Our name of a column, None where it has none."""
+        return next((ours for ours, name in self.columns.items() if name == theirs), None)
+
+
+def candidates(name: str, along: bool) -> list[tuple[str, int, float]]:
+    """[(ours, line, times)] that a column of this name may be, in a table with a row a run, or a step (`along`)."""
+    table = _STEPS if along else _RUNS
+    known = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
+    if not known and (unit := _UNIT.search(name)):
+        times = _POWER[(unit["long"] or unit["short"]).lower().rstrip("s")]
+        known = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in _COUNTS]
+    if not known and re.search(r"[./]", name.strip("./")) and not _METRIC.match(name):
+        last = normal(re.split(r"[./]", re.sub(r"[./]value$", "", name))[-1])
+        known = [(ours, 9, 1.0) for ours, _ in _RUNS.get(last, ()) if ours in NESTED]
+    if along and not known and re.search(r"/(?:lr|learning_rate)$", name, re.I):
+        known = [("lr", 9, 1.0)]
+    if along and _CONFIG.match(name):
+        known = [("peak_lr" if ours == "lr" else ours, line, times) for ours, line, times in known if ours != "loss"]
+    return known
+
+
+def may_be(name: str, ours: Collection[str], map: Mapping[str, str]) -> bool:
+    """Whether a column of this name may be one of ours."""
+    mapped = [key for key, theirs in map.items() if theirs == name]
+    return any(key in ours for key in mapped or [key for along in (False, True) for key, *_ in candidates(name, along)])
+
+
+def name_columns(
+    names: Sequence[str],
+    along: bool,
+    map: Mapping[str, str],
+    same: Callable[[str, str], bool],
+    unique: Callable[[str], bool],
+    source: str,
+) -> Named:
+    """Which of these columns is which.
+
+    Args:
+      names: those of the file.
+      along: whether it has a row a step.
+      map: ours → theirs, as the user says.
+      same: whether two columns hold the same values.
+      unique: whether each value of a column is there once.
+      source: for people.
+
+    Raises:
+      BadInput: two columns with different values are equally good.
+    """
+    found: dict[str, list[tuple[int, str, float]]] = {}
+    for name in names:
+        for ours, line, times in candidates(name, along) if name not in map.values() else ():
+            found.setdefault(ours, []).append((-1 if name == ours else line, name, times))
+    columns: dict[str, str] = {}
+    factors: dict[str, float] = {}
+    for ours, rows in found.items():
+        rows.sort(key=lambda row: row[0])
+        if ours in map or (ours in _SAME_LOSS and set(map) & set(_SAME_LOSS)):
+            continue
+        if ours == "run_id":
+            chosen = next((row for row in rows if along or unique(row[1])), rows[0])
+        else:
+            chosen, *others = [row for row in rows if row[0] == rows[0][0]]
+            rival = next((name for _, name, _ in others if not same(chosen[1], name)), None)
+            if rival is not None and ours in _ASKED:
+                short = "loss" if ours in LOSSES else ours
+                raise BadInput(
+                    f"{source}: '{printable(chosen[1])}' and '{printable(rival)}' could both be {ours} and differ: say "
+                    f"which one it is, such as --map {quoted(f'{short}={chosen[1]}')}."
+                )
+        columns[ours] = chosen[1]
+        if chosen[2] != 1:
+            factors[ours] = chosen[2]
+    return Named({**columns, **map}, factors)

@@ -1,0 +1,39 @@
+"""How each run ended, from a tracker's word and its loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.records.table import STATUS, status_of
+
+
+def ended(table: pd.DataFrame, loss: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """([runs] our status, None where nothing says more than a finite loss does; [runs] the reason of those not ok).
+
+    A finished run whose loss is NaN diverged. In a file that spells NaN out, an empty cell is no loss at all, and the
+    run is left out; in one that does not, an empty cell of a finished run is the NaN.
+
+    Args:
+      table: with `status`, a tracker's word or ours, where it is known.
+      loss: [runs].
+      lost: [runs] whether the loss is spelt NaN or infinite.
+    """
+    reason = np.full(len(table), "", object)
+    if "status" not in table:
+        if not lost.any():
+            return None, reason
+        reason[lost] = "NaN"
+        return np.where(lost, "diverged", "ok"), reason
+    word = table["status"].astype(str).str.strip()
+    status = word.map(status_of).to_numpy(object)
+    status[(word == "").to_numpy()] = np.where(np.isfinite(loss), "ok", "failed")[(word == "").to_numpy()]
+    other = np.isin(status, STATUS) & (status != "ok")
+    reason[other] = word.str.lower().to_numpy(object)[other]
+    reason[(word == "").to_numpy() & (status == "failed")] = "without a status or loss"
+    finished = status == "ok"
+    nan = finished & (lost | (~np.isfinite(loss) if not lost.any() else np.isinf(loss)))
+    none = finished & ~nan & np.isnan(loss)
+    status[nan], reason[nan] = "diverged", "NaN"
+    status[none], reason[none] = "failed", "finished without a loss"
+    return status, reason

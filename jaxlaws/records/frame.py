@@ -1,0 +1,154 @@
+"""From any table to `Runs`: what is made of its columns, how each run ended, and which are selected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records import published
+from jaxlaws.records.check import POSITIVE, check
+from jaxlaws.records.doubts import ask
+from jaxlaws.records.ends import ended
+from jaxlaws.records.join import joined
+from jaxlaws.records.long import curves_of, last_rows
+from jaxlaws.records.made import derive, name_parts, ours_of, set_columns
+from jaxlaws.records.table import COLUMNS, Curve, Runs
+from jaxlaws.records.tabular import names_of
+from jaxlaws.records.understood import OURS, Reading, Table, place, understood
+from jaxlaws.records.used import Used, used_of
+from jaxlaws.records.where import where as select_where
+from jaxlaws.text import printable
+
+#: A name of a column that holds something else than a loss in nats a token.
+_NO_NATS = re.compile(r"(?:^|[^a-z])(ppl|perplexity|bpb|bpc|bits?|acc|accuracy)(?:$|[^a-z])", re.IGNORECASE)
+
+
+def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None = None) -> Runs:
+    """The runs of a table of any tracker, selected, checked and questioned.
+
+    Args:
+      frame: a row a run, a row a step, a row a step and metric, or a chart with a column a run.
+      source: for people.
+      reading: what the user says about it.
+
+    Raises:
+      BadInput: columns are missing, ambiguous or in the wrong unit; values are missing, negative or not numbers.
+    """
+    reading = reading or Reading()
+    for ours in reading.map:
+        if ours not in OURS:
+            raise unknown("column in --map", ours, OURS)
+    table = understood(frame, source, reading)
+    others = [understood(other, name, reading) for name, other in reading.join]
+    for ours, theirs in reading.map.items():
+        if all(place(theirs, one.raw) is None for one in (table, *others)):
+            raise BadInput(
+                f"--map {ours}={printable(theirs)}: {source} has no column '{printable(theirs)}'; it has "
+                f"{names_of(table.raw.columns)}."
+            )
+    for other in others:
+        table = joined(table, other)
+    name_parts(table, reading.name)
+    set_columns(table, reading.set)
+    derive(table)
+    runs = _runs(table, reading)
+    return finished(runs, reading, lambda name: _theirs(table, runs, name))
+
+
+def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | None] = lambda name: None) -> Runs:
+    """The runs that `--where` selects, checked and questioned, with what was used of them."""
+    runs = replace(runs, assume=reading.assume, asked=() if reading.collect else None)
+    chosen = _named_loss(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
+    checked = check(_without_incomplete(chosen))
+    return replace(checked, used=used_of(runs, chosen, checked))
+
+
+def _runs(table: Table, reading: Reading) -> Runs:
+    data, curves = table.data, dict[str, Curve]()
+    if table.along and ("lr" in data or reading.schedules or not {*_SIZES} & set(data)):
+        frame, curves = curves_of(data, table.source, table.lost, reading.schedules)
+    elif table.along:
+        frame = last_rows(data, table.source, table.lost)
+        table.notes.append(f"{table.source} has no learning rates: the last row of each of {len(frame)} runs is taken.")
+    else:
+        frame = _rows(table)
+    lost = frame.pop("lost").to_numpy(bool)
+    if table.along and "status" not in frame:
+        frame["status"] = ""
+    loss = next(frame[name].to_numpy(float) for name in ("val_loss_nats", "loss_nats") if name in frame)
+    status, reason = ended(frame, loss, lost)
+    left_out: dict[str, list[str]] = {}
+    diverged: dict[str, list[str]] = {}
+    if status is not None:
+        for name, state, why in zip(frame.index, status, reason, strict=True):
+            if why:
+                (diverged if state == "diverged" else left_out).setdefault(why, []).append(str(name))
+        frame["status"] = status
+        if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
+            frame = frame.drop(columns="status")
+    used = Used(len(frame), {ours: made for ours, made in table.made_of.items() if ours in _SAID}, left_out, diverged)
+    kept = frame[[name for name in frame if name in COLUMNS]]
+    return Runs(kept, curves, source=table.source, notes=tuple(table.notes), used=used)
+
+
+#: Columns without which a table of curves is of no use to a law of final losses; and what is said to be read as what.
+_SIZES = ("params_nonembedding", "params_total", "tokens")
+_SAID = {*COLUMNS, "lr", "loss", "step"} - {"run_id"}
+
+
+def _rows(table: Table) -> pd.DataFrame:
+    """The table of runs of a table with a row a run."""
+    data = table.data.copy()
+    if not {"loss_nats", "val_loss_nats"} & set(data):
+        other = next((name for name in ("smooth_loss_nats", "train_loss_nats") if name in data), None)
+        if other is None:
+            raise BadInput(
+                f"{table.source} has no column val_loss_nats or loss_nats (it has {names_of(table.raw.columns)}): name "
+                f"its own with --map loss=NAME, or a published table with --format {'|'.join(published.FORMATS)}."
+            )
+        data = data.rename(columns={other: "loss_nats"})
+        table.made_of["loss_nats"] = table.made_of.pop(other, other)
+        table.notes.append(f"The loss is read from '{table.made_of['loss_nats']}', for want of one of validation.")
+    if "run_id" not in data:
+        data["run_id"] = [f"row_{row}" for row in range(1, len(data) + 1)]
+    return data.assign(lost=table.lost).set_index("run_id")
+
+
+def _theirs(table: Table, runs: Runs, name: str) -> pd.Series | None:
+    """[runs] a column of the file by its own name, None where it has none."""
+    column = place(name, table.raw)
+    if column is None:
+        ours = ours_of(name, table.along)
+        return None if ours is None else runs.table.get(ours)
+    if not table.along:
+        return table.raw[column].set_axis(runs.table.index)
+    values = table.raw[column].groupby(table.data.get("run_id", pd.Series("curve", table.raw.index)).to_numpy())
+    if (values.nunique() > 1).any():
+        raise BadInput(f"--where {printable(name)}: the column changes along a run, expected one value for each.")
+    return values.first().reindex(runs.table.index)
+
+
+def _without_incomplete(runs: Runs) -> Runs:
+    """The runs without failed ones that lack what every other states: a run that crashed often does."""
+    if "status" not in runs.table:
+        return runs
+    needed = [name for name in POSITIVE if name in runs.table]
+    gone = (runs.table["status"] == "failed").to_numpy() & runs.table[needed].isna().any(axis=1).to_numpy()
+    return runs.at(~gone) if gone.any() and not gone.all() else runs
+
+
+def _named_loss(runs: Runs, reading: Reading) -> Runs:
+    for ours in ("loss", "loss_nats", "val_loss_nats"):
+        if _NO_NATS.search(reading.map.get(ours, "")):
+            runs = ask(
+                runs,
+                "loss-unit",
+                f"the loss is read from the column '{printable(reading.map[ours])}', whose name is not that of nats a "
+                "token",
+                "convert it first (ln of a perplexity; bits times ln 2, and per token)",
+            )
+    return runs

@@ -1,0 +1,153 @@
+"""Columns that are made of others: what the user sets, what run ids say, and products such as batch · length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records.aliases import candidates
+from jaxlaws.records.table import WORDS
+from jaxlaws.records.understood import OURS, Table
+from jaxlaws.records.units import parse_number
+from jaxlaws.text import printable, quoted
+
+#: Ratio by which steps · batch may miss the tokens where the batch counts tokens.
+_CLOSE = 1.25
+
+
+def set_columns(table: Table, values: Mapping[str, object]) -> None:
+    """Give every row the values that the user sets, by our name or another known one."""
+    for name, value in values.items():
+        ours = ours_of(name, table.along)
+        if ours is None or ours == "run_id":
+            raise unknown("column in --set", name, OURS)
+        table.data[ours] = str(value) if ours in WORDS else parse_number(_truth(value), f"--set {name}")  # type: ignore[arg-type]
+        table.made_of[ours] = f"{printable(value)} (--set)"
+
+
+def _truth(value: object) -> object:
+    """1 for true and 0 for false."""
+    return {"true": 1, "yes": 1, "false": 0, "no": 0}.get(str(value).lower(), value)
+
+
+def ours_of(name: str, along: bool) -> str | None:
+    """Our name for any known one, None where it is none."""
+    if name in OURS:
+        return name
+    return next((ours for ours, *_ in candidates(name, along)), None)
+
+
+def name_parts(table: Table, pattern: str | None) -> None:
+    """Columns from the run ids: `{params_nonembedding}-{}xC` reads N from `190M-10xC`; `{}` is anything."""
+    if pattern is None:
+        return
+    names = [ours_of(part, False) if part else "" for part in re.findall(r"{(.*?)}", pattern)]
+    for part, ours in zip(re.findall(r"{(.*?)}", pattern), names, strict=True):
+        if ours is None:
+            raise unknown("column in --name", part, OURS)
+    literal = [re.escape(text) for text in re.split(r"{.*?}", pattern)]
+    expression = re.compile("(.*?)".join(literal)) if names else None
+    if expression is None or "run_id" not in table.data:
+        raise BadInput(f"--name is '{printable(pattern)}', expected a pattern of run ids such as '{{params}}-{{}}xC'.")
+    codes, ids = pd.factorize(table.data["run_id"])
+    found = [expression.fullmatch(str(name)) for name in ids]
+    if None in found:
+        raise BadInput(f"--name '{printable(pattern)}' does not fit the run '{printable(ids[found.index(None)])}'.")
+    for place, ours in enumerate(names, 1):
+        if ours:
+            texts = [match[place] for match in found if match]
+            values = texts if ours in WORDS else [parse_number(text, f"{ours} in --name") for text in texts]
+            table.data[ours] = np.array(values, object if ours in WORDS else float)[codes]
+            table.made_of[ours] = "the run id (--name)"
+
+
+class Rule(NamedTuple):
+    """`ours` from other columns, where it is not there itself."""
+
+    ours: str
+    needs: tuple[str, ...]
+    make: Callable[..., np.ndarray]
+    said: str
+
+
+def _whole(values: Any) -> np.ndarray:
+    return np.round(np.asarray(values, float))
+
+
+#: In order. The batch of a table that knows D and T is D/T whatever its batch column counts.
+RULES: tuple[Rule, ...] = (
+    Rule("batch_tokens", ("batch_sequences", "seq_len"), lambda b, length: b * length, "{} × {}"),
+    Rule("batch_tokens", ("tokens", "steps"), lambda d, t: d / t, "{} / {}"),
+    Rule("tokens", ("steps", "batch_tokens"), lambda t, b: t * b, "{} × {}"),
+    Rule("warmup_steps", ("warmup_fraction", "steps"), lambda share, t: _whole(share * t), "{} × {}"),
+    Rule(
+        "params_nonembedding",
+        ("params_total", "vocab", "width", "untied"),
+        lambda n, v, w, untied: n - v * w * np.where(untied > 0, 2, 1),
+        "{} − {} × {}, twice where untied",
+    ),
+    Rule("params_nonembedding", ("params_total", "vocab", "width"), lambda n, v, w: n - v * w, "{} − {} × {}"),
+)
+
+
+def derive(table: Table) -> None:
+    """Make the columns of `RULES` that are not there, and decide what N and a batch without a unit are."""
+    _unspecified_params(table)
+    _batch_in_tokens(table)
+    for rule in RULES:
+        if rule.ours not in table.data and set(rule.needs) <= set(table.data.columns):
+            table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
+            table.made_of[rule.ours] = rule.said.format(*(_said(table, name) for name in rule.needs))
+    warmup = table.data.get("warmup_steps")
+    if warmup is not None and ((warmup > 0) & (warmup < 1)).any():
+        steps = table.data.get("steps")
+        table.data["warmup_steps"] = np.nan if steps is None else np.where(warmup < 1, _whole(warmup * steps), warmup)
+
+
+def _said(table: Table, name: str) -> str:
+    made_of = table.made_of.get(name, name)
+    if made_of.endswith(" (--set)"):
+        return made_of.removesuffix(" (--set)")
+    return f"({made_of})" if " " in made_of else made_of
+
+
+def _unspecified_params(table: Table) -> None:
+    """N whose name does not say whether embeddings count: what the other column is not, else without them."""
+    if "params" not in table.data:
+        return
+    data, theirs = table.data, table.made_of.pop("params", "params")
+    values = data.pop("params").to_numpy(float)
+    inner, total = (data[name].to_numpy(float) if name in data else None for name in _PARAMS)
+    if inner is not None and total is not None:
+        return
+    if inner is not None:
+        if (values >= inner).all() and (values > inner).any():
+            data["params_total"], table.made_of["params_total"] = values, theirs
+    elif total is not None:
+        if (values <= total).all() and (values < total).any():
+            data["params_nonembedding"], table.made_of["params_nonembedding"] = values, theirs
+    else:
+        data["params_nonembedding"], table.made_of["params_nonembedding"] = values, theirs
+        table.notes.append(
+            f"N is read from '{theirs}', whose name does not say whether embeddings count: it is taken as N without "
+            f"them; where they count, say so with --map {quoted(f'params_total={theirs}')}."
+        )
+
+
+_PARAMS = ("params_nonembedding", "params_total")
+
+
+def _batch_in_tokens(table: Table) -> None:
+    """A batch in sequences by its name, whose product with the steps is the tokens all the same, counts tokens."""
+    data = table.data
+    if "batch_sequences" not in table.made_of or "batch_tokens" in data or not {"tokens", "steps"} <= set(data.columns):
+        return
+    ratio = (data["batch_sequences"] * data["steps"] / data["tokens"]).dropna()
+    if len(ratio) and ratio.between(1 / _CLOSE, _CLOSE).all():
+        data["batch_tokens"] = data.pop("batch_sequences")
+        table.made_of["batch_tokens"] = table.made_of.pop("batch_sequences")

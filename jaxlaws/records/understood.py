@@ -1,0 +1,186 @@
+"""A table as it came and as it is understood: which column is which, numbers as numbers and words as words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.errors import BadInput
+from jaxlaws.records.aliases import LOSSES, MADE_FROM, candidates, name_columns, normal
+from jaxlaws.records.shape import reshaped
+from jaxlaws.records.table import COLUMNS, WORDS
+from jaxlaws.records.units import parse_number
+from jaxlaws.text import printable
+
+LONG_COLUMNS = ("run_id", "step", "lr", "loss")
+#: What `--map` and `--set` may name.
+OURS = {*COLUMNS, *LONG_COLUMNS, *MADE_FROM}
+#: A plain number, and what an empty cell and a loss that is no number are written as.
+_PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_EMPTY, _NO_NUMBER = ("", "none", "null", "na", "n/a", "<na>"), ("nan", "inf", "-inf", "infinity", "-infinity")
+#: Columns of one of which a table with a row a run has several values, and a run of a curve one.
+_SIZES = ("params_nonembedding", "params_total", "params", "batch_sequences")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a table is to be read, beyond what its names say.
+
+    Attributes:
+      map: our column → the name in the file.
+      set: our column → a value that every run has, number or text.
+      where: conditions of which all hold.
+      assume: question → value or "".
+      join: (name, table) of further tables, whose columns are added by run id.
+      schedules: run id → LR of every step, for curves without a column of it.
+      name: pattern of run ids such as `{params_nonembedding}-{}xC`, whose parts become columns.
+      collect: keep what a fit would refuse in `Runs.asked` and leave out the rows that cannot be computed with.
+    """
+
+    map: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, object] = field(default_factory=dict)
+    where: Sequence[str] = ()
+    assume: Mapping[str, str] = field(default_factory=dict)
+    join: Sequence[tuple[str, pd.DataFrame]] = ()
+    schedules: Mapping[str, np.ndarray] = field(default_factory=dict)
+    name: str | None = None
+    collect: bool = False
+
+
+@dataclass
+class Table:
+    """A table whose columns are ours.
+
+    Attributes:
+      data: columns of `OURS`, a row a run or a step.
+      raw: the columns as they came, with the same rows.
+      along: whether it has a row a step.
+      made_of: ours → what it was made of, where the name is not ours.
+      lost: [rows] whether the loss is written as NaN, which is no empty cell.
+      notes: sentences about what was decided for the user.
+      ids: columns of `raw` that may be the run id.
+      source: for people.
+    """
+
+    data: pd.DataFrame
+    raw: pd.DataFrame
+    along: bool
+    made_of: dict[str, str]
+    lost: np.ndarray
+    notes: list[str]
+    ids: list[str]
+    source: str
+
+
+def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
+    """The table with our names; `BadInput` where two columns are equally good, or a cell is no number."""
+    raw, note = reshaped(_with_index(frame))
+    twice = [name for name in map(str, raw.columns[raw.columns.duplicated()]) if candidates(name, along=False)]
+    if twice:
+        raise BadInput(f"{source} has the column '{printable(twice[0])}' twice: keep one of them.")
+    raw = raw.loc[:, ~raw.columns.duplicated()]
+    mapped = {ours: name for ours, theirs in reading.map.items() if (name := place(theirs, raw)) is not None}
+    known = [name for name in map(str, raw) if candidates(name, True) or candidates(name, False)]
+    known = [name for name in known if raw[name].notna().any() or name in OURS]
+    ids = [name for name in known if any(ours == "run_id" for ours, *_ in candidates(name, along=False))]
+    along = _along(raw, known, ids, mapped)
+    named = name_columns(
+        known, along, mapped, lambda a, b: _same(raw[a], raw[b]), lambda name: raw[name].is_unique, source
+    )
+    data: dict[str, Any] = {}
+    made_of: dict[str, str] = {}
+    lost = np.zeros(len(raw), bool)
+    for ours, theirs in named.columns.items():
+        if not along and ours in ("step", "lr", "loss"):
+            ours = {"step": "steps", "lr": "peak_lr", "loss": "loss_nats"}[ours]
+        if ours in (*WORDS, "run_id"):
+            data[ours] = words(raw[theirs])
+        else:
+            values, unspoken = numbers(raw[theirs], f"{source}: {ours}")
+            data[ours] = values * named.times.get(ours, 1.0)
+            lost |= unspoken if ours in LOSSES and ours != "train_loss_nats" else False
+        if normal(theirs) != normal(ours) and (ours, theirs) != ("loss_nats", "loss"):
+            times = f" × {named.times[ours]:g}" if ours in named.times else ""
+            made_of[ours] = printable(theirs)[:60] + times
+    return Table(
+        pd.DataFrame(data, index=raw.index),
+        raw,
+        along,
+        made_of,
+        lost,
+        [f"{source} is read as {note}."] if note else [],
+        ids,
+        source,
+    )
+
+
+def place(theirs: str, raw: pd.DataFrame) -> str | None:
+    """The column of this name, else the one whose name differs in case and separators only."""
+    if theirs in raw:
+        return theirs
+    alike = [name for name in map(str, raw) if normal(name) == normal(theirs)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame whose index is no column: what is named, or text, becomes one."""
+    if frame.index.names != [None]:
+        frame = frame.reset_index()
+    elif not isinstance(frame.index, pd.RangeIndex) and frame.index.dtype.kind not in "iufb":
+        frame = frame.rename_axis("run_id" if "run_id" not in frame else None).reset_index()
+    names = ["/".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
+    return frame.reset_index(drop=True).set_axis(names, axis=1)
+
+
+def _along(raw: pd.DataFrame, known: Sequence[str], ids: Sequence[str], mapped: Mapping[str, str]) -> bool:
+    """Whether the table has a row a step: it has steps, and a run id comes twice, or there is none and one size."""
+    ids = [mapped["run_id"]] if "run_id" in mapped else list(ids)
+    step = "step" in mapped or any(ours == "step" for name in known for ours, *_ in candidates(name, along=True))
+    if not step:
+        return False
+    if ids:
+        return not any(raw[name].is_unique for name in ids)
+    sizes = [name for name in known if any(ours in _SIZES for ours, *_ in candidates(name, along=False))]
+    return not any(raw[name].nunique() > 1 for name in [*sizes, *(mapped[o] for o in _SIZES if o in mapped)])
+
+
+def _same(left: pd.Series, right: pd.Series) -> bool:
+    """Whether two columns agree wherever both have a value."""
+    both = (left.notna() & right.notna()).to_numpy()
+    return bool(both.any() and (left[both].astype(str).to_numpy() == right[both].astype(str).to_numpy()).all())
+
+
+def words(values: pd.Series) -> pd.Series:
+    """The column as text, empty where there is nothing."""
+    return values.astype(object).where(values.notna(), "").astype(str)
+
+
+def numbers(values: pd.Series, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """([rows] numbers, NaN where there is none; [rows] whether the cell says that it is no number).
+
+    Raises:
+      BadInput: a cell is neither a number such as 7e9 or 7B, nor empty.
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        return values.to_numpy(float), np.zeros(len(values), bool)
+    if values.dtype.kind in "iuf":
+        return values.to_numpy(float, na_value=np.nan), np.zeros(len(values), bool)
+    text = values.astype(object).where(values.notna(), "")
+    strings = np.array([cell if isinstance(cell, str) else "" for cell in text], dtype=object)
+    plain = pd.Series(strings).str.fullmatch(_PLAIN, flags=re.ASCII).to_numpy(bool)
+    result = np.full(len(values), np.nan)
+    result[plain] = strings[plain].astype(float)
+    lost = np.zeros(len(values), bool)
+    for row in np.flatnonzero(~plain | np.isinf(result)):
+        cell = text.iloc[row]
+        word = cell.strip().lower() if isinstance(cell, str) else None
+        if word in _NO_NUMBER:
+            lost[row] = True
+        elif word not in _EMPTY:
+            result[row] = cell if isinstance(cell, float) else parse_number(cell, f"{name} in row {row + 1}")
+    return result, lost
