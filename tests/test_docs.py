@@ -78,6 +78,10 @@ def test_loss_laws(folder, capsys):
     assert printed(capsys, "compare", *files) == documented("compare")
 
 
+def test_inspect(folder, capsys):
+    assert printed(capsys, "inspect", str(folder / "grid.csv")) == documented("inspect")
+
+
 def test_step_law(folder, capsys):
     keys = printed(capsys, "fit", "step_law", str(folder / "grid.csv"), "--bootstrap", "30", "--force")
     assert keys == documented("fit step_law")

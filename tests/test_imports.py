@@ -86,9 +86,10 @@ def _loaded(code: str) -> set[str]:
         "for path in pathlib.Path(cli.__file__).parent.glob('*.py'): lib.import_module('jaxlaws.cli.' + path.stem)",
         "from jaxlaws.cli import main; main(['recommend', '--params', '7e9', '--tokens', '1.4T'])",
         "import jaxlaws; jaxlaws.recommend(params=7e9, tokens=1.4e12)",
+        "import jaxlaws.recommender.identifiable, jaxlaws.recommender.survey, jaxlaws.cli.again",
         "import jaxlaws.schedules.spec, jaxlaws.records.run, jaxlaws.sweep.plan, jaxlaws.config",
     ],
-    ids=["package", "every command", "recommend", "recommend in Python", "schedules and records"],
+    ids=["package", "every command", "recommend", "recommend in Python", "inspect", "schedules and records"],
 )
 def test_what_starts_fast_loads_no_jax(code: str):
     assert not {"jax", "flax", "optax", "orbax"} & _loaded(code)

@@ -13,6 +13,7 @@ from jaxlaws.recommender.estimate import METHODS, estimate
 from jaxlaws.recommender.hyperfit import PARAMS, HyperFit
 from jaxlaws.recommender.local import local_optima
 from jaxlaws.recommender.power import power_laws
+from jaxlaws.recommender.words import near, rows
 from jaxlaws.records.table import Runs
 
 INSIDE = [(2.1e8, 4e9), (4.3e8, 3e10), (1.07e9, 1e11)]
@@ -149,7 +150,9 @@ def test_edges_are_reported_cell_by_cell_with_values_to_add():
     assert edge["edge"] == "high"
     top = cut[cell.loc[cut.index]]["peak_lr"].max()
     np.testing.assert_allclose(edge["add"], [top * 2**0.5, top * 2], rtol=1e-6)
-    assert any("add peak_lr" in text and "N=2.1e+08" in text for text in fit.warnings)
+    assert rows([flagged[0]])[0][-1] == f"LR best at the high edge, add {top * 2**0.5:.3g}, {top * 2:.3g}"
+    assert near(fit, 2.1e8, 4e9)[0].startswith("near the question, the cell N 210M, D 4B: LR best at the high edge")
+    assert near(fit, 1.07e9, 1e11) == []
 
 
 @pytest.mark.parametrize("method", METHODS)

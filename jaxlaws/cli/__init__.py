@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "text, JSONL, Parquet or a Hugging Face data set into token shards",
     "status": "done, running, failed, diverged and pending runs of a sweep",
     "collect": "a sweep as one table",
+    "inspect": "what a table was understood as, its grid cell by cell, which laws it identifies",
     "fit": "fit a law to a sweep, a table or a published table",
     "optimum": "a compute budget into model size and tokens",
     "compare": "fits side by side, by held-out error",

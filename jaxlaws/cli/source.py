@@ -65,8 +65,12 @@ def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str 
     )
 
 
-def open_source(args: argparse.Namespace):
-    """The runs that the arguments of `add_source` name."""
+def open_source(args: argparse.Namespace, collect: bool = False):
+    """The runs that the arguments of `add_source` name.
+
+    Args:
+      collect: of `open_runs`.
+    """
     from jaxlaws.records.source import open_runs
 
     schedules = None
@@ -84,6 +88,7 @@ def open_source(args: argparse.Namespace):
         join=args.join,
         schedules=schedules,
         name=args.name,
+        collect=collect,
     )
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.cells import SAME_LABEL, cell_of
+from jaxlaws.records.cells import PARAMS, SAME_LABEL, cell_of
 from jaxlaws.records.units import short as shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from jaxlaws.records.table import Runs
 
 AXES = ("peak_lr", "batch_tokens")
@@ -49,16 +51,36 @@ class Cell:
 
 
 def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
-    """The cells of a table and sentences about what was left out of them.
-
-    A run with status `diverged`, without a finite loss, or with a loss `FAR` above its cell's best at a higher LR, is a
-    bound and no measurement; runs that `failed`, and runs that end inside their warm-up and so never reached the peak
-    LR on their label, are left out.
+    """The cells of a table that a law can be fitted to, and sentences about what was left out of them.
 
     Raises:
       BadInput: a column is missing, or no cell has enough runs.
     """
-    table = runs.need("params_nonembedding", "tokens", "peak_lr", "batch_tokens")
+    runs.need("params_nonembedding", "tokens", *AXES)
+    every, notes = grids(runs)
+    cells = [cell for cell in every if len(cell.y) >= _LEAST]
+    few = [f"N {shown(cell.params)}, D {shown(cell.tokens)}" for cell in every if len(cell.y) < _LEAST]
+    if few:
+        notes.append(
+            f"{len(few)} of {len(every)} cells have fewer than {_LEAST} finished runs that did not diverge: left out "
+            f"({'; '.join(few[:3])}{'; …' if len(few) > 3 else ''})."
+        )
+    if len(cells) < 2:
+        raise BadInput(
+            f"{runs.source} has {len(cells)} (N, D) with at least {_LEAST} finished runs, expected 2 or more: sweep "
+            "the LR for another size or budget (`jaxlaws inspect` shows the best run that was measured)."
+        )
+    return cells, notes
+
+
+def grids(runs: Runs) -> tuple[list[Cell], list[str]]:
+    """Every cell of a table, also those with one run or none that ended, and sentences about what is not in them.
+
+    A run with status `diverged`, without a finite loss, or with a loss `FAR` above its cell's best at a higher LR, is a
+    bound and no measurement; runs that `failed`, and runs that end inside their warm-up and so never reached the peak
+    LR on their label, are left out. Of a column that the table lacks the logs are 0 and N or D is 1.
+    """
+    table = runs.table
     loss = table[runs.loss_column].to_numpy(float)
     status = table["status"].to_numpy(str) if "status" in table else np.full(len(table), "ok")
     diverged = (status == "diverged") | ((status != "failed") & ~(np.isfinite(loss) & (loss > 0)))
@@ -68,47 +90,40 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     if short.any():
         notes.append(f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out.")
     usable &= ~short
-    columns = {name: table[name].to_numpy(float) for name in ("params_nonembedding", "tokens", *AXES)}
+    size = next((name for name in PARAMS if name in table), "")
+    columns = {name: _column(table, name) for name in (size, "tokens", *AXES)}
     for name, values in columns.items():
         if not np.all(values[usable] > 0):
             raise BadInput(f"{runs.source} has a {name} that is not more than zero: drop or correct those rows.")
     kept = np.flatnonzero(usable)
     cell = cell_of(table.iloc[kept])
-    groups = [kept[cell == k] for k in np.unique(cell)]
+    order = np.argsort(cell, kind="stable")
+    groups = np.split(kept[order], np.flatnonzero(np.diff(cell[order])) + 1) if len(kept) else []
     x = np.log(np.stack([columns[name] for name in AXES], 1), where=usable[:, None], out=np.zeros((len(table), 2)))
-    cells: list[Cell] = []
-    few: list[tuple[float, float]] = []
-    far = 0
+    cells, far = [], 0
     for index in groups:
         ended, lost = index[~diverged[index]], index[diverged[index]]
-        n, d = float(columns["params_nonembedding"][index[0]]), float(columns["tokens"][index].mean())
-        if len(ended) < _LEAST:
-            few.append((n, d))
-            continue
-        gone, odd = _far(x[ended, 0], np.log(loss[ended]))
+        gone, odd = _far(x[ended, 0], np.log(loss[ended])) if len(ended) else (np.zeros(0, bool), 0)
         far += int(gone.sum())
         lost, ended = np.r_[lost, ended[gone]], ended[~gone]
-        if len(ended) < _LEAST:
-            few.append((n, d))
-            continue
+        n, d = float(columns[size][index[0]]), float(columns["tokens"][index].mean())
         cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost], odd))
-    if few:
-        named = ", ".join(f"N {shown(n)}, D {shown(d)}" for n, d in few[:3]) + (", …" if len(few) > 3 else "")
-        notes.append(
-            f"{len(few)} of {len(groups)} cells have fewer than {_LEAST} finished runs that did not diverge: left out "
-            f"({named})."
-        )
     if far:
         notes.append(
             f"{far} runs have a finite loss ×{np.exp(FAR):.2g} or more above the best of their cell, at a higher LR: "
             "taken as diverged."
         )
-    if len(cells) < 2:
-        raise BadInput(
-            f"{runs.source} has {len(cells)} (N, D) cells with at least {_LEAST} finished runs, expected 2 or more: "
-            "sweep LR × batch for more sizes or budgets (jaxlaws train -m +sweep=lr_batch)."
-        )
     return cells, notes
+
+
+def seq_len_of(runs: Runs) -> int:
+    """Tokens in a sequence, where all runs that state it agree; 1 otherwise."""
+    values = runs.table["seq_len"].dropna().unique() if "seq_len" in runs.table else np.zeros(0)
+    return int(values[0]) if len(values) == 1 else 1
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(float) if name in table else np.ones(len(table))
 
 
 def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:

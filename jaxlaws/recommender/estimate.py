@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, usual_batch
+from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
 from jaxlaws.recommender.override import SHARED, SHARED_ALWAYS
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Laws that `estimate` fits: name → what it is.
 HYPER_LAWS = {"step_law": "η* and B* as power laws of N and D, from LR × batch grids in (N, D) cells"}
+#: Columns that they read, which may differ between runs.
+READS = ("params_nonembedding", "params_total", "tokens", "peak_lr", "batch_tokens")
 METHODS = ("two_stage", "one_stage")
 LEVEL = 0.8
 #: Resampled coefficients that are stored with a fit.
@@ -69,13 +71,13 @@ def estimate(
         raise unknown("method", method, METHODS)
     if not 0 <= bootstrap <= _MOST_RESAMPLES:
         raise BadInput(f"bootstrap is {bootstrap}, expected 0 to {_MOST_RESAMPLES:,} resamples.")
-    runs = one_setting(runs, law, ("params_nonembedding", "params_total", "tokens", "peak_lr", "batch_tokens"))
+    runs = one_setting(runs, law, READS)
     cells, notes = cells_of(runs)
     notes = [*runs.answers, *notes]
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
     convention = _convention(runs)
     place = np.array([cell.x[cell.best] for cell in cells])
-    seq_len = int(convention.get("seq_len", 1))
+    seq_len = seq_len_of(runs)
     measured = [edges(cell, place[i], seq_len) for i, cell in enumerate(cells)]
     unmeasured = batch_unmeasured(cells, measured, seq_len)
     batches = min(3, int(np.median(level_counts(cells, 1))))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlaws.recommender.cells import Cell, level_counts, levels
+from jaxlaws.recommender.cells import Cell, edges, level_counts, levels
 from jaxlaws.recommender.local import Local
 from jaxlaws.recommender.power import FORMS, Power, identified
 from jaxlaws.status import Finding
@@ -136,23 +136,39 @@ def findings(
     """
     if all(np.ptp(cell.y) < 1e-9 for cell in cells):
         return [Finding("unidentified", "the runs of every cell have the same loss", "check the column of the loss")]
+    used = f" (used: LR of {power.forms[0]}, batch of {power.forms[1]})"
     return [
-        *_rates(cells, found, local),
-        *_runs(cells, local),
+        *_rates(cells, found, local.convex),
+        *_runs(cells, local.moved),
         *([batch] if batch else _batches(found, cells)),
-        *_forms(z, power),
+        *_forms(z, used),
         *_advice(cells, regret, half),
     ]
 
 
-def _rates(cells: Sequence[Cell], found: Sequence[dict], local: Local) -> list[Finding]:
+def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
+    """What speaks against a law of LR and batch by the measured runs alone, before anything is fitted to them.
+
+    Args: see `findings`; `seq_len` is the tokens of a sequence.
+    """
+    found = [edges(cell, cell.x[cell.best], seq_len) for cell in cells]
+    batch = batch_unmeasured(cells, found, seq_len)
+    return [
+        *_rates(cells, found),
+        *_runs(cells),
+        *([batch] if batch else _batches(found, cells)),
+        *_forms(np.array([[1.0, np.log(cell.params), np.log(cell.tokens)] for cell in cells])),
+    ]
+
+
+def _rates(cells: Sequence[Cell], found: Sequence[dict], convex: bool = True) -> list[Finding]:
     """What the grids of LRs cannot show."""
     count = int(np.median(level_counts(cells, 0)))
     if count < 3:
         what = f"most cells have {'one learning rate' if count == 1 else 'two learning rates'}"
         return [Finding("unidentified", what, "sweep at least four peak LRs in every cell")]
     clear, share = curvature(cells, 0), edge_share(found, "peak_lr")
-    if not (clear.resolved and local.convex):
+    if not (clear.resolved and convex):
         what = "the loss has no minimum in the learning rate that its noise could not make"
         return [
             Finding("unidentified", what, "add LRs on both sides of the best ones, or seeds, and check the columns")
@@ -164,7 +180,7 @@ def _rates(cells: Sequence[Cell], found: Sequence[dict], local: Local) -> list[F
     return [*edge, *([rare] if clear.chance > _RARE else [])]
 
 
-def _runs(cells: Sequence[Cell], local: Local) -> list[Finding]:
+def _runs(cells: Sequence[Cell], moved: float = 0.0) -> list[Finding]:
     """What is wrong with the runs themselves, and with the surfaces through them."""
     answer = []
     odd, total = sum(cell.odd for cell in cells), sum(len(cell.y) for cell in cells)
@@ -174,7 +190,7 @@ def _runs(cells: Sequence[Cell], local: Local) -> list[Finding]:
         answer.append(Finding(grave, what, "check the units and the status of those runs"))
     if np.median([cell.x[cell.best, 0] for cell in cells]) > 0:
         answer.append(Finding("misfit", "the best peak LRs are above 1", "give LRs as plain numbers such as 3e-3"))
-    if local.moved > 0.05:
+    if moved > 0.05:
         answer.append(Finding("not_converged", "the optima of the cells did not settle", "add runs near the best ones"))
     batches = min(3, int(np.median(level_counts(cells, 1))))
     if np.median([len(cell.y) for cell in cells]) <= _CONSTANTS[batches]:
@@ -194,15 +210,12 @@ def _batches(found: Sequence[dict], cells: Sequence[Cell]) -> list[Finding]:
     return [*([edge] if share > _SOME else []), *([rare] if curvature(cells, 1).chance > _RARE else [])]
 
 
-def _forms(z: np.ndarray, power: Power) -> list[Finding]:
+def _forms(z: np.ndarray, used: str = "") -> list[Finding]:
     """The exponents that the cells cannot tell."""
     missing = [name for name in FORMS if name not in identified(z)]
     if not missing:
         return []
-    what = (
-        f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)} (used: LR of {power.forms[0]}, "
-        f"batch of {power.forms[1]})"
-    )
+    what = f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)}{used}"
     return [Finding("weak", what, "add cells that vary N and D independently")]
 
 

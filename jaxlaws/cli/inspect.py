@@ -1,0 +1,232 @@
+"""`jaxlaws inspect SOURCE`: what a table was understood as, its grid cell by cell, and which laws it can identify."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxlaws.cli.source import add_source, open_source
+from jaxlaws.errors import BadInput
+from jaxlaws.records.files import finite
+from jaxlaws.records.units import short
+from jaxlaws.text import brief
+
+#: Rows of each table that are shown, and commands.
+_ROWS, _COMMANDS = 60, 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+
+
+def run(args: argparse.Namespace) -> int:
+    answer = inspect(open_source(args, collect=True), Path(args.source))
+    if args.json:
+        print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(answer)
+    return 0
+
+
+def inspect(runs: Any, source: Path) -> dict[str, Any]:
+    """Everything that is shown, as plain data.
+
+    Args:
+      runs: opened so that refusals are collected.
+      source: where they are from.
+    """
+    from jaxlaws.recommender.identifiable import identifiable
+    from jaxlaws.recommender.survey import cells, columns, curves, lacking
+
+    grid, notes = cells(runs)
+    answer = {
+        "source": runs.source,
+        "used": _used(runs),
+        "columns": columns(runs),
+        "refused": [{"question": question or None, "sentence": sentence} for question, sentence in runs.asked],
+        "warnings": [*runs.answers, *notes],
+        "cells": grid,
+        "curves": curves(runs),
+        "laws": identifiable(runs),
+        "add": _with_commands(runs, lacking(grid), source),
+    }
+    return finite(answer)
+
+
+def _used(runs: Any) -> str:
+    """The sentence of `Runs.used`; of a source that has none, by status."""
+    from jaxlaws.records.used import Used
+
+    if runs.used:
+        return runs.used.sentence()
+    status = runs.table.get("status", default="ok")
+    ids = {word: list(runs.table.index[status == word]) for word in ("failed", "diverged") if "status" in runs.table}
+    return Used(len(runs.table), left_out=ids).sentence()
+
+
+def _with_commands(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
+    """What to add, of a sweep of our own with the command that trains it; nothing while units are in doubt."""
+    if any(question for question, _ in runs.asked):
+        return []
+    entries: list[dict[str, Any]] = [{**entry, "command": None} for entry in missing]
+    if source.is_dir() and (source / "sweep.yaml").exists():
+        for entry in entries:
+            entry["command"] = _command(runs, entry, source)
+    return entries
+
+
+def _command(runs: Any, entry: Mapping[str, Any], source: Path) -> str | None:
+    """The best run of the cell again, at the values to add."""
+    import numpy as np
+
+    from jaxlaws.cli.again import command
+    from jaxlaws.config import run_config
+    from jaxlaws.records.run import RunDir
+
+    table = runs.finished().table
+    near = np.isclose(table["params_nonembedding"], entry["params"]) & np.isclose(
+        table["tokens"], entry["tokens"], 0.03
+    )
+    name = str(table.loc[near, runs.loss_column].idxmin())
+    try:
+        config = run_config(RunDir(source / name).config())
+    except (BadInput, OSError):
+        return None
+    batches = [round(value / config.data.seq_len) for value in entry["batch_tokens"]]
+    return command(config, {"optimizer.peak_lr": entry["peak_lr"], "batch_sequences": batches}, str(source))
+
+
+def _show(answer: Mapping[str, Any]) -> None:
+    from jaxlaws.cli.screen import Screen
+
+    console = Screen()
+    console.print(f"{answer['source']}: {answer['used']}", soft_wrap=True)
+    for text in answer["warnings"]:
+        console.print(f"note: {text}", style="yellow", soft_wrap=True)
+    console.print("\ncolumns")
+    console.lines(("name", "read from", "values", "from … to", "what it is"), _column_rows(answer["columns"]))
+    if answer["refused"]:
+        console.print("\nrefused by a fit until it is answered")
+        for entry in answer["refused"]:
+            console.print(f"  {entry['sentence']}", style="yellow", soft_wrap=True)
+    if answer["cells"]:
+        console.print(f"\ngrid: {len(answer['cells'])} (N, D), each with its best measured run")
+        heads = ("N", "D", "D/N", "runs", "diverged", "LRs", "batches", "best LR", "at batch", "loss", "its grid")
+        _table(console, heads, [_cell_row(cell) for cell in answer["cells"]])
+    if answer["curves"]:
+        console.print(f"\ncurves: {len(answer['curves'])}")
+        of_curve = (
+            "run",
+            "steps",
+            "losses",
+            "largest gap",
+            "warm-up",
+            "peak LR",
+            "final LR",
+            "decays from",
+            "last loss",
+        )
+        _table(console, (*of_curve, "schedule"), [_curve_row(curve) for curve in answer["curves"]])
+    console.print("\nlaws that the design can identify (the losses are looked at by `jaxlaws fit`)")
+    for identified, names, why in _grouped(answer["laws"]):
+        console.print(f"  {identified:<7} {', '.join(names)}" + (f": {why}" if why else ""), soft_wrap=True)
+    _show_additions(console, answer["add"])
+
+
+def _table(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    console.lines(heads, rows[:_ROWS])
+    if len(rows) > _ROWS:
+        console.print(f"  … and {len(rows) - _ROWS} more: --json has all of them")
+
+
+def _column_rows(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            name,
+            about["from"] if about["from"] != name else "",
+            str(about["distinct"]),
+            brief(", ".join(about["values"]), 48) if "values" in about else _range(about),
+            about["unit"],
+        ]
+        for name, about in columns.items()
+    ]
+
+
+def _range(about: Mapping[str, Any]) -> str:
+    low, high = about.get("low"), about.get("high")
+    if low is None:
+        return "–"
+    return _number(low) if low == high else f"{_number(low)} … {_number(high)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value == round(value) and abs(value) < 1e5:
+        return f"{value:,.0f}"
+    return short(value) if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _cell_row(cell: Mapping[str, Any]) -> list[str]:
+    from jaxlaws.recommender.words import edge_words
+
+    whole = "–" if cell["batch_tokens"] is None else f"{cell['batch_tokens']:,.0f}"
+    counts = ["–" if cell[name] is None else str(cell[name]) for name in ("lrs", "batches")]
+    ratio, lr = ("–" if cell[name] is None else f"{cell[name]:.3g}" for name in ("tokens_per_param", "peak_lr"))
+    return [
+        *(_number(cell["params"]), _number(cell["tokens"]), ratio, str(cell["runs"]), str(cell["diverged"] or "")),
+        *(*counts, lr, whole, "–" if cell["loss"] is None else f"{cell['loss']:.4f}"),
+        edge_words(cell["edges"]),
+    ]
+
+
+_CURVE_HEADS = (
+    *("run", "steps", "losses", "largest gap", "warm-up", "peak LR", "final LR", "decays from", "last loss"),
+    "schedule",
+)
+
+
+def _curve_row(curve: Mapping[str, Any]) -> list[str]:
+    return [
+        curve["run"],
+        *(f"{curve[name]:,}" for name in ("steps", "losses", "largest_gap", "warmup_steps")),
+        *(f"{curve[name]:.3g}" for name in ("peak_lr", "final_lr")),
+        "never" if curve["decay_begins"] is None else f"{curve['decay_begins']:,}",
+        f"{curve['loss']:.4f}",
+        curve["schedule"] or "",
+    ]
+
+
+def _grouped(laws: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str], str]]:
+    """(yes, weakly or no; the laws of which the same is said; why), in the order of the answers."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, law in laws.items():
+        why = " ".join(text.replace(f"the law {name}", "the law").replace(name, "the law") for text in law["why"])
+        groups.setdefault((law["identified"], why), []).append(name)
+    order = ("yes", "weakly", "no")
+    return [
+        (word, names, why) for (word, why), names in sorted(groups.items(), key=lambda item: order.index(item[0][0]))
+    ]
+
+
+def _show_additions(console: Any, entries: Sequence[Mapping[str, Any]]) -> None:
+    if not entries:
+        return
+    console.print("\nto add, so that the best run of a cell lies inside its grid")
+    for entry in entries[:_COMMANDS]:
+        if entry["command"]:
+            console.print(f"  {entry['command']}", soft_wrap=True)
+            continue
+        lists = [
+            f"{name} {', '.join(map(show, entry[name]))}"
+            for name, show in (("peak_lr", "{:.3g}".format), ("batch_tokens", "{:,.0f}".format))
+            if name in entry
+        ]
+        where = f"N {_number(entry['params'])}, D {_number(entry['tokens'])}"
+        console.print(f"  {where}: {' × '.join(lists)}", soft_wrap=True)
+    if len(entries) > _COMMANDS:
+        console.print(f"  … and {len(entries) - _COMMANDS} more: --json has all of them")

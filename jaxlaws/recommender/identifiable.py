@@ -1,0 +1,113 @@
+"""Which laws a table can identify, by its shape and by the rules that a fit uses before it fits anything. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+from jaxlaws.fitting import design_checks
+from jaxlaws.fitting.columns import COLUMNS, columns_of, params_of
+from jaxlaws.laws.names import LOSS_LAWS, Shape
+from jaxlaws.recommender.cells import cells_of, seq_len_of
+from jaxlaws.recommender.estimate import HYPER_LAWS, READS
+from jaxlaws.recommender.verdict import of_grids
+from jaxlaws.records.settings import comparable, one_setting
+from jaxlaws.records.table import Runs
+from jaxlaws.status import Finding, decide
+
+#: Status that a fit would have at best → whether the table identifies the law.
+_WORDS = {"converged": "yes", "weak": "weakly"}
+
+
+def identifiable(runs: Runs) -> dict[str, dict[str, Any]]:
+    """Law → `identified` (yes, weakly or no) and `why`, sentences with what to do about it.
+
+    A yes says that the design does not forbid it: the losses are looked at by a fit.
+
+    Args:
+      runs: opened with `collect`.
+    """
+    judges: dict[str, Callable[[Runs], Sequence[Finding]]] = dict.fromkeys(HYPER_LAWS, _of_hyper_law)
+    judges |= {name: partial(_of_loss_law, law) for name, law in LOSS_LAWS.items()}
+    return {name: _answer(name, judge, runs) for name, judge in judges.items()}
+
+
+def _answer(name: str, judge: Callable[[Runs], Sequence[Finding]], runs: Runs) -> dict[str, Any]:
+    why: list[str] = []
+    try:
+        settled = _settled(name, replace(runs, asked=()))
+        if settled.asked and [question for question, _ in settled.asked] == ["tuning"]:
+            settled = _settled(name, replace(runs, asked=(), assume={**runs.assume, "tuning": "best"}))
+            why.append("with --assume tuning=best, which takes the lowest loss of each (N, D).")
+        if settled.asked:
+            return {"identified": "no", "why": [_clause(runs, sentence) for _, sentence in settled.asked]}
+        found = judge(settled)
+    except BadInput as error:
+        return {"identified": "no", "why": [*why, _clause(runs, str(error))]}
+    return {"identified": _WORDS.get(decide(found), "no"), "why": [*why, *map(str, found)]}
+
+
+def _settled(name: str, runs: Runs) -> Runs:
+    """The runs as a fit of the law takes them, with what it would ask."""
+    if name in HYPER_LAWS:
+        return one_setting(runs, name, READS)
+    law = LOSS_LAWS[name]
+    return comparable(runs, name, columns_of(law), law.kind == "curve")
+
+
+def _clause(runs: Runs, sentence: str) -> str:
+    """A refusal without the name of the source, which stands above it."""
+    return sentence.removeprefix(runs.source).removeprefix(":").strip()
+
+
+def _of_hyper_law(runs: Runs) -> Sequence[Finding]:
+    cells, _ = cells_of(runs)
+    return of_grids(cells, seq_len_of(runs))
+
+
+def _of_loss_law(law: Shape, runs: Runs) -> Sequence[Finding]:
+    inputs, run, at = (_points if law.kind == "point" else _curves)(law, runs)
+    count = len(np.unique(run))
+    distinct = len(run)
+    if law.kind == "point":
+        logs = np.round(np.log(np.stack(list(inputs.values()))), 6)
+        distinct = len(np.unique(logs, axis=1).T)
+    if why := design_checks.too_few(law, count, distinct):
+        raise BadInput(f"{why}.")
+    return [*design_checks.of_design(law, inputs, run, at), *design_checks.spare(law, count)]
+
+
+def _points(law: Shape, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """(inputs, [points] run, [points] step) of a point law."""
+    ended = runs.finished()
+    names = {key: column for key, column in COLUMNS.items() if key in law.inputs}
+    names["N"] = params_of(law, ended, None)
+    table = ended.need(*names.values())
+    count = np.arange(len(table))
+    return {key: table[column].to_numpy(float) for key, column in names.items()}, count, count
+
+
+def _curves(law: Shape, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """(inputs, [points] run, [points] step) of a curve law: the losses after the warm-up."""
+    names = [name for name in runs.table.index if name in runs.curves]
+    kept = [(name, curve.at >= curve.warmup_steps - 1) for name, curve in ((n, runs.curves[n]) for n in names)]
+    kept = [(name, after) for name, after in kept if after.any()]
+    if not kept:
+        raise BadInput("no curves, it is fitted to losses along schedules: give the columns step, lr and loss.")
+    at = [runs.curves[name].at[after] for name, after in kept]
+    lrs = [runs.curves[name].lr for name, _ in kept]
+    length = [len(steps) for steps in at]
+    inputs = {
+        "S": np.concatenate([np.cumsum(lr)[steps] for lr, steps in zip(lrs, at, strict=True)]),
+        "lr": np.concatenate([lr[steps] for lr, steps in zip(lrs, at, strict=True)]),
+        "peak": np.repeat([lr.max() for lr in lrs], length),
+    }
+    if "N" in law.inputs:
+        size = runs.table[params_of(law, runs, None)].to_dict()
+        inputs["N"] = np.repeat([float(size[name]) for name, _ in kept], length)
+    return inputs, np.repeat(np.arange(len(kept)), length), np.concatenate(at)

@@ -1,0 +1,114 @@
+"""A table of runs as `jaxlaws inspect` shows it: its columns, its grid cell by cell, its curves. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxlaws.recommender.cells import AXES, Cell, edges, grids, levels, seq_len_of
+from jaxlaws.records.cells import PARAMS, swept
+from jaxlaws.records.files import finite
+from jaxlaws.records.table import COLUMNS, WORDS, Curve, Runs
+
+#: Values of a column of words, and levels of a grid, that are listed.
+_LISTED = 6
+
+
+def columns(runs: Runs) -> dict[str, dict[str, Any]]:
+    """Column → what it was made of, its unit, how many values differ, and the lowest and highest or some of them."""
+    made_of = runs.used.columns if runs.used else {}
+    answer = {}
+    for name in runs.table.columns:
+        values = runs.table[name].dropna()
+        about: dict[str, Any] = {"from": made_of.get(name, name), "unit": COLUMNS[name], "distinct": values.nunique()}
+        if name in WORDS:
+            about["values"] = [str(value) for value in values.value_counts().index[:_LISTED]]
+        else:
+            numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
+            about |= {"low": numbers.min(), "high": numbers.max()} if len(numbers) else {}
+        answer[name] = about
+    return finite(answer)
+
+
+def cells(runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
+    """(every (N, D) of the table with its LRs, batches, best measured run and edges, sentences on what is left out).
+
+    A cell has `params`, `tokens`, `tokens_per_param`, `runs` that ended, `diverged`, `lrs` and `batches` (how many
+    values), `peak_lr`, `batch_tokens` and `loss` of its best run, and `edges` as `jaxlaws.recommender.cells.edges` has
+    them, which is empty where the table sweeps no LR and no batch. What the table does not state is None.
+    """
+    usable = replace(runs, table=runs.table.dropna(subset=[name for name in AXES if name in runs.table]))
+    found, notes = grids(usable)
+    sweeps, seq_len = swept(usable), seq_len_of(usable)
+    return [_cell(cell, runs.table, sweeps, seq_len) for cell in found], notes
+
+
+def _cell(cell: Cell, table: pd.DataFrame, sweeps: bool, seq_len: int) -> dict[str, Any]:
+    stated = {"params": bool(set(PARAMS) & set(table.columns)), "tokens": "tokens" in table}
+    n, d = (getattr(cell, name) if stated[name] else None for name in ("params", "tokens"))
+    about: dict[str, Any] = {
+        "params": n,
+        "tokens": d,
+        "tokens_per_param": None if n is None or d is None else d / n,
+        "runs": len(cell.y),
+        "diverged": len(cell.diverged),
+    }
+    best = [float(f"{value:.12g}") for value in np.exp(cell.x[cell.best])] if len(cell.y) else []
+    several = np.concatenate([cell.x, cell.diverged])
+    for k, (name, count) in enumerate(zip(AXES, ("lrs", "batches"), strict=True)):
+        about[count] = len(levels(several[:, k])) if name in table else None
+        about[name] = best[k] if name in table and best else None
+    about["loss"] = float(np.exp(cell.y[cell.best])) if len(cell.y) else None
+    measured = edges(cell, cell.x[cell.best], seq_len) if sweeps and len(cell.y) > 1 else {}
+    about["edges"] = {name: edge for name, edge in measured.items() if name in table}
+    return about
+
+
+def curves(runs: Runs) -> list[dict[str, Any]]:
+    """A row for each curve: its steps, losses and largest gap between them, warm-up, LRs, decay, last loss."""
+    stated = runs.table["schedule"].to_dict() if "schedule" in runs.table else {}
+    return [{"run": str(name), "schedule": stated.get(name), **_curve(curve)} for name, curve in runs.curves.items()]
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    peak = float(curve.lr.max())
+    after = curve.lr[curve.warmup_steps :]
+    low = np.flatnonzero(after < 0.98 * peak)
+    return {
+        "steps": len(curve.lr),
+        "losses": len(curve.at),
+        "largest_gap": int(np.diff(curve.at, prepend=-1).max()),
+        "warmup_steps": curve.warmup_steps,
+        "peak_lr": peak,
+        "final_lr": float(curve.lr[-1]),
+        "decay_begins": curve.warmup_steps + int(low[0]) if len(low) else None,
+        "loss": float(curve.loss[-1]),
+    }
+
+
+def lacking(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the grid of each cell lacks: its N and D, and lists of `peak_lr` and `batch_tokens` to multiply.
+
+    LRs beyond an edge are added at the best batch, batches at the best LR and its neighbours, since it moves with them.
+    """
+    return [
+        {"params": cell["params"], "tokens": cell["tokens"], **_lists(cell, name)}
+        for cell in found
+        for name in AXES
+        if cell["edges"].get(name, {}).get("edge")
+    ]
+
+
+def _lists(cell: dict[str, Any], axis: str) -> dict[str, list[float]]:
+    best = {name: cell[name] for name in AXES if cell[name] is not None}
+    if axis == "batch_tokens" and "peak_lr" in best:
+        best["peak_lr"] = [lr for lr in (best["peak_lr"] / 2, best["peak_lr"], best["peak_lr"] * 2) if lr < 1]
+    others = {name: list(np.atleast_1d(value)) for name, value in best.items()}
+    return {
+        name: [float(f"{value:.4g}") if name == "peak_lr" else float(value) for value in values]
+        for name, values in {**others, axis: cell["edges"][axis]["add"]}.items()
+    }
