@@ -45,7 +45,7 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
     grid, notes = cells(runs)
     answer = {
         "source": runs.source,
-        "used": _used(runs),
+        "used": runs.used.sentence(),
         "columns": columns(runs),
         "refused": [{"question": question or None, "sentence": sentence} for question, sentence in runs.asked],
         "warnings": [*runs.answers, *notes],
@@ -55,17 +55,6 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
         "add": _with_commands(runs, lacking(grid), source),
     }
     return finite(answer)
-
-
-def _used(runs: Any) -> str:
-    """The sentence of `Runs.used`; of a source that has none, by status."""
-    from jaxlaws.records.used import Used
-
-    if runs.used:
-        return runs.used.sentence()
-    status = runs.table.get("status", default="ok")
-    ids = {word: list(runs.table.index[status == word]) for word in ("failed", "diverged") if "status" in runs.table}
-    return Used(len(runs.table), left_out=ids).sentence()
 
 
 def _with_commands(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def used_of(before: Runs, chosen: Runs, checked: Runs) -> Used:
     seen = {name for ids in diverged.values() for name in ids}
     more = {
         "failed": [name for name, state in status.items() if state == "failed" and name not in known],
-        "left out by --assume": [name for name in dropped if name not in known],
+        "refused" if checked.asked else "left out by --assume": [name for name in dropped if name not in known],
         "outside --where": outside,
     }
     late = [name for name, state in status.items() if state == "diverged" and name not in seen]
