@@ -140,7 +140,8 @@ def test_the_screen_quotes_what_is_to_be_pasted(tmp_path, capsys):
     law = fitted("step(milestones=[0.5, 0.9], values=[0.3, 0.1])")
     law.save(tmp_path / "law.json")
     assert main(["recommend", "--params", "55k", "--tokens", "20M", "--law", str(tmp_path / "law.json")]) == 0
-    line = capsys.readouterr().out.strip().splitlines()[-1]
+    line, setting = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert setting.startswith("  measured under: AdamW")
     assert line.startswith("  jaxlaws train model=55k tokens=")
     assert "'schedule.milestones=[0.5,0.9]'" in line
     raw = json.loads((tmp_path / "law.json").read_text())
@@ -149,7 +150,7 @@ def test_the_screen_quotes_what_is_to_be_pasted(tmp_path, capsys):
     assert main(["recommend", "--params", "55k", "--tokens", "20M", "--law", str(tmp_path / "law.json")]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert "$(id)" not in out.strip().splitlines()[-1]
+    assert not any("$(id)" in line for line in out.splitlines() if line.startswith("  jaxlaws train"))
 
 
 def test_a_batch_of_whole_sequences_moves_the_lr_and_says_so():

@@ -6,11 +6,26 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from jaxlaws.recommender.setting import sentence
 from jaxlaws.records.units import short
 from jaxlaws.text import printable
 
 if TYPE_CHECKING:
     from jaxlaws.recommender.recommendation import Quantity, Recommendation
+
+
+#: Argument → help, of those that ask for a setting.
+_SETTING = {
+    "schedule": "such as 'wsd(cooldown=0.2)'",
+    "warmup": "warm-up, as steps or as a share below 1",
+    "optimizer": "such as muon",
+    "weight_decay": "λ, multiplied by the LR",
+    "beta2": "of Adam's second moments",
+    "parameterisation": "standard or mup",
+    "base_width": "the width of the law's own sweep at which mup scales nothing",
+    "moe_active": "active parameters of a mixture of experts, without embeddings",
+    "moe_total": "all its parameters, without embeddings",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
     parser.add_argument("--multiple-of", metavar="K", help="a batch of a multiple of K sequences, the LR moved with it")
-    parser.add_argument("--schedule", help="convert the LR to this schedule, such as 'wsd(cooldown=0.2)'")
+    setting = parser.add_argument_group(
+        "setting", "what differs from the law's own setting is converted where a source says how (docs/advice.md)"
+    )
+    for name, about in _SETTING.items():
+        setting.add_argument(f"--{name.replace('_', '-')}", help=about)
+    setting.add_argument(
+        "--from-checkpoint",
+        nargs="?",
+        const="",
+        metavar="TOKENS",
+        help="continue from a checkpoint that was trained on so many tokens",
+    )
     parser.add_argument("--vocab", help="tokens in the vocabulary")
     parser.add_argument("--width", help="width of the model, for laws in FLOPs per token or with the output head")
     parser.add_argument("--layers", help="layers of the model, for laws in FLOPs per token")
@@ -40,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.recommender.answer import compare, recommend
 
     names = [
-        *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "multiple_of", "schedule"),
-        *("vocab", "width", "layers", "untied", "loss", "force"),
+        *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "multiple_of"),
+        *("vocab", "width", "layers", "untied", "loss", "force", "from_checkpoint", *_SETTING),
     ]
     asked = {name: value for name in names if (value := getattr(args, name)) is not None}
     answer = recommend(**asked)
@@ -85,6 +111,7 @@ def _show(a: Recommendation) -> None:
         print(f"  warning: {printable(text)}")
     if a.override:
         print(f"  jaxlaws train {a.override}")
+    print(f"  {sentence(a.measured_under)}")
 
 
 def _quantity(value: Quantity | None, form: str) -> str:
@@ -114,6 +141,7 @@ def _show_others(others: dict[str, Recommendation | str]) -> None:
         factors = [f"{part['factor']:.3g}× {key}" for key, part in axes]
         far = ", ".join(text for text in factors if not text.startswith("1×")) or "inside"
         why = other.convention.get("formula", "N non-embedding; " + str(other.schedule))
+        if other.conversions:
+            why += f"; LR ×{other.lr_factor:.3g} for {', '.join(str(row['name']) for row in other.conversions)}"
         print(f"  {name:<22}{lr:>10}{batch:>15}  {far:<20}  {why}")
-        if "setting" in other.convention:
-            print(f"  {'':<49}{'':<20}  measured in: {other.convention['setting']}")
+        print(f"  {'':<49}{'':<20}  {sentence(other.measured_under)}")

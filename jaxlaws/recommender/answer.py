@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
+from jaxlaws.recommender.conversions import exchange
+from jaxlaws.recommender.convert import convert
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import relative
+from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
+from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, untrainable
 from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
 from jaxlaws.status import require_trusted
@@ -25,8 +30,6 @@ from jaxlaws.status import require_trusted
 _SEQ_LEN = 2048
 #: A batch is whole sequences: a change of it by less, in logs, is not worth a word.
 _ROUNDING = 0.01
-#: d ln η* / d ln B beyond the batches of the data, which nothing measured: between 0 and 1, half way to either side.
-_EXCHANGE = 0.5
 #: Preset → another form fitted to the same runs.
 _OTHER = {
     "step_law:bootstrap": "step_law:refit",
@@ -42,9 +45,8 @@ def recommend(
     law: str | os.PathLike[str] | HyperFit = presets.DEFAULT,
     seq_len: int | str | None = None,
     batch_tokens: float | str | None = None,
-    schedule: str | None = None,
     force: bool = False,
-    **model: Any,
+    **more: Any,
 ) -> Recommendation:
     """The peak LR and batch for a run of N parameters and D tokens.
 
@@ -54,28 +56,32 @@ def recommend(
       law: a preset such as `step_law:bootstrap`, a file that `jaxlaws fit step_law … -o` wrote, or a `HyperFit`.
       seq_len: tokens in a sequence; without it the law's, or 2048.
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
-      schedule: convert the LR to this schedule, such as `wsd(cooldown=0.2)`, by the convex bound.
       force: answer from a fit that is not to be trusted, or to an absurd question, with a label.
-      **model: params_total, vocab, width, layers, loss, untied of `question`.
+      **more: params_total, vocab, width, layers, loss, untied of `question`; the setting, of `setting.asked`:
+        optimizer, parameterisation, base_width, moe_active, moe_total, from_checkpoint, weight_decay, beta2, schedule,
+        such as `wsd(cooldown=0.2)`, and warmup.
 
     Raises:
-      BadInput: the question makes no sense, or the law is not defined for it.
+      BadInput: the question makes no sense, the law is not defined for it, or no source converts to the setting.
       Untrusted: the fit is not to be trusted or the question is absurd, and `force` is not given.
     """
-    asked = {"params": params, "tokens": tokens, "batch_tokens": batch_tokens, **model}
+    settings = asked(**{name: more.pop(name) for name in ASKED if name in more})
+    numbers = {"params": of_experts(params, settings), "tokens": tokens, "batch_tokens": batch_tokens, **more}
     source, name = _law(law)
-    q = question(seq_len=_seq_len(source) if seq_len is None else seq_len, **asked)
-    answer = _answer(q, source, name, schedule, force)
+    q = question(seq_len=_seq_len(source) if seq_len is None else seq_len, **numbers)
+    answer = _answer(q, source, name, settings, force)
     other = _OTHER.get(name)
     if other and answer.extrapolation["outside"]:
-        note = _other_form(_answer(q, presets.PRESETS[other], other, schedule, True))
+        note = _other_form(_answer(q, presets.PRESETS[other], other, settings, True))
         answer = replace(answer, warnings=[*answer.warnings, note])
     return _with_command(q, answer)
 
 
 def _with_command(q: Question, answer: Recommendation) -> Recommendation:
     """The answer with the command that trains it, and with the schedule and warm-up that the command has."""
-    command = override(q, _value(answer.peak_lr), _value(answer.batch_tokens), _convention(answer))
+    if lacks := untrainable(answer.setting):
+        return replace(answer, warnings=[*answer.warnings, lacks])
+    command = override(q, _value(answer.peak_lr), _value(answer.batch_tokens), answer.setting)
     return replace(
         answer,
         override=command.text,
@@ -85,48 +91,54 @@ def _with_command(q: Question, answer: Recommendation) -> Recommendation:
     )
 
 
-def compare(**asked: Any) -> dict[str, Recommendation | str]:
+def compare(**question: Any) -> dict[str, Recommendation | str]:
     """Every published law side by side: name → its recommendation, or the sentence why it is not defined here.
 
     Args:
-      **asked: of `recommend`, without `law`.
+      **question: of `recommend`, without `law`; every law is converted to the setting that it asks for.
     """
-    recommend(**asked)
+    recommend(**question)
     answers: dict[str, Recommendation | str] = {}
     for name in presets.PRESETS:
         try:
-            answers[name] = recommend(**{**asked, "law": name})
+            answers[name] = recommend(**{**question, "law": name})
         except (BadInput, Untrusted) as error:
-            answers[name] = str(error)
+            answers[name] = getattr(error, "reason", str(error))
     return answers
 
 
 def _answer(
-    q: Question, source: HyperFit | presets.Published, name: str, schedule: str | None, force: bool
+    q: Question, source: HyperFit | presets.Published, name: str, settings: Mapping[str, Any], force: bool
 ) -> Recommendation:
-    """The answer of one law, converted to the schedule that is asked for, without its command."""
+    """The answer of one law, converted to the setting that is asked for, without its command."""
     if isinstance(source, presets.Published):
         answer = _from_formula(q, source, name, force)
     else:
         labels = require_trusted(source, name, force)
         answer = _from_fit(q, source, name, force)
         answer = replace(answer, warnings=[*labels, *answer.warnings])
-    if schedule is None:
-        return answer
-    from jaxlaws.recommender.transfer import convert
+    answer = replace(answer, measured_under=measured_under(source.convention), setting=source.convention)
+    return convert(answer, q, settings, partial(_at, source, q), source.ranges.get("batch_tokens"))
 
-    return convert(answer, schedule)
+
+def _at(
+    source: HyperFit | presets.Published, q: Question, params: float, tokens: float
+) -> tuple[float | None, float | None]:
+    """(peak LR, batch in tokens) of a law at another N and D, each None where it gives none."""
+    if isinstance(source, HyperFit):
+        log_lr, log_batch = source.optimum(params, tokens)
+        return _exp(log_lr), _exp(log_batch)
+    try:
+        advice = source.advise(replace(q, params=params, tokens=tokens, batch_tokens=None))
+    except BadInput:
+        return None, None
+    return advice.peak_lr, advice.batch_tokens
 
 
 def _seq_len(source: HyperFit | presets.Published) -> int:
     """Tokens in a sequence where the question does not say: the law's, or 2048."""
     value = source.convention.get("seq_len")
     return int(value) if isinstance(value, int | float) and value >= 1 else _SEQ_LEN
-
-
-def _convention(answer: Recommendation) -> dict[str, Any]:
-    """The law's convention, with the schedule that the answer is for."""
-    return {**answer.convention, **({} if answer.schedule is None else {"schedule": answer.schedule})}
 
 
 def _value(quantity: Quantity | None) -> float | None:
@@ -153,7 +165,7 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
     log_lr, moved = _moved(q, fit, log_lr, log_best, log_batch)
     warnings += [*told, *moved, *outside.sentences()]
     lr = _exp(log_lr)
-    half = fit.half_width("lr", q.params, q.tokens) + _EXCHANGE * _beyond(fit, log_batch, log_best)
+    half = fit.half_width("lr", q.params, q.tokens) + exchange(_beyond(fit, log_batch, log_best))[1]
     quantity = Quantity(batch)
     if not fixed_batch(fit, q):
         wide = fit.half_width("batch", q.params, q.tokens)
@@ -219,22 +231,27 @@ def _moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch
         return log_lr, []
     if miss is None or (not fit.batch_measured and miss.c == 0):
         return log_lr, ["the law does not say how the best LR moves with the batch: the LR is for its own batch."]
-    log_lr += miss.best_lr(offset)
+    beyond = math.copysign(_beyond(fit, log_batch, log_best), offset)
+    log_lr += miss.best_lr(offset - beyond) + exchange(beyond)[0]
     batch, best = _exp(log_batch), _exp(log_best)
     whose = "the best" if fit.batch_measured else "the sweep"
     where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
     cost = f", and the loss is expected {relative(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
     fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
     told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
-    if abs(offset) > math.log(4):
-        told.append("the batch is more than ×4 from the best: how the LR moves there was not measured.")
+    if beyond:
+        told.append(
+            f"the last ×{math.exp(abs(beyond)):.2g} of that was not measured, neither in batches nor more than ×4 from "
+            "the best: the LR moves there as √B (arXiv 2205.10287), and its interval from not at all to as B."
+        )
     return log_lr, told
 
 
 def _beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
-    """How far in logs a batch that is not the law's own lies outside the batches of the data."""
+    """How far in logs a batch that is not the law's own lies outside the data's, or further than measured from it."""
     low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
-    return min(max(low - log_batch, log_batch - high, 0.0), abs(log_batch - log_best))
+    offset = abs(log_batch - log_best)
+    return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - MEASURED, 0.0)
 
 
 def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -> Recommendation:

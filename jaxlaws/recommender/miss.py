@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 #: Offsets in logs beyond which no cost is computed.
 FAR = 5.0
+#: Offset of a batch in logs up to which a fit's runs say how the best LR moves with it.
+MEASURED = math.log(4)
 #: Exponent whose power a float still holds.
 _MOST = 300.0
 

@@ -119,7 +119,7 @@ def override(q: Question, peak_lr: float | None, batch_tokens: float | None, con
     if schedule:
         arguments |= {"schedule": schedule["name"]}
         arguments |= {f"schedule.{key}": value for key, value in schedule.items() if key != "name"}
-    settings, more = _settings(convention)
+    settings, more = setting_arguments(convention)
     warmup = None if "warmup_steps" not in schedule else int(float(schedule["warmup_steps"]))
     spec = _spec(schedule) if told and schedule else None
     return Command({**arguments, **settings}, [*told, *more], spec, warmup)
@@ -134,7 +134,7 @@ def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tupl
     spec = convention.get("schedule")
     if spec is None:
         return {}, ["the law's runs do not say their schedule: the command trains the default, cosine."]
-    fields = _fields(str(spec))
+    fields = spec_fields(str(spec))
     if fields is None:
         raise BadInput(f"the schedule '{printable(spec)}' cannot be asked for by name: there is no command to paste.")
     if fields["name"] in FROM_FILE:
@@ -172,7 +172,7 @@ def check_file(fields: Mapping[str, str], total: int) -> list[str]:
     return []
 
 
-def _fields(spec: str) -> dict[str, str] | None:
+def spec_fields(spec: str) -> dict[str, str] | None:
     """Name and fields of a spec that only names what its family reads; None for anything else."""
     match = _SPEC.fullmatch(spec)
     if match is None or match[1] not in NAMES:
@@ -193,7 +193,7 @@ def _spec(fields: Mapping[str, str]) -> str:
     return f"{fields['name']}({', '.join(f'{key}={fields[key]}' for key in sorted(fields) if key != 'name')})"
 
 
-def _settings(convention: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+def setting_arguments(convention: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     """(arguments for the optimiser, the parameterisation, the data and all else that the law's runs share; sentences).
 
     What is the default already is left out.

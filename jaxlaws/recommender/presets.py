@@ -81,6 +81,8 @@ def _power_lines(q: Question) -> Advice:
     return Advice(None, batch, used / (q.tokens * timescale))
 
 
+#: Every published sweep is of dense models from scratch, most under the standard parameterisation.
+_DENSE = {"architecture": "dense", "start": "from scratch", "parameterisation": "standard"}
 _COSINE = {
     "params": "params_nonembedding",
     "batch": "tokens per step",
@@ -93,6 +95,8 @@ _COSINE = {
     "weight_decay": 0.1,
     "beta1": 0.9,
     "beta2": 0.95,
+    "clip": 1.0,
+    **_DENSE,
 }
 #: The loss around the optimum (`Miss`), and the scatter of the 17 cells' optima about the authors' constants, as
 #: experiments/step_law_constants.py computes them from the authors' 1,911 runs.
@@ -206,6 +210,12 @@ PRESETS: dict[str, HyperFit | Published] = {
         reference="Bi et al. 2024, arXiv 2401.02954",
         ranges={"flops": [1e17, 2e19]},
         convention={
+            **_DENSE,
+            "optimizer": "adamw",
+            "beta1": 0.9,
+            "beta2": 0.95,
+            "weight_decay": 0.1,
+            "clip": 1.0,
             "schedule": "step(milestones=[0.8, 0.9], values=[0.316, 0.1], warmup_steps=2000)",
             "warmup_steps": 2000,
         },
@@ -216,7 +226,7 @@ PRESETS: dict[str, HyperFit | Published] = {
         setting="AdamW with β2 tuned, compute-optimal budgets (D ≈ 20 N)",
         reference="Porian et al. 2024, arXiv 2406.19146",
         ranges={"params": [5e6, 9.01e8], "tokens_per_param": [10.0, 40.0]},
-        convention={"schedule": "constant or cosine"},
+        convention={**_DENSE, "optimizer": "adamw", "beta1": 0.9, "schedule": "constant or cosine"},
         advise=_porian,
     ),
     "minicpm:published": Published(
@@ -224,7 +234,7 @@ PRESETS: dict[str, HyperFit | Published] = {
         setting="μP, WSD schedule",
         reference="Hu et al. 2024, arXiv 2404.06395",
         ranges={},
-        convention={"schedule": "wsd(cooldown=0.1)"},
+        convention={**_DENSE, "parameterisation": "mup", "schedule": "wsd(cooldown=0.1)"},
         advise=_minicpm,
     ),
     "kaplan:published": Published(
@@ -232,7 +242,13 @@ PRESETS: dict[str, HyperFit | Published] = {
         setting="Adam, cosine to zero, 3,000 warm-up steps, batch 0.5M tokens",
         reference="Kaplan et al. 2020, arXiv 2001.08361",
         ranges={"params": [768.0, 1.5e9]},
-        convention={"schedule": "cosine(floor=0.0, warmup_steps=3000)", "warmup_steps": 3000, "final_lr": 0.0},
+        convention={
+            **_DENSE,
+            "optimizer": "adam",
+            "schedule": "cosine(floor=0.0, warmup_steps=3000)",
+            "warmup_steps": 3000,
+            "final_lr": 0.0,
+        },
         advise=_kaplan,
     ),
     "power_lines:published": Published(
@@ -240,7 +256,14 @@ PRESETS: dict[str, HyperFit | Published] = {
         setting="AdamW under μP, linear decay to zero",
         reference="Bergsma et al. 2025, arXiv 2505.13738 (prefactors quoted, not re-derived)",
         ranges={},
-        convention={"schedule": "linear(floor=0.0)", "final_lr": 0.0},
+        convention={
+            **_DENSE,
+            "optimizer": "adamw",
+            "parameterisation": "mup",
+            "schedule": "linear(floor=0.0)",
+            "final_lr": 0.0,
+            "seq_len": 2048,
+        },
         advise=_power_lines,
     ),
 }

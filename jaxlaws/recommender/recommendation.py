@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -30,11 +30,14 @@ class Recommendation:
       steps, warmup_steps, final_lr, weight_decay: what the law assumes or implies; None where it does not say.
       extrapolation: `Extrapolation.to_json`: per input the factor outside the data (1 inside), value, range; grade.
       schedule: the schedule that the peak LR is for.
-      lr_factor: what the LR was multiplied by to convert it to another schedule; None where it was not.
+      lr_factor: what the LR was multiplied by to convert it to the setting that is asked for; None where none is.
       override: arguments of `jaxlaws train`, quoted for a shell; empty where no command can be right.
       warnings: sentences for people.
       convention: of the law.
       reference: of the law.
+      measured_under: of `setting.measured_under`: what the law was measured in, None where it does not say.
+      setting: the convention with what is asked for: what the answer is for.
+      conversions: of each row of `conversions.CONVERSIONS` that was applied its name, factor on the LR, sd and source.
     """
 
     law: str
@@ -57,6 +60,9 @@ class Recommendation:
     convention: Mapping[str, Any]
     reference: str
     question: Mapping[str, Any]
+    measured_under: Mapping[str, Any] = field(default_factory=dict)
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    conversions: Sequence[Mapping[str, Any]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

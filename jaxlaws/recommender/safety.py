@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import FAR, band, relative
+from jaxlaws.recommender.miss import FAR, MEASURED, band, relative
 from jaxlaws.recommender.question import Question
 
 #: The safe band holds values whose expected loss is within this of the recommendation's.
@@ -56,7 +56,7 @@ def _cost(fit: HyperFit, q: Question, axis: str) -> Callable[[float], float] | N
     if not fixed_batch(fit, q):
         return miss.lr_cost
     v = 0.0 if q.batch_tokens is None else math.log(q.batch_tokens) - fit.optimum(q.params, q.tokens)[1]
-    v = max(-FAR, min(FAR, v))
+    v = max(-MEASURED, min(MEASURED, v))
     best = miss.best_lr(v)
     return lambda u: miss.excess(best + u, v) - miss.excess(best, v)
 

@@ -1,0 +1,78 @@
+"""The smallest sweep that answers what no source converts: LRs × batches in three small cells, sized by the law."""
+
+from __future__ import annotations
+
+from jaxlaws.recommender.conversions import OWN, Case, Refusal, without_optimizer
+from jaxlaws.recommender.override import setting_arguments, spec_fields
+from jaxlaws.recommender.shapes import LADDER
+from jaxlaws.records.units import short
+from jaxlaws.text import quoted
+
+#: LRs, batches and cells.
+_LRS, _BATCHES, _CELLS = 5, 3, 3
+#: The largest model of the sweep over the one that is asked for, and between its models, at most.
+_LARGEST, _APART = 1 / 30, 0.45
+#: Between these lie the middle LRs of a sweep, whatever a law says far outside its data.
+_LEAST_LR, _MOST_LR = 1e-5, 0.03
+
+
+def smallest_sweep(case: Case, refusal: Refusal) -> str:
+    """What to train instead: a clause that ends with a command, or with the LRs and batches for another trainer."""
+    sizes = _sizes(case.q.params)
+    middle = sizes[len(sizes) // 2]
+    ratio = case.q.tokens / case.q.params
+    lr, batch = case.at(LADDER[middle], LADDER[middle] * ratio)
+    if refusal.train is None:
+        values = ", ".join(f"{value:.2g}" for value in _lrs(case.peak_lr * refusal.lr, refusal.ratio))
+        of = "" if case.batch_tokens is None else f", and batches ×0.5, ×1 and ×2 of {short(case.batch_tokens)}"
+        return (
+            "jaxlaws train cannot train that, so sweep in your own trainer the LRs "
+            f"{values}{of} tokens, in three smaller (N, D), then `jaxlaws fit step_law TABLE`."
+        )
+    centre = min(max((lr or 3e-3) * refusal.lr, _LEAST_LR), _MOST_LR) if refusal.fixed_lr is None else refusal.fixed_lr
+    lrs = ",".join(f"{value:.2g}" for value in _lrs(centre, refusal.ratio))
+    sequences = max(1, round((batch or 0.0) / case.q.seq_len))
+    batches = sorted({max(1, sequences // 2), max(2, sequences), 2 * max(2, sequences)})
+    tokens = [f"{LADDER[name] * ratio:.0f}" for name in sizes]
+    swept = [f"model={','.join(sizes)}", f"tokens={','.join(tokens)}", "sweep.zip=[model,tokens]"]
+    swept += [f"optimizer.peak_lr={lrs}", f"batch_sequences={','.join(map(str, batches))}"]
+    key, _, value = (refusal.train or ("sweep=standard",))[0].partition("=")
+    name = f"{key.rpartition('.')[2]}-{value}"
+    arguments = [*swept, f"data.seq_len={case.q.seq_len}", *_setting(case, refusal), f"sweep.name={name}"]
+    runs = _LRS * len(batches) * len(sizes)
+    share = runs / len(sizes) * sum(LADDER[size] ** 2 for size in sizes) / case.q.params**2
+    return (
+        f"the smallest sweep that answers has {runs} runs ({share:.1%} of the FLOPs of the run asked for), and "
+        f"`jaxlaws fit step_law sweeps/{quoted(name)}` then fits it: jaxlaws train -m {' '.join(map(quoted, arguments))}"
+    )
+
+
+def _sizes(params: float) -> list[str]:
+    """Three named models, the largest a thirtieth of the one that is asked for, or the smallest three."""
+    names = sorted(LADDER, key=lambda name: LADDER[name])
+    chosen: list[str] = []
+    most = params * _LARGEST
+    for name in reversed(names):
+        if LADDER[name] <= most and len(chosen) < _CELLS:
+            chosen.append(name)
+            most = LADDER[name] * _APART
+    return chosen[::-1] if len(chosen) == _CELLS else names[:_CELLS]
+
+
+def _lrs(centre: float, ratio: float) -> list[float]:
+    return [centre * ratio ** (k - _LRS // 2) for k in range(_LRS)]
+
+
+def _setting(case: Case, refusal: Refusal) -> list[str]:
+    """The rest of the setting: as asked, otherwise as measured; an optimiser that is new keeps its own numbers."""
+    given = {argument.partition("=")[0]: argument for argument in refusal.train or ()}
+    setting = {**case.measured, **case.asked}
+    if case.get("optimizer") != case.measured.get("optimizer"):
+        setting = {name: value for name, value in setting.items() if name not in OWN or name in case.asked}
+        setting["config"] = without_optimizer(case.measured)
+    parts = [f"{key}={value}" for key, value in setting_arguments(setting)[0].items()]
+    fields = spec_fields(str(setting.get("schedule")))
+    if fields is not None and "schedule" not in given:
+        parts += [f"schedule={fields.pop('name')}"]
+        parts += [f"schedule.{key}={value}" for key, value in fields.items() if not key.startswith("warmup")]
+    return [*given.values(), *(part for part in parts if part.partition("=")[0] not in given)]
