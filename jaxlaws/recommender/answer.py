@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
 from jaxlaws.recommender.conversions import exchange
-from jaxlaws.recommender.convert import convert
+from jaxlaws.recommender.convert import Refused, convert
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import override, sequences, steps
@@ -97,7 +98,8 @@ def compare(**question: Any) -> dict[str, Recommendation | str]:
     Args:
       **question: of `recommend`, without `law`; every law is converted to the setting that it asks for.
     """
-    recommend(**question)
+    with suppress(Refused):
+        recommend(**question)
     answers: dict[str, Recommendation | str] = {}
     for name in presets.PRESETS:
         try:

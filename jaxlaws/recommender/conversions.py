@@ -88,7 +88,7 @@ EXCHANGE = 0.5
 #: Sources of the LR of a mixture: exponent of the ratio of parameters, and the largest number of experts tried.
 _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
 #: Tokens after a checkpoint over those before it, between which re-warming was tried; its sd: ×2 either way is 80%.
-_CONTINUED, _REWARM_SD = (1 / 3, 3.0), math.log(2) / 1.2816
+_CONTINUED, _REWARM_SD = (1 / 3, 3.0), math.log(2) / 1.2815515655
 #: Two optima, each read off LRs that are powers of two: two uniform variables of width ln 2.
 _MUON_SD = math.log(2) / math.sqrt(6)
 #: Names of a setting whose values are an optimiser's own.
@@ -261,7 +261,8 @@ def _read(case: Case, name: str, word: str) -> None:
     """Raises `BadInput` where the optimiser of the answer has no such setting."""
     optimizer = case.get("optimizer") or "adamw"
     if name not in OPTIMIZERS.get(optimizer, (name,)):
-        raise BadInput(f"{optimizer} has no {word}: leave --{name.replace('_', '-')} out.")
+        whose = "" if "optimizer" in case.asked else f"{case.law} was measured with {optimizer}: "
+        raise BadInput(f"{whose}{optimizer} has no {word}, leave --{name.replace('_', '-')} out.")
 
 
 def _weight_decay(case: Case) -> Change | Refusal | None:

@@ -43,7 +43,8 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
     share = runs / len(sizes) * sum(LADDER[size] ** 2 for size in sizes) / case.q.params**2
     return (
         f"the smallest sweep that answers has {runs} runs ({share:.1%} of the FLOPs of the run asked for), and "
-        f"`jaxlaws fit step_law sweeps/{quoted(name)}` then fits it: jaxlaws train -m {' '.join(map(quoted, arguments))}"
+        f"`jaxlaws fit step_law sweeps/{quoted(name)}` then fits it: jaxlaws train -m "
+        + " ".join(map(quoted, arguments))
     )
 
 
