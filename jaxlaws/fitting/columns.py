@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jaxlaws.errors import BadInput
 from jaxlaws.laws.names import Shape
+from jaxlaws.records.aliases import remedy
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -30,7 +31,8 @@ def params_of(law: Shape, runs: Runs, params_column: str | None) -> str:
     for name in PARAMS:
         if name in runs.table and runs.table[name].notna().all():
             return name
+    unknown = runs.used.unknown if runs.used else ()
     raise BadInput(
         f"{runs.source} has no column params_nonembedding or params_total for every run, the law {law.name} needs N: "
-        "name it with --map params_nonembedding=NAME."
+        f"{remedy('params_nonembedding', runs.table.columns, unknown)}."
     )

@@ -130,6 +130,42 @@ _POWER = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousand": 1e3, "million": 1
 _COUNTS = ("params_nonembedding", "params_total", "params", "tokens", "batch_tokens", "steps")
 
 
+#: What a column that nothing reads may be, by a part of its name.
+_HINTS = {
+    "loss": re.compile(r"loss|(?:^|[^a-z])ce(?:$|[^a-z])|entropy|nll", re.I),
+    "params": re.compile(r"param|(?:^|[_/ .])size", re.I),
+    "tokens": re.compile(r"token", re.I),
+    "lr": re.compile(r"(?:^|[^a-z])lr|learning|(?:^|[^a-z])eta(?:$|[^a-z])", re.I),
+    "batch": re.compile(r"batch|(?:^|[^a-z])bs(?:$|[^a-z])", re.I),
+    "step": re.compile(r"step|iter", re.I),
+}
+#: Columns that one is made of, beside what the table has, and how to say them.
+_MADE = {
+    ("batch_tokens", "batch_sequences"): "say how long a sequence is with --set seq_len=2048",
+    ("batch_tokens", "tokens"): "say the steps of the runs with --map steps=NAME, or --set batch_tokens=…",
+    ("params_nonembedding", "params_total"): "take off the embeddings with --set vocab=… --set width=…",
+}
+
+
+def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> str:
+    """What to do about a column that is missing: a clause without a final stop.
+
+    Args:
+      missing: ours.
+      present: our columns that are there.
+      unknown: columns of the file that nothing reads, among which it may be.
+    """
+    made = next((how for (ours, need), how in _MADE.items() if ours == missing and need in present), "")
+    hint = next((hint for word, hint in _HINTS.items() if word in missing.split("_")), None)
+    alike = [name for name in unknown if hint is not None and hint.search(name)]
+    short = "loss" if missing in LOSSES else missing
+    if alike:
+        shown = ", ".join(printable(name)[:60] for name in alike[:4]) + (", …" if len(alike) > 4 else "")
+        made = f"{made}, or " if made else ""
+        return f"{made}name it, which may be {shown}, such as --map {quoted(f'{short}={alike[0]}')}"
+    return made or f"name it with --map {short}=NAME"
+
+
 def normal(name: str) -> str:
     """A name as it is compared: without the tracker's place, case and separators."""
     bare, before = name.strip(), ""

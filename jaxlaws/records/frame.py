@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records import published
+from jaxlaws.records.aliases import remedy
 from jaxlaws.records.check import POSITIVE, check
 from jaxlaws.records.doubts import ask
 from jaxlaws.records.ends import ended
@@ -70,6 +71,7 @@ def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | N
 def _runs(table: Table, reading: Reading) -> Runs:
     data, curves = table.data, dict[str, Curve]()
     if table.along and ("lr" in data or reading.schedules or not {*_SIZES} & set(data)):
+        _need_steps(table, bool(reading.schedules))
         frame, curves = curves_of(data, table.source, table.lost, reading.schedules)
     elif table.along:
         frame = last_rows(data, table.source, table.lost)
@@ -90,14 +92,34 @@ def _runs(table: Table, reading: Reading) -> Runs:
         frame["status"] = status
         if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
             frame = frame.drop(columns="status")
-    used = Used(len(frame), {ours: made for ours, made in table.made_of.items() if ours in _SAID}, left_out, diverged)
+    used = Used(len(frame), _said(table, frame), left_out, diverged, table.unknown)
     kept = frame[[name for name in frame if name in COLUMNS]]
     return Runs(kept, curves, source=table.source, notes=tuple(table.notes), used=used)
 
 
-#: Columns without which a table of curves is of no use to a law of final losses; and what is said to be read as what.
+#: Columns without which a table of curves is of no use to a law of final losses.
 _SIZES = ("params_nonembedding", "params_total", "tokens")
-_SAID = {*COLUMNS, "lr", "loss", "step"} - {"run_id"}
+#: What is said to be made of what, where the fit may read it: the settings of the runs are not.
+_SAID = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", "status")
+
+
+def _said(table: Table, frame: pd.DataFrame) -> dict[str, str]:
+    made_of = {ours: made for ours in _SAID if (made := table.made_of.get(ours)) is not None}
+    if "lr" in made_of or ("loss_nats" in made_of and "val_loss_nats" in frame):
+        made_of.pop("peak_lr" if "lr" in made_of else "loss_nats", None)
+    inside = " ".join(made_of.get("batch_tokens", "").split("(")[:1])
+    return {ours: made for ours, made in made_of.items() if ours != "batch_sequences" or made not in inside}
+
+
+def _need_steps(table: Table, schedules: bool) -> None:
+    """Raises `BadInput` where a table with a row a step lacks the loss or the LR."""
+    missing = [name for name in ("lr", "loss") if name not in table.data and not (name == "lr" and schedules)]
+    if missing:
+        raise BadInput(
+            f"{table.source} has steps and no column {', '.join(missing)}; it has {names_of(table.raw.columns)}: "
+            f"{'; '.join(remedy(name, table.data.columns, table.unknown) for name in missing)}"
+            + ("; or give the schedule of each run with --schedules." if "lr" in missing else ".")
+        )
 
 
 def _rows(table: Table) -> pd.DataFrame:
@@ -107,8 +129,9 @@ def _rows(table: Table) -> pd.DataFrame:
         other = next((name for name in ("smooth_loss_nats", "train_loss_nats") if name in data), None)
         if other is None:
             raise BadInput(
-                f"{table.source} has no column val_loss_nats or loss_nats (it has {names_of(table.raw.columns)}): name "
-                f"its own with --map loss=NAME, or a published table with --format {'|'.join(published.FORMATS)}."
+                f"{table.source} has no column val_loss_nats or loss_nats (it has {names_of(table.raw.columns)}): "
+                f"{remedy('loss', data.columns, table.unknown)}, or a published table with --format "
+                f"{'|'.join(published.FORMATS)}."
             )
         data = data.rename(columns={other: "loss_nats"})
         table.made_of["loss_nats"] = table.made_of.pop(other, other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from jaxlaws.errors import BadInput
@@ -71,6 +73,5 @@ def _by_step(left: Table, right: Table, mine: pd.Series, theirs: pd.Series) -> T
     data = pd.concat([left.data.assign(run_id=mine.to_numpy()), more], ignore_index=True)
     lost = pd.Series(left.lost).reindex(range(len(data)), fill_value=False).to_numpy(bool)
     raw = pd.concat([left.raw, right.raw.iloc[:0]]).reindex(range(len(data)))
-    return Table(
-        data, raw, True, {**right.made_of, **left.made_of}, lost, left.notes + right.notes, left.ids, left.source
-    )
+    made_of, notes = {**right.made_of, **left.made_of}, left.notes + right.notes
+    return replace(left, data=data, raw=raw, made_of=made_of, lost=lost, notes=notes)

@@ -40,15 +40,9 @@ def curves_of(
       schedules: run id → LR of every step; the other runs need the column lr.
 
     Raises:
-      BadInput: a column is missing; steps are unordered; losses or LRs are not positive numbers; LRs are unknown before
+      BadInput: steps are unordered without a run id; losses or LRs are not positive numbers; LRs are unknown before
         the first row or across a gap.
     """
-    missing = [name for name in ("step", "lr", "loss") if name not in table and not (name == "lr" and schedules)]
-    if missing:
-        raise BadInput(
-            f"{source} has steps and no column {', '.join(missing)}; it has {', '.join(table.columns)}: name the "
-            "missing ones with --map lr=NAME or --map loss=NAME, or give the schedule of each run with --schedules."
-        )
     table, names, code, lost = _ordered(table, source, lost)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step = table["step"].to_numpy(float)

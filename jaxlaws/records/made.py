@@ -134,8 +134,9 @@ def _unspecified_params(table: Table) -> None:
     else:
         data["params_nonembedding"], table.made_of["params_nonembedding"] = values, theirs
         table.notes.append(
-            f"N is read from '{theirs}', whose name does not say whether embeddings count: it is taken as N without "
-            f"them; where they count, say so with --map {quoted(f'params_total={theirs}')}."
+            f"N is read from {theirs}, whose name does not say whether embeddings count: it is taken as N without "
+            f"them; where they count, say params_total instead"
+            + (f", with --map {quoted(f'params_total={theirs}')}." if theirs in table.raw else ".")
         )
 
 

@@ -183,11 +183,14 @@ class Runs:
 
     def need(self, *columns: str) -> pd.DataFrame:
         """The table, if it has these columns; `BadInput` that names the missing ones otherwise."""
+        from jaxlaws.records.aliases import remedy
+
         missing = [name for name in columns if name not in self.table]
         if missing:
+            unknown = self.used.unknown if self.used else ()
             raise BadInput(
                 f"{self.source} has no column {', '.join(missing)}; it has {', '.join(self.table.columns)}: "
-                "name the missing ones with --map COLUMN=NAME."
+                f"{'; '.join(remedy(name, self.table.columns, unknown) for name in missing)}."
             )
         return self.table
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
@@ -126,14 +127,21 @@ def _csv(
         table[place] = [from_spreadsheet(value) if isinstance(value, str) else "" for value in table[place]]
     table.columns = pd.Index(names)
     table = table.loc[:, [bool(name) for name in names]]
+    if len(table) and _blank(table.tail(1)).all():
+        table = table[~_blank(table)]
     return _points(table) if separator == ";" else table
+
+
+def _blank(table: pd.DataFrame) -> np.ndarray:
+    """[rows] whether every cell is empty: a spreadsheet ends with such rows."""
+    return np.all((table.isna() | (table == "")).to_numpy(bool), axis=1)
 
 
 def _points(table: pd.DataFrame) -> pd.DataFrame:
     """Decimal commas as points, as a spreadsheet writes them between semicolons."""
     for place, name in enumerate(table.columns):
         column = table.iloc[:, place]
-        if column.dtype == object and column.dropna().astype(str).str.fullmatch(_COMMA).all():
+        if column.dtype.kind == "O" and column.dropna().astype(str).str.fullmatch(_COMMA).all():
             table[name] = column.str.replace(",", ".").astype(float)
     return table
 

@@ -64,6 +64,7 @@ class Table:
       lost: [rows] whether the loss is written as NaN, which is no empty cell.
       notes: sentences about what was decided for the user.
       ids: columns of `raw` that may be the run id.
+      unknown: columns of `raw` that nothing reads.
       source: for people.
     """
 
@@ -74,6 +75,7 @@ class Table:
     lost: np.ndarray
     notes: list[str]
     ids: list[str]
+    unknown: list[str]
     source: str
 
 
@@ -115,6 +117,7 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
         lost,
         [f"{source} is read as {note}."] if note else [],
         ids,
+        [name for name in map(str, raw) if name not in named.columns.values()],
         source,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ class Used:
         are left out.
       left_out: reason, such as `crashed` or `running` → run ids that no fit sees.
       diverged: reason, such as `NaN` → run ids that are taken as diverged.
+      unknown: columns of the source that nothing reads.
     """
 
     rows: int
     columns: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     diverged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unknown: Sequence[str] = ()
 
     def sentence(self) -> str:
         """`60 runs: 54 used, 3 crashed, 3 NaN taken as diverged; peak_lr = lr, batch_tokens = bs × 2048`."""
@@ -66,13 +68,13 @@ def used_of(before: Runs, chosen: Runs, checked: Runs) -> Used:
     diverged = {reason: [name for name in ids if name in status] for reason, ids in said.diverged.items()}
     seen = {name for ids in diverged.values() for name in ids}
     more = {
-        "failed": [name for name, state in status.items() if state == "failed" and name not in known],
+        "failed": [*left_out.pop("failed", ()), *(n for n, s in status.items() if s == "failed" and n not in known)],
         "refused" if checked.asked else "left out by --assume": [name for name in dropped if name not in known],
         "outside --where": outside,
     }
     late = [name for name, state in status.items() if state == "diverged" and name not in seen]
     diverged[DIVERGED] = [*diverged.get(DIVERGED, ()), *late]
-    return Used(said.rows, said.columns, _some(left_out | more), _some(diverged))
+    return replace(said, left_out=_some(left_out | more), diverged=_some(diverged))
 
 
 def _missing(before: Runs, after: Runs) -> list[str]:
