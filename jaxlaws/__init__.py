@@ -14,9 +14,9 @@ _PUBLIC = {
     "Curve": "jaxlaws.records.table",
     "Runs": "jaxlaws.records.table",
     "open_runs": "jaxlaws.records.source",
-    "fit": "jaxlaws.fitting.fit",
+    "fit": "jaxlaws.api",
     "predict": "jaxlaws.fitting.predict",
-    "recommend": "jaxlaws.recommender.answer",
+    "recommend": "jaxlaws.api",
 }
 __all__ = sorted(_PUBLIC)
 

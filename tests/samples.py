@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from jaxlaws.config import EvalConfig, RunConfig
 from jaxlaws.data.config import DataConfig
@@ -27,3 +28,44 @@ def schedules(steps=3000, warmup=150, peak=3e-3):
         "drop": warm * np.where(x < 0.5, 1, 0.3),
         "wsd": warm * np.minimum(1, (1 - x) / 0.3),
     }
+
+
+#: Exponents of N and D in the best LR, and of D in the best batch, of `lr_batch_runs`.
+TRUTH = {"lr_N": -0.2, "lr_D": 0.1, "batch_D": 0.3}
+
+
+def lr_batch_runs() -> pd.DataFrame:
+    """[108] runs of a sweep over LR and batch in nine cells (N, D) of small models, with noise, under our names."""
+    grid = (5_968, 25_248, 55_536), (250_000, 500_000, 1_000_000), (1.5e-3, 3e-3, 6e-3, 1.2e-2), (512, 1024, 2048)
+    n, d, lr, batch = (axis.ravel() for axis in np.meshgrid(*grid))
+    best_lr = 4.5e-3 * (n / 2e4) ** TRUTH["lr_N"] * (d / 5e5) ** TRUTH["lr_D"]
+    miss = 0.02 * np.log(lr / best_lr) ** 2 + 0.01 * np.log(batch / 1100 / (d / 5e5) ** TRUTH["batch_D"]) ** 2
+    noise = np.exp(np.random.default_rng(0).normal(0, 2e-3, len(n)))
+    return pd.DataFrame(
+        {
+            "params_nonembedding": n.astype(int),
+            "tokens": (d // batch * batch).astype(int),
+            "steps": (d // batch).astype(int),
+            "batch_tokens": batch.astype(int),
+            "seq_len": 128,
+            "peak_lr": lr,
+            "val_loss_nats": (1.2 + 8 / n**0.3 + 30 / d**0.3) * (1 + miss) * noise,
+        },
+        index=pd.Index([f"run-{row:03d}" for row in range(len(n))], name="run_id"),
+    )
+
+
+def wandb_export() -> pd.DataFrame:
+    """The runs of `lr_batch_runs`, at sequences of 2048 tokens, as a table that W&B exports."""
+    runs = lr_batch_runs().reset_index()
+    return pd.DataFrame(
+        {
+            "Name": runs["run_id"],
+            "State": "finished",
+            "n_params": runs["params_nonembedding"],
+            "tokens_seen": runs["tokens"] * 16,
+            "learning_rate": runs["peak_lr"],
+            "batch_size": runs["batch_tokens"] // 128,
+            "val/ce": runs["val_loss_nats"],
+        }
+    )

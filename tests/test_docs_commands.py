@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from documented import PAGES, RECIPES, ROOT, SOURCES, Command
-from samples import schedules
+from samples import lr_batch_runs, schedules, wandb_export
 
 from jaxlaws import cli
 from jaxlaws.cli import main
@@ -35,8 +35,6 @@ READER = {
     **{"FILE_OR_FOLDER": "books", "i/n": "1/8", "sweep=NAME": "sweep=ladder", "model=NAME": "model=6k"},
     **{"max_runs=N": "max_runs=9", "FIT": "multi_power:25M", "FILE|SPEC": "cosine", "SCHEDULE": "cosine"},
 }
-#: Runs of the recipe lr_batch: parameters, tokens, peak LRs, batches in tokens.
-_GRID = ((5_968, 25_248, 55_536), (250_000, 500_000, 1_000_000), (1.5e-3, 3e-3, 6e-3, 1.2e-2), (512, 1024, 2048))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _schedules(folder / "sweeps" / "schedules")
     _texts(folder)
     assert main(["collect", str(folder / "sweeps" / "lr_batch"), "-o", str(folder / "runs.csv")]) == 0
-    pd.read_csv(folder / "runs.csv").rename(columns={"val_loss_nats": "val/ce"}).to_csv(folder / "wandb.csv")
+    wandb_export().to_csv(folder / "wandb.csv", index=False)
+    sizes, ratios = np.meshgrid([190, 370, 760, 1300], [1, 2, 5, 10])
+    names = [f"{n}M-{ratio}xC" for n, ratio in zip(sizes.ravel(), ratios.ravel(), strict=True)]
+    tokens = (sizes * ratios * 2e7).ravel()
+    loss = 1.8 + 480 / (sizes * 1e6).ravel() ** 0.35 + 2000 / tokens**0.37
+    pd.DataFrame({"name": names, "tokens": tokens, "loss": loss}).to_csv(folder / "named.csv", index=False)
     assert main(["data", str(folder / "books"), "-o", str(folder / "shards")]) == 0
     (folder / "lr.py").write_text("import optax\n\nschedule = optax.cosine_decay_schedule(3e-3, 1000)\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -69,20 +72,16 @@ def _run(folder: Path, lr: np.ndarray, points: list[tuple[int, float]], record: 
 
 
 def _lr_batch(folder: Path) -> None:
-    """108 runs of a law of LR and batch whose optimum moves with N and D, with noise."""
-    rng = np.random.default_rng(0)
-    for n, d, lr, batch in np.stack(np.meshgrid(*_GRID), -1).reshape(-1, 4):
-        best_lr, best_batch = 4.5e-3 * (n / 2e4) ** -0.2 * (d / 5e5) ** 0.1, 1100 * (d / 5e5) ** 0.3
-        miss = 0.02 * np.log(lr / best_lr) ** 2 + 0.01 * np.log(batch / best_batch) ** 2
-        loss = (1.2 + 8 / n**0.3 + 30 / d**0.3) * (1 + miss) * np.exp(rng.normal(0, 2e-3))
-        steps = int(d / batch)
+    """The sweep of `lr_batch_runs` as a directory."""
+    for name, row in lr_batch_runs().iterrows():
+        steps = int(row["steps"])
+        whole = {key: int(row[key]) for key in ("params_nonembedding", "tokens", "batch_tokens", "seq_len")}
         record = {
-            **{"params_nonembedding": int(n), "params_total": int(n) + 16_384, "tokens": steps * int(batch)},
-            **{"peak_lr": lr, "batch_tokens": int(batch), "batch_sequences": int(batch) // 128, "seq_len": 128},
-            **{"schedule": "cosine", "warmup_steps": steps // 20, "seconds": 3.0},
+            **whole,
+            **{"batch_sequences": whole["batch_tokens"] // 128, "params_total": whole["params_nonembedding"] + 16_384},
+            **{"peak_lr": row["peak_lr"], "schedule": "cosine", "warmup_steps": steps // 20, "seconds": 3.0},
         }
-        name = f"n{n:.0f}-d{d:.0f}-lr{lr:g}-b{batch:.0f}"
-        _run(folder / name, np.full(steps, lr), [(steps, loss)], record)
+        _run(folder / str(name), np.full(steps, row["peak_lr"]), [(steps, row["val_loss_nats"])], record)
 
 
 def _schedules(folder: Path) -> None:
@@ -289,8 +288,8 @@ def test_options_that_pages_name_exist():
 BASE = {
     "status": "SWEEP",
     "collect": "SWEEP",
-    "fit": "step_law runs.csv",
-    "fit --map": "step_law wandb.csv",
+    "fit": "step_law wandb.csv --set seq_len=2048 --map loss=val/ce",
+    "fit --name": "chinchilla named.csv --bootstrap 20 --force",
     "fit --train": "bound sweeps/schedules --force",
     "optimum": "chinchilla:epoch --flops 1e21",
     "predict": "FIT --schedule cosine --steps 2000 --peak-lr 3e-4",
@@ -318,12 +317,12 @@ def _helps() -> Iterator[tuple[str, str, str]]:
 
 def _examples() -> list[tuple[str, str, str]]:
     """(command, argument, value) for every value that a help gives after `such as`, once for the same help."""
-    value = r"('[^']+'|[^\s;,]+)"
+    value = r"('[^']+'|[^\s;,]*[\d/=:][^\s;,]*)"
     found = []
     for text, (command, argument) in {
         text: (command, argument) for command, argument, text in reversed([*_helps()])
     }.items():
-        for values in re.findall(rf"such as {value}(?: or {value})?", text):
+        for values in re.findall(rf"(?<!\()such as {value}(?: or {value})?", text):
             found += [(command, argument, item.strip("'")) for item in values if item]
     return found
 

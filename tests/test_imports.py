@@ -32,6 +32,7 @@ FLOORS = {
     "overrides": 6,
     "bench": 7,
     "report": 7,
+    "api": 7,
     "quickstart": 8,
     "cli": 9,
 }

@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.laws.names import LAW_NAMES
+    from jaxlaws.laws.names import LAW_NAMES, LOSS_LAWS
 
     hyper = _hyper_laws()
     if args.law not in (*LAW_NAMES, *hyper):
         raise unknown("law", args.law, (*LAW_NAMES, *hyper))
-    runs = open_source(args)
+    runs = open_source(args, curves=args.law in LOSS_LAWS and LOSS_LAWS[args.law].kind == "curve")
     with Output(args.output) as file:
         result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
         file.write(result.text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from jaxlaws.errors import BadInput
@@ -10,7 +11,7 @@ from jaxlaws.records.questions import QUESTIONS
 
 _SOURCE = (
     "sweep directory, table (CSV, JSON lines, Parquet; a row a run, a row a step, or a chart with a column a run), "
-    "folder with a table a run, or the file or folder of a published table"
+    "folder with a table a run, wandb:ENTITY/PROJECT[/sweep/ID], mlflow:EXPERIMENT, or a published table's file"
 )
 
 
@@ -65,11 +66,11 @@ def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str 
     )
 
 
-def open_source(args: argparse.Namespace, collect: bool = False):
+def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = False):
     """The runs that the arguments of `add_source` name.
 
     Args:
-      collect: of `open_runs`.
+      collect, curves: of `open_runs`.
     """
     from jaxlaws.records.source import open_runs
 
@@ -89,7 +90,15 @@ def open_source(args: argparse.Namespace, collect: bool = False):
         schedules=schedules,
         name=args.name,
         collect=collect,
+        curves=curves,
+        progress=_progress,
     )
+
+
+def _progress(done: int, total: int) -> None:
+    """How many histories a tracker has given, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\rruns read: {done}/{total}" if done < total else "\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def parse_map(entries: Sequence[str], flag: str = "--map", example: str = "loss=val/ce") -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from jaxlaws.records.frame import finished, runs_of
 from jaxlaws.records.questions import parse_assume
 from jaxlaws.records.table import WORDS, Runs
 from jaxlaws.records.tabular import kind_of, read_table
+from jaxlaws.records.trackers import Progress, fetch, scheme_of
 from jaxlaws.records.understood import OURS, Reading, understood
 from jaxlaws.text import printable
 
@@ -22,7 +25,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def open_runs(
-    source: str | Path | pd.DataFrame,
+    source: str | os.PathLike[str] | pd.DataFrame,
     format: str | None = None,
     where: str | Sequence[str] = (),
     map: Mapping[str, str] | None = None,
@@ -32,6 +35,8 @@ def open_runs(
     join: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] = (),
     schedules: Mapping[str, np.ndarray] | None = None,
     name: str | None = None,
+    curves: bool = False,
+    progress: Progress = lambda done, total: None,
 ) -> Runs:
     """The runs of a source, selected, checked and questioned.
 
@@ -39,8 +44,8 @@ def open_runs(
     are known (`aliases.ALIASES`). `Runs.used` says how it was understood.
 
     Args:
-      source: sweep directory, table (CSV, JSON, Parquet), folder with a table a run, frame, or the file or folder of a
-        published format.
+      source: sweep directory, table (CSV, JSON, Parquet), folder with a table a run, frame, the file or folder of a
+        published format, or runs that a tracker keeps, such as `wandb:ENTITY/PROJECT` (`trackers.fetch`).
       format: name of a published format, from `published.FORMATS`.
       where: which runs, such as `params_nonembedding<=4.3e8 and State==finished`; of several conditions all hold.
       map: our column name → the name in the file, such as {"loss": "val/ce"}.
@@ -50,8 +55,11 @@ def open_runs(
       join: further tables, whose columns are added by run id.
       schedules: run id → [steps] LR of every step, for curves without a column of it.
       name: pattern of run ids such as `{params}-{}xC`, whose parts become columns.
+      curves: whether the losses and LRs along the runs are asked of a tracker, which takes longer.
+      progress: called with how many of how many runs a tracker has given.
 
     Raises:
+      Failed: a tracker does not answer.
       BadInput: nothing there, columns missing, ambiguous or in the wrong unit, values missing, negative or no numbers.
     """
     map, joins = map or {}, [join] if isinstance(join, str | Path | pd.DataFrame) else list(join)
@@ -67,6 +75,8 @@ def open_runs(
     )
     if isinstance(source, pd.DataFrame):
         return runs_of(source, "the frame", reading)
+    if scheme_of(source) and format is None:
+        return _tracked(str(source), reading, curves, progress)
     path = Path(source)
     _require_present(path)
     if format is None and (path.is_file() or not path.is_dir() or not _is_sweep(path)):
@@ -78,6 +88,17 @@ def open_runs(
         raise BadInput(f"--{given[0]} is for tables of your own, {what} itself: give one of them.")
     runs = published.load(path, format) if format else _sweep(path)
     return finished(runs, reading)
+
+
+def _tracked(source: str, reading: Reading, curves: bool, progress: Progress) -> Runs:
+    """The runs of a tracker: its histories, joined with what was configured, or one row a run."""
+    along = (*LOSSES, "lr", "step", "tokens")
+    metrics = (lambda name: may_be(name, along, reading.map)) if curves else None
+    tracked = fetch(source, metrics, progress)
+    if tracked.history is None:
+        return runs_of(tracked.runs, source, reading)
+    join = [(f"the configs of {source}", tracked.runs), *reading.join]
+    return runs_of(tracked.history, source, replace(reading, join=join))
 
 
 def _require_present(path: Path) -> None:
