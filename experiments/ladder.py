@@ -22,7 +22,7 @@ from jaxlaws.train.devices import use_host_devices
 use_host_devices()
 
 from jaxlaws.cli.progress import progress  # noqa: E402
-from jaxlaws.cli.train import conf_dir  # noqa: E402
+from jaxlaws.compose import conf_dir  # noqa: E402
 from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig  # noqa: E402
 from jaxlaws.data.config import DataConfig  # noqa: E402
 from jaxlaws.fitting.fit import fit  # noqa: E402

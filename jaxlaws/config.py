@@ -21,6 +21,8 @@ from jaxlaws.text import brief
 MOST_RUNS = 10_000
 #: Validations in a run, at most.
 MOST_POINTS = 100_000
+#: Keys that say one thing in two ways → the value of the first where a config gives neither.
+RIVALS = {("tokens", "steps"): "500k", ("batch_sequences", "batch_tokens"): 8}
 #: Values of `sweep.branch`.
 BRANCH = ("auto", "off")
 
@@ -43,7 +45,6 @@ class EvalConfig:
 @dataclass
 class RunConfig:
     """One training run. Give the length as `tokens` or `steps`, the batch as `batch_sequences` or `batch_tokens`.
-
     `tokens` and `batch_tokens` accept 7e9, 7B or 1.4T. `seed` is of the initial values and, unless `data_seed` is
     given, of the order of the data.
     """
@@ -149,8 +150,7 @@ def batch_sequences(run: RunConfig) -> int:
     """Sequences in a step."""
     if run.data.seq_len < 1:
         raise BadInput(f"data.seq_len is {run.data.seq_len}, expected at least 1.")
-    if (run.batch_sequences is None) == (run.batch_tokens is None):
-        raise BadInput("give the batch as exactly one of batch_sequences and batch_tokens.")
+    _one_of(run, "batch", "batch_sequences", "batch_tokens")
     if run.batch_sequences is not None:
         count = run.batch_sequences
     else:
@@ -162,8 +162,7 @@ def batch_sequences(run: RunConfig) -> int:
 
 def steps(run: RunConfig) -> int:
     """T, optimiser steps: as given, or the nearest whole number of batches to `tokens`."""
-    if (run.steps is None) == (run.tokens is None):
-        raise BadInput("give the length as exactly one of steps and tokens.")
+    _one_of(run, "length", "steps", "tokens")
     if run.steps is not None:
         count = run.steps
     else:
@@ -171,6 +170,14 @@ def steps(run: RunConfig) -> int:
     if count < 1:
         raise BadInput(f"the run has {count} steps, expected at least one: raise tokens or lower the batch.")
     return count
+
+
+def _one_of(run: RunConfig, what: str, name: str, other: str) -> None:
+    """Raises `BadInput` unless exactly one of two keys is given."""
+    first, second = getattr(run, name), getattr(run, other)
+    if (first is None) == (second is None):
+        both = "" if first is None else f", but {name} is {brief(first)} and {other} is {brief(second)}"
+        raise BadInput(f"give the {what} as exactly one of {name} and {other}{both}.")
 
 
 def eval_steps(run: RunConfig) -> list[int]:
@@ -274,20 +281,18 @@ def keys(schema: type = TrainConfig, prefix: str = "") -> Iterator[str]:
 def run_config(values: dict[str, Any]) -> RunConfig:
     """A `RunConfig` from nested plain values, such as a composed Hydra config or a run's config.yaml.
 
-    Keys that only `TrainConfig` has are left out.
+    Keys that only `TrainConfig` has are left out; of `RIVALS` that are not given the default is taken.
     """
-    parts: dict[str, Any] = {
-        "model": ModelConfig,
-        "data": DataConfig,
-        "schedule": ScheduleConfig,
-        "optimizer": OptimizerConfig,
-        "eval": EvalConfig,
-    }
-    names = {item.name for item in fields(RunConfig)}
-    run = RunConfig(
-        **{name: parts[name](**value) if name in parts else value for name, value in values.items() if name in names}
-    )
+    parts: dict[str, Any] = {item.name: item.default_factory for item in fields(RunConfig)}
+    given = {name: values[name] for name in parts if name in values}
+    run = RunConfig(**{name: parts[name](**said) if callable(parts[name]) else said for name, said in given.items()})
+    for (name, other), default in RIVALS.items():
+        if getattr(run, name) is None and getattr(run, other) is None:
+            setattr(run, name, default)
     if run.data.source == "shards":
         run.data.vocab = token_ids(run.data)
         run.model.vocab = run.model.vocab or run.data.vocab
+    if run.schedule.name == "power":
+        run.schedule.batch_sequences = run.schedule.batch_sequences or batch_sequences(run)
+        run.schedule.seq_len = run.schedule.seq_len or run.data.seq_len
     return run

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from jaxlaws.meanings import meaning
+
 
 class BadInput(ValueError):
     """Input that cannot be used: one sentence with what was got, what was expected and the remedy (exit code 2)."""
@@ -18,9 +20,18 @@ class Untrusted(RuntimeError):
     """An answer that exists but cannot be trusted, by its status or as an extrapolation (exit 3 unless forced)."""
 
 
-def unknown(kind: str, got: str, valid: Iterable[str]) -> BadInput:
-    """`BadInput` for a name that is not in a table: names the nearest match, if any, and every valid name."""
+def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: str = "") -> BadInput:
+    """`BadInput` for a name that is not in a table: what it may mean or the nearest spelling, and every valid name.
+
+    Args:
+      kind: what the name is of.
+      got: the name.
+      valid: the names that there are.
+      hint: what to say in place of such a suggestion.
+      where: the place in which it stands, such as ` in FILE`.
+    """
     names = sorted(valid)
-    near = get_close_matches(got, names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return BadInput(f"unknown {kind} '{got}': {hint}valid: {', '.join(names)}.")
+    near = meaning(kind, got) or next(iter(get_close_matches(got, names, n=1)), None)
+    if near and not hint:
+        hint = f"{near};" if " " in near else f"did you mean '{near}'?"
+    return BadInput(f"unknown {kind} '{got}'{where}: {hint}{hint and ' '}valid: {', '.join(names)}.")

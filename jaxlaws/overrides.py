@@ -6,18 +6,35 @@ Hydra composes the choices of config groups; every other value is set on a copy 
 from __future__ import annotations
 
 import copy
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from jaxlaws.config import SweepConfig, TrainConfig, keys
+from jaxlaws.config import RIVALS, SweepConfig, TrainConfig, keys
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.records.units import parse_number, parse_positive
 from jaxlaws.sweep.space import parser
 from jaxlaws.text import brief
 
 #: Characters of one override, at most: Hydra's parser takes seconds for more.
 MOST_CHARACTERS = 20_000
+#: Every key of a run, groups included.
+KEYS = frozenset(keys(TrainConfig))
+#: Config groups of which every run has one choice: `model=25k` picks conf/model/25k.yaml.
+GROUPS = ("model", "data", "schedule", "optimizer")
+#: How the names of choices that are files begin.
+FILE = "file-"
+#: Keys whose value is any text, a path or a name.
+_TEXTS = ("out", "data.path", "schedule.file", "sweep.name")
+_QUOTING = (
+    "text with characters that mean something to Hydra is quoted for Hydra, and that once more for the shell: "
+    "\"KEY='TEXT'\""
+)
+#: How OmegaConf names a key that a schema does not have.
+_NO_KEY = re.compile(r"Key '[^']*' (?:is )?not in '[^']*'\s+full_key: (\S+)")
+_IN_FILE = re.compile(r"In '([^']*)'")
 
 
 @contextmanager
@@ -35,6 +52,14 @@ def one_sentence(what: str) -> Iterator[None]:
             chain.append(chain[-1].__cause__)
         if isinstance(chain[-1], BadInput):
             raise chain[-1] from None
+        if (found := _NO_KEY.search(str(chain[-1]))) and not found[1].startswith("hydra"):
+            file = _IN_FILE.match(str(error))
+            if file and file[1].startswith(f"{found[1]}/"):
+                told = f"{file[1]}.yaml sets what no run has, a block named {found[1]}"
+                raise BadInput(
+                    f"{told}: to set keys of the run, begin it with the line '# @package _global_'."
+                ) from None
+            raise no_key(found[1], f" in {file[1]}.yaml" if file else "") from None
         first = next(iter(str(chain[-1]).strip().splitlines()), type(error).__name__)
         raise BadInput(f"{what}: {brief(first, 200).rstrip('.')}.") from None
 
@@ -61,9 +86,44 @@ def parse(texts: Sequence[str], most: int) -> list[Any]:
             raise BadInput(f"'{brief(text)}' has {len(text)} characters, expected at most {MOST_CHARACTERS}.")
         if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
             raise BadInput(f"'{brief(text)}' has characters that no file name or config can hold.")
-        with one_sentence(f"'{brief(text)}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE"):
-            parsed.append(reader.parse_override(text))
+        parsed.append(_parsed(reader, text))
     return parsed
+
+
+def _parsed(reader: Any, text: str) -> Any:
+    """The override; a key that takes any text has its value quoted where Hydra's grammar does not read it as it is."""
+    key, _, value = text.partition("=")
+    told = f"'{brief(text)}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE"
+    if key.lstrip("+") in _TEXTS and "," not in value:
+        with suppress(Exception):  # of the parser: the text is read in quotes then
+            return reader.parse_override(text)
+        with one_sentence(told):
+            return reader.parse_override(f"{key}={in_quotes(value)}")
+    with one_sentence(told if key.lstrip("+~") not in KEYS else f"{told} ({_QUOTING})"):
+        return reader.parse_override(text)
+
+
+def in_quotes(text: str) -> str:
+    """The text as a quoted value of Hydra's grammar."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
+
+
+def rivals(given: Mapping[str, bool]) -> list[str]:
+    """The keys that no longer count, since others that are given say the same: `tokens` where `steps` is given.
+
+    Args:
+      given: the keys that are given in one place, on the command line or in a cell of a sweep → whether as null.
+    """
+    null = {key.lstrip("+"): nothing for key, nothing in given.items()}
+    pairs = [pair for names in RIVALS for pair in (names, names[::-1])]
+    return [old for new, old in pairs if not null.get(new, True) and old not in null]
+
+
+def typed(settings: Any) -> list[str]:
+    """The settings of a sweep's cell, or what it has for all cells, as overrides."""
+    if not isinstance(settings, Mapping):
+        raise BadInput(f"a cell of the sweep is '{brief(settings)}', expected settings such as seed: 0,1.")
+    return [f"{key}={value}" for key, value in settings.items()]
 
 
 def check_key(item: Any, options: Callable[[str], Sequence[str]], choices: Sequence[str]) -> None:
@@ -77,36 +137,34 @@ def check_key(item: Any, options: Callable[[str], Sequence[str]], choices: Seque
     key, text = item.key_or_group, brief(item.input_line)
     if item.is_delete():
         raise BadInput(f"'{text}' takes a key away, expected KEY=VALUE: every key has a default, null where it may be.")
-    if not key or item.package is not None:
+    if not key or item.package not in (None, "_global_"):
         raise BadInput(f"'{text}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.")
     if names := options(key):
         for choice in choices:
             if choice not in names:
-                raise unknown(f"choice of {key}", brief(choice), names)
-        return
-    if key.startswith(("hydra.", "hydra/")):
-        _check_hydra(key)
-        return
-    valid = set(keys(TrainConfig))
-    if key not in valid:
-        parent = key.rpartition(".")[0]
-        parent = parent if parent in valid else ""
-        raise unknown("config key", brief(key), (name for name in valid if name.rpartition(".")[0] == parent))
+                raise no_choice(key, choice, names)
+    elif not key.startswith(("hydra.", "hydra/")) and key not in KEYS:
+        raise no_key(key)
 
 
-#: Keys of Hydra's own → what to say instead.
-_INSTEAD = {
-    "hydra.run.dir": "the directory of runs is out=DIR",
-    "hydra.sweep.dir": "the directory of a sweep is out=DIR",
-    "hydra.sweep.subdir": "every run has a directory of its own in out=DIR",
-    "hydra.mode": "a sweep is asked for with -m",
-}
+def no_key(key: str, where: str = "") -> BadInput:
+    """`BadInput` for a key that there is not, with those that stand beside it."""
+    parent = key.rpartition(".")[0]
+    parent = parent if parent in KEYS else ""
+    return unknown("config key", brief(key), (name for name in KEYS if name.rpartition(".")[0] == parent), where=where)
 
 
-def _check_hydra(key: str) -> None:
-    if not key.startswith("hydra.launcher."):
-        told = _INSTEAD.get(key, "expected hydra/launcher=NAME or hydra.launcher.KEY=VALUE, or a key without hydra")
-        raise BadInput(f"{brief(key)} has no effect here: {told}.")
+def no_choice(group: str, choice: str, names: Sequence[str]) -> BadInput:
+    """`BadInput` for a choice that there is not; of model sizes with the two nearest."""
+    hint = ""
+    with suppress(BadInput):
+        size = parse_positive(choice, group)
+        sizes = {name: parse_number(name) for name in names if re.fullmatch(r"[\d.]+[kmbt]?", name)}
+        near = sorted(sorted(sizes, key=lambda name: abs(math.log(sizes[name] / size)))[:2], key=sizes.__getitem__)
+        if group == "model" and len(near) == 2:
+            shape = " ".join(f"model.{name}=…" for name in ("width", "depth", "heads", "mlp_width"))
+            hint = f"the nearest are '{near[0]}' and '{near[1]}', and any other shape is {shape};"
+    return unknown(f"choice of {group}", brief(choice), [name for name in names if not name.startswith(FILE)], hint)
 
 
 def changed(config: Any, override: Any) -> None:
@@ -117,11 +175,11 @@ def changed(config: Any, override: Any) -> None:
         OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
 
 
-def is_plain(override: Any, is_group: Callable[[str], Any]) -> bool:
+def is_plain(override: Any) -> bool:
     """Whether an override only sets the value of a key, so that nothing has to be composed again."""
     key = override.key_or_group
-    sets = override.get_key_element() == key and not override.is_hydra_override()
-    return sets and not isinstance(override.value(), dict) and not is_group(key)
+    plain = override.get_key_element() == key and key in KEYS and key not in GROUPS
+    return plain and not isinstance(override.value(), dict)
 
 
 def on_copy(base: Any, overrides: Sequence[Any]) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jaxlaws.cli import train
+from jaxlaws.compose import conf_dir, store_schema
 from jaxlaws.config import TrainConfig, batch_sequences, check, eval_steps, keys, run_config, steps
 from jaxlaws.data.manifest import Manifest
 from jaxlaws.errors import BadInput
@@ -16,7 +16,7 @@ from jaxlaws.model.shape import ModelConfig, count_params
 from jaxlaws.records.units import parse_number, parse_positive, parse_whole, short
 from jaxlaws.schedules.config import FAMILIES
 
-CONF = train.conf_dir()
+CONF = conf_dir()
 
 
 def compose(*overrides: str):
@@ -25,7 +25,7 @@ def compose(*overrides: str):
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    train._store_schema()
+    store_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra_compose("train", list(overrides))
     GlobalHydra.instance().clear()

@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "jaxlaws"
 #: Package → its floor. A module imports from its own package and from lower floors only.
 FLOORS = {
+    "meanings": -1,
     "errors": 0,
     "text": 0,
     "status": 1,
@@ -30,6 +31,9 @@ FLOORS = {
     "design": 5,
     "sweep": 5,
     "overrides": 6,
+    "hydra_block": 6,
+    "compose": 7,
+    "request": 8,
     "bench": 7,
     "report": 7,
     "api": 7,
@@ -39,7 +43,7 @@ FLOORS = {
 #: The two wings, which meet in records and schedules only.
 LAWS, TRAINING = (
     {"laws", "fitting", "recommender", "design"},
-    {"hyper", "model", "data", "train", "sweep", "config", "unread", "overrides"},
+    {"hyper", "model", "data", "train", "sweep", "config", "unread", "overrides", "compose", "request"},
 )
 
 

@@ -6,14 +6,17 @@ from dataclasses import asdict
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from override_texts import overrides
 
 from jaxlaws.cli import main, train
-from jaxlaws.config import EngineConfig, RunConfig, SweepConfig, check_settings, identity, run_config
+from jaxlaws.compose import composed
+from jaxlaws.config import EngineConfig, RunConfig, SweepConfig, TrainConfig, check_settings, identity, run_config
 from jaxlaws.errors import BadInput
 from jaxlaws.hyper import OptimizerConfig
 from jaxlaws.overrides import resolved
 from jaxlaws.records.run import run_id
+from jaxlaws.request import checked
 from jaxlaws.schedules.config import ScheduleConfig
 from jaxlaws.sweep.size import check_memory
 from jaxlaws.unread import refuse_unread
@@ -58,19 +61,15 @@ REFUSED = {
     "-m seed=1,abc": "'seed=abc' does not fit",
     # keys and flags
     "~model": "takes a key away",
-    "+tokens=3": "An item is already at 'tokens'",
+    "+seed=3": "An item is already at 'seed'",
     "++foo=1": "unknown config key 'foo'",
     "model@foo=25k": "is not an override",
     "schedule/wsd=3": "unknown config key 'schedule/wsd'",
-    "model=glob(*)": "cannot be swept over",
+    "model=glob(*)": "model has several values, which makes a sweep: add -m",
+    "-m seed=glob(*)": "cannot be swept over",
     "--opt=--": "unknown option of train '--opt'",
-    "--config-dir=x": "unknown option of train '--config-dir'",
-    "-cn x": "unknown option of train '-cn'",
     "--cfg=nope": "--cfg is 'nope', expected job",
     "hydra/launcher=nope": "valid: lanes, lanes_submitit, slurm",
-    "hydra.mode=MULTIRUN": "asked for with -m",
-    "hydra.sweep.dir=x": "the directory of a sweep is out=DIR",
-    "hydra.run.dir=x": "the directory of runs is out=DIR",
     "🙂=3": "is not an override",
     "out=f": "'f' is not a directory",
     "out=f/x": "'f' is not a directory",
@@ -158,7 +157,7 @@ def test_what_no_config_can_hold_is_one_short_sentence(folder, capsys, arguments
 def test_any_overrides_are_a_config_or_bad_input(texts: list[str]):
     said, parsed = "", []
     try:
-        parsed = train.checked(train._split(texts)[1])
+        parsed = checked(train._split(texts)[1]).parsed
     except BadInput as error:
         said = str(error)
     assert parsed or 0 < len(said) < 2000 or all(text.startswith("-") for text in texts)
@@ -194,5 +193,5 @@ def test_the_ids_of_runs_stay_what_they_were():
         ("data=language", "model.parameterisation=mup", "model.base_width=16", "eval.every=7"): "d377571054",
     }
     for texts, expected in known.items():
-        config = resolved(train._base(texts))
+        config = resolved(OmegaConf.masked_copy(composed(texts), list(asdict(TrainConfig()))))
         assert run_id(identity(run_config(config), "corpus")) == expected, asdict(run_config(config))

@@ -11,7 +11,8 @@ import yaml
 from samples import RUN
 
 from jaxlaws import config
-from jaxlaws.cli import main, train
+from jaxlaws.cli import main
+from jaxlaws.compose import conf_dir
 from jaxlaws.config import DataConfig, OptimizerConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.model.shape import ModelConfig, count_params
@@ -19,7 +20,7 @@ from jaxlaws.records.units import parse_number
 from jaxlaws.sweep.cost import LEAST_REMEMBERED, costs, is_remembered, remember, remembered, run_memory
 from jaxlaws.sweep.plan import groups, lay_out, shard
 
-RECIPES = sorted((train.conf_dir() / "sweep").glob("*.yaml"))
+RECIPES = sorted((conf_dir() / "sweep").glob("*.yaml"))
 
 
 def a_plan(folder: Path, batches=(2, 4, 8), lrs=(1e-3, 2e-3, 3e-3, 4e-3), steps=(20, 60)):
@@ -132,11 +133,11 @@ def test_a_dry_run_by_default_draws_into_the_sweep(tmp_path, monkeypatch, capsys
 
 
 def test_isoflop_cells_have_the_budgets_that_they_say():
-    text = (train.conf_dir() / "sweep" / "isoflop.yaml").read_text()
+    text = (conf_dir() / "sweep" / "isoflop.yaml").read_text()
     said = [float(value) for value in re.findall(r"# 6ND = (\S+)", text)]
     recipe = yaml.safe_load(text)
     for cell, flops in zip(recipe["hydra"]["sweeper"]["cells"], said, strict=True):
-        fields = yaml.safe_load((train.conf_dir() / "model" / f"{cell['model']}.yaml").read_text()) | {"vocab": 256}
+        fields = yaml.safe_load((conf_dir() / "model" / f"{cell['model']}.yaml").read_text()) | {"vocab": 256}
         run = replace(
             RUN, model=ModelConfig(**fields), data=DataConfig(), batch_sequences=recipe["batch_sequences"],
             steps=None, tokens=parse_number(cell["tokens"]),

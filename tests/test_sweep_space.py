@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxlaws.cli import train
+from jaxlaws.compose import conf_dir, store_schema
 from jaxlaws.errors import BadInput
 from jaxlaws.sweep.space import Interval, expand, logspace, parser, values
 
@@ -114,8 +114,8 @@ def test_composing_on_copies_is_what_hydra_composes_job_by_job():
     from omegaconf import OmegaConf
 
     launcher = importlib.import_module("hydra_plugins.jaxlaws_lanes.launcher")
-    train._store_schema()
-    with initialize_config_dir(str(train.conf_dir()), version_base="1.3"):
+    store_schema()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         expected = [OmegaConf.to_container(compose("train", job), resolve=True) for job in JOBS]
         master = compose("train", [], return_hydra_config=True)
         found = launcher.compose(GlobalHydra.instance().hydra.config_loader, master, JOBS)
@@ -123,7 +123,7 @@ def test_composing_on_copies_is_what_hydra_composes_job_by_job():
     assert [OmegaConf.to_container(config, resolve=True) for config in found] == expected
     with (
         pytest.raises(BadInput, match=r"'seed=soon' does not fit the config"),
-        initialize_config_dir(str(train.conf_dir()), version_base="1.3"),
+        initialize_config_dir(str(conf_dir()), version_base="1.3"),
     ):
         launcher.compose(GlobalHydra.instance().hydra.config_loader, master, [["seed=soon"]])
     GlobalHydra.instance().clear()

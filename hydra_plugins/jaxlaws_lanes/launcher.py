@@ -38,7 +38,8 @@ class LanesLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        for logging in (self.config.hydra.hydra_logging, self.config.hydra.job_logging):
+            configure_log(logging, self.config.hydra.verbose)
         configs = compose(self.hydra_context.config_loader, self.config, job_overrides)
         results = self.task_function.many(configs, self.cluster)  # type: ignore[attr-defined]
         hydra = OmegaConf.masked_copy(self.config, ["hydra"])
@@ -97,8 +98,7 @@ def compose(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]]) -> l
     """
     texts = list(dict.fromkeys(text for job in jobs for text in job))
     parsed = dict(zip(texts, parse(texts, master.sweep.max_runs), strict=True))
-    groups = {key: loader.get_group_options(key) for key in {item.key_or_group for item in parsed.values()}}
-    plain = {text for text, item in parsed.items() if is_plain(item, groups.get)}
+    plain = {text for text, item in parsed.items() if is_plain(item)}
     on_copy(master, [item for text, item in parsed.items() if text in plain])  # a bad one is met before any is composed
     bases: dict[tuple[str, ...], DictConfig] = {}
     configs = []

@@ -4,7 +4,7 @@ No `from __future__ import annotations` here, for the reason given in launcher.p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -14,10 +14,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from jaxlaws.config import SweepConfig
-from jaxlaws.errors import BadInput
-from jaxlaws.overrides import parse, resolved
+from jaxlaws.overrides import parse, resolved, rivals, typed
 from jaxlaws.sweep.space import Values, expand, values
-from jaxlaws.text import brief
 
 
 @dataclass
@@ -29,7 +27,7 @@ class JaxlawsSweeperConfig:
     """
 
     _target_: str = "hydra_plugins.jaxlaws_lanes.sweeper.JaxlawsSweeper"
-    params: dict[str, str] | None = None
+    params: dict[str, str] | None = field(default_factory=dict)
     cells: list[Any] | None = None
 
 
@@ -47,19 +45,14 @@ class JaxlawsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         how = SweepConfig(**resolved(self.config.sweep))
-        asked, params = (self._parsed(texts, how.max_runs) for texts in (arguments, _typed(self.params)))
-        cells = [{**params, **self._parsed(_typed(cell), how.max_runs), **asked} for cell in self.cells]
+        asked, params = (self._parsed(texts, how.max_runs) for texts in (arguments, typed(self.params)))
+        cells = [{**params, **self._parsed(typed(cell), how.max_runs), **asked} for cell in self.cells]
         jobs = expand(cells, how.zip, how.samples, how.method, how.sample_seed, how.replicates, how.max_runs)
         return [self.launcher.launch(jobs, initial_job_idx=0)]
 
     def _parsed(self, overrides: Sequence[str], most: int) -> dict[str, Values]:
-        return {item.get_key_element(): values(item) for item in parse(overrides, most)}
-
-
-def _typed(settings: Any) -> list[str]:
-    if not isinstance(settings, Mapping):
-        raise BadInput(f"a cell of the sweep is '{brief(settings)}', expected settings such as seed: 0,1.")
-    return [f"{key}={value}" for key, value in settings.items()]
+        given = {item.get_key_element(): values(item) for item in parse(overrides, most)}
+        return given | {key: ["null"] for key in rivals({key: said == ["null"] for key, said in given.items()})}
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="jaxlaws", node=JaxlawsSweeperConfig, provider="jaxlaws")

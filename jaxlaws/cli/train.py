@@ -4,50 +4,63 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.launch import Dry, launch
-from jaxlaws.config import EngineConfig, SweepConfig, TrainConfig, check, check_settings, check_values, run_config
+from jaxlaws.compose import PRIMARY, Sources, conf_dir, in_words, store_schema
+from jaxlaws.config import EngineConfig, SweepConfig, check_values, run_config
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.overrides import check_key, is_plain, most_runs, on_copy, one_sentence, parse, resolved
-from jaxlaws.sweep.space import Interval, Values, values
+from jaxlaws.meanings import meaning
+from jaxlaws.overrides import KEYS, in_quotes, resolved
+from jaxlaws.request import checked
 from jaxlaws.text import brief
 from jaxlaws.unread import refuse_unread
 
-#: Config groups: `model=25k` picks conf/model/25k.yaml. All but `sweep` are keys of the schema too.
-GROUPS = ("model", "data", "schedule", "optimizer", "sweep")
 #: Hydra's flags that work here → the values that one may have, None for one without a value, () for any.
 FLAGS: dict[str, tuple[str, ...] | None] = {
-    **dict.fromkeys(("-m", "--multirun", "--help", "-h", "--hydra-help", "--resolve"), None),
+    **dict.fromkeys(("-m", "--multirun", "-r", "--run", "--help", "-h", "--hydra-help", "--resolve", "--version")),
     **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
-    **dict.fromkeys(("--package", "-p"), ()),
+    **dict.fromkeys(("--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"), ()),
     **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
 }
+#: Flags of Hydra's that do not → what to do instead.
+INSTEAD = {
+    **dict.fromkeys(("--config-path", "-cp"), "--config-dir DIR is searched beside jaxlaws's own configs"),
+    "--experimental-rerun": "it reads a pickle, which may run code; the same command again trains what is missing",
+    **dict.fromkeys(("--shell-completion", "-sc"), 'eval "$(jaxlaws completion bash)" installs completion'),
+}
+#: Those of which only one can be given, and those that say which configs there are.
+_ONE_OF = ("-m", "--multirun", "-r", "--run", "--cfg", "-c", "--info", "-i")
+_RUNS = {"-m", "--multirun", "-r", "--run", "--config-dir", "-cd", "--config-name", "-cn"}
 #: Those that Hydra answers, and ends the process.
 _ANSWERED = {"--help", "-h", "--hydra-help"}
-#: Launchers that are part of jaxlaws; those of conf/hydra/launcher are choices too.
-LAUNCHERS = ("lanes", "lanes_submitit")
-#: Settings that make a sweep of one run, and others that only a sweep has.
-_MULTIPLIES = ("sweep.replicates", "sweep.samples", "sweep.zip")
-_OF_SWEEPS = ("sweep.name", "sweep.method", "sweep.sample_seed")
 
 
 def run(argv: Sequence[str]) -> int:
     """Train what the arguments ask for; exit code 1 where a run failed."""
     argv, dry = _dry(argv)
     flags, overrides = _split(argv)
-    overrides = ["+" + text if text.startswith("sweep=") else text for text in overrides]
-    parsed = checked(overrides)
-    overrides = [_without_logspace(item) for item in parsed]
-    if set(flags) <= {"-m", "--multirun"}:
-        recipe = next((text.removeprefix("+sweep=") for text in overrides if text.startswith("+sweep=")), None)
-        overrides += _destination(parsed, recipe, bool(flags))
-    given = frozenset(item.key_or_group for item in parsed)
-    return _under_hydra([*flags, *overrides], given, dry)
+    if ("--version", "") in flags:
+        import hydra
+
+        from jaxlaws import __version__
+
+        print(f"jaxlaws {__version__}, Hydra {hydra.__version__}")
+        return 0
+    asked = checked(overrides, _sources(flags))
+    texts = asked.arguments()
+    if {name for name, _ in flags} <= _RUNS:
+        recipe = next((text.partition("=")[2] for text in overrides if re.match(r"\+*sweep=", text)), None)
+        out = asked.destination(recipe and Path(recipe).stem, any(name in ("-m", "--multirun") for name, _ in flags))
+        texts = [text for text in texts if not re.match(r"\+*out=", text)] + [
+            f"out={in_quotes(out)}",
+            "hydra.run.dir=.",
+        ]
+    return _under_hydra([part for flag in flags for part in flag if part] + texts, asked.given, dry)
 
 
 def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
@@ -64,9 +77,9 @@ def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
     return rest, Dry(given.o) if given.dry_run else None
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(Hydra's flags with their values, overrides)."""
-    flags: list[str] = []
+def _split(argv: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """(Hydra's flags with their values, '' where they have none; overrides)."""
+    flags: list[tuple[str, str]] = []
     overrides: list[str] = []
     waiting = list(argv)
     while waiting:
@@ -76,115 +89,42 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             continue
         name, joined, value = text.partition("=")
         if name not in FLAGS:
-            raise unknown("option of train", brief(name), (*FLAGS, "--dry-run", "-o"))
+            raise _no_flag(name)
         values = FLAGS[name]
         if values is None:
             if joined:
                 raise BadInput(f"{name} takes no value, got '{brief(value)}'.")
-            flags.append(name)
-            continue
-        if not joined:
-            value = waiting.pop(0) if waiting else ""
-        if not value or (values and value not in values):
-            raise BadInput(f"{name} is '{brief(value)}', expected {' or '.join(values) or 'a package of the config'}.")
-        flags += [name, value]
+        elif not joined:
+            bare = name in ("--info", "-i") and (not waiting or waiting[0] not in values)
+            value = "all" if bare else waiting.pop(0) if waiting else ""
+        if values is not None and (not value or (values and value not in values)):
+            raise BadInput(f"{name} is '{brief(value)}', expected {' or '.join(values) or 'a name or a directory'}.")
+        flags.append((name, value))
+    names = [name for name, _ in flags]
+    if several := [name for name in names if name in _ONE_OF][1:]:
+        raise BadInput(f"{several[0]} cannot go together with {next(name for name in names if name in _ONE_OF)}.")
+    if not {"--cfg", "-c", *_ANSWERED} & set(names):
+        for name in ("--resolve", "--package", "-p"):
+            if name in names:
+                raise BadInput(f"{name} belongs to --cfg, which prints the config: add --cfg job.")
     return flags, overrides
 
 
-def conf_dir() -> Path:
-    """The folder of configs: inside the installed package, or at the root of a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
+def _no_flag(name: str) -> BadInput:
+    if name in INSTEAD:
+        return BadInput(f"{name} is not offered here: {INSTEAD[name]}.")
+    key = name.lstrip("-").replace("-", "_")
+    key = key if key in KEYS else meaning("config key", key) or ""
+    hint = f"did you mean '{key}=…'?" if key and " " not in key else ""
+    return unknown("option of train", brief(name), (*FLAGS, "--dry-run", "-o"), hint)
 
 
-def checked(texts: Sequence[str]) -> list[Any]:
-    """The parsed overrides, after a check of every key, choice and value; `BadInput` says what is wrong, if anything.
-
-    The first value of every swept key is composed into a config and that run is checked; the others are checked in
-    their turn, before anything is written.
-    """
-    most = most_runs(texts)
-    parsed = parse(texts, most)
-    recipe = False
-    first: list[Any] = []
-    for item in parsed:
-        with one_sentence(f"'{brief(item.input_line)}' cannot be swept over, expected values, range() or interval()"):
-            swept = values(item)
-        check_key(item, options, [item.input_line] if isinstance(swept, Interval) else swept)
-        recipe = recipe or item.key_or_group == "sweep"
-        if not item.key_or_group.startswith(("hydra.", "hydra/")):
-            first.append(item if not item.is_sweep_override() else parse([_first_choice(item, swept)], most)[0])
-    plain = [item for item in first if is_plain(item, options)]
-    with one_sentence("the config does not compose"):
-        base = _base(tuple(item.input_line for item in first if item not in plain))
-    config = resolved(on_copy(base, plain))
-    check_settings(SweepConfig(**config["sweep"]), EngineConfig(**config["engine"]))
-    if not recipe:
-        check(run_config(config))
-    return parsed
-
-
-def options(group: str) -> list[str]:
-    """The names in a config group, none for what is no group."""
-    if group not in (*GROUPS, "hydra/launcher"):
-        return []
-    own = LAUNCHERS if group == "hydra/launcher" else ()
-    return sorted({*own, *(path.stem for path in (conf_dir() / group).glob("*.yaml"))})
-
-
-def _first_choice(item: Any, swept: Values) -> str:
-    """The override with the first of its swept values."""
-    return f"{item.get_key_element()}={swept.at(0.0) if isinstance(swept, Interval) else swept[0]}"
-
-
-def _without_logspace(item: Any) -> str:
-    """The override as Hydra's own grammar has it."""
-    if item.is_choice_sweep() and "logspace(" in item.input_line:
-        return f"{item.get_key_element()}={','.join(item.sweep_string_iterator())}"
-    return item.input_line
-
-
-@lru_cache(maxsize=16)
-def _base(choices: tuple[str, ...]) -> Any:
-    """The config that Hydra composes from choices of groups."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    _store_schema()
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return compose("train", list(choices))
-    finally:
-        GlobalHydra.instance().clear()
-
-
-def _store_schema() -> None:
-    from hydra.core.config_store import ConfigStore
-
-    ConfigStore.instance().store(name="schema", node=TrainConfig)
-
-
-def _destination(parsed: Sequence[Any], recipe: str | None, multirun: bool) -> list[str]:
-    """`out=` where the user gave none: runs, or sweeps/<name of the sweep>, never after the clock."""
-    swept = [item.key_or_group for item in parsed if item.is_sweep_override()]
-    swept += [item.key_or_group for item in parsed if item.key_or_group in _MULTIPLIES and item.value() not in (1, [])]
-    given = {item.key_or_group: item.get_value_element_as_str() for item in parsed if not item.is_sweep_override()}
-    sweep = multirun or recipe is not None
-    if swept and not sweep:
-        raise BadInput(f"{swept[0]} has several values, which makes a sweep: add -m.")
-    for key in _OF_SWEEPS if not sweep else ():
-        if key in given:
-            raise BadInput(f"{key} is of a sweep, and this is a single run: add -m, or leave it out.")
-    if any(item.key_or_group == "out" for item in parsed):
-        if "sweep.name" in given and given.get("out") != f"sweeps/{given['sweep.name']}":
-            raise BadInput("sweep.name names a directory in sweeps, and out=DIR is given too: leave one out.")
-        return []
-    if not sweep:
-        return ["out=runs"]
-    name = given.get("sweep.name") or recipe or "-".join(key.rpartition(".")[2] for key in swept) or "one"
-    return [f"out=sweeps/{name}"]
+def _sources(flags: Sequence[tuple[str, str]]) -> Sources:
+    """Where the flags say that configs come from."""
+    found = dict(flags)
+    folder = found.get("--config-dir", found.get("-cd", ""))
+    name = found.get("--config-name", found.get("-cn", PRIMARY))
+    return Sources(name.removesuffix(".yaml"), os.path.abspath(folder) if folder else "")
 
 
 def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> int:
@@ -196,7 +136,7 @@ def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> in
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig], cluster: Mapping[str, Any] | None) -> list[str]:
-        codes.append(_train(configs, argv, given, dry, cluster))
+        codes.append(_train(configs, [in_words(text) for text in argv], given, dry, cluster))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
@@ -206,11 +146,11 @@ def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> in
             failures.append(error)
 
     task.many = many  # type: ignore[attr-defined]
-    _store_schema()
+    store_schema()
     before, sys.argv = sys.argv, ["jaxlaws train", *argv]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a sweep's exception and exit
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=PRIMARY)(task)()
     except SystemExit as ended:
         if ended.code or not _ANSWERED & set(argv):
             raise

@@ -19,6 +19,7 @@ from invariants import check
 from lines import COMMANDS, FILES
 from scale import EXAMPLES, SEED, SETTINGS
 
+from jaxlaws import compose
 from jaxlaws.cli import train
 from jaxlaws.errors import BadInput
 
@@ -81,8 +82,9 @@ def test_grammar_of_overrides(valid: Path, kept: Path, tmp_path: Path, monkeypat
 def test_recipes(valid: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A recipe of a sweep with other values."""
     folder = _folder(valid, tmp_path)
-    shutil.copytree(train.conf_dir(), folder / "conf")
-    monkeypatch.setattr(train, "conf_dir", lambda: folder / "conf")
+    shutil.copytree(compose.conf_dir(), folder / "conf")
+    for module in (compose, train):
+        monkeypatch.setattr(module, "conf_dir", lambda: folder / "conf")
     recipes = {path.stem: path.read_bytes() for path in sorted((folder / "conf" / "sweep").glob("*.yaml"))}
     changed = st.sampled_from(sorted(recipes)).flatmap(
         lambda name: st.tuples(st.just(name), mutations.yaml_file(recipes[name]))
@@ -92,7 +94,7 @@ def test_recipes(valid: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.Mo
         name, content = example
         path = folder / "conf" / "sweep" / f"{name}.yaml"
         path.write_bytes(content)
-        train._base.cache_clear()
+        compose._own_composed.cache_clear()
         try:
             check(["train", f"sweep={name}", "data=language", "--dry-run", "-o", "pic.png"], folder, kept)
         finally:
