@@ -52,14 +52,9 @@ def one_sentence(what: str) -> Iterator[None]:
             chain.append(chain[-1].__cause__)
         if isinstance(chain[-1], BadInput):
             raise chain[-1] from None
-        if (found := _NO_KEY.search(str(chain[-1]))) and not found[1].startswith("hydra"):
+        if found := _NO_KEY.search(str(chain[-1])):
             file = _IN_FILE.match(str(error))
-            if file and file[1].startswith(f"{found[1]}/"):
-                told = f"{file[1]}.yaml sets what no run has, a block named {found[1]}"
-                raise BadInput(
-                    f"{told}: to set keys of the run, begin it with the line '# @package _global_'."
-                ) from None
-            raise no_key(found[1], f" in {file[1]}.yaml" if file else "") from None
+            raise no_key(found[1], f"{file[1]}.yaml" if file else "") from None
         first = next(iter(str(chain[-1]).strip().splitlines()), type(error).__name__)
         raise BadInput(f"{what}: {brief(first, 200).rstrip('.')}.") from None
 
@@ -147,8 +142,17 @@ def check_key(item: Any, options: Callable[[str], Sequence[str]], choices: Seque
         raise no_key(key)
 
 
-def no_key(key: str, where: str = "") -> BadInput:
-    """`BadInput` for a key that there is not, with those that stand beside it."""
+def no_key(key: str, file: str = "") -> BadInput:
+    """`BadInput` for a key that there is not, on the command line or in a file, with those that stand beside it."""
+    where = f" in {brief(file)}" if file else ""
+    if key.startswith("hydra."):
+        return BadInput(
+            f"unknown key of Hydra '{brief(key)}'{where}: jaxlaws train --cfg hydra prints those there are."
+        )
+    if file.startswith(f"{key}/"):
+        return BadInput(
+            f"{brief(file)} sets a block {brief(key)}, which no run has: begin it with '# @package _global_'."
+        )
     parent = key.rpartition(".")[0]
     parent = parent if parent in KEYS else ""
     return unknown("config key", brief(key), (name for name in KEYS if name.rpartition(".")[0] == parent), where=where)

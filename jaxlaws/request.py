@@ -54,9 +54,8 @@ class Request(NamedTuple):
         return frozenset([*(item.key_or_group for item in self.parsed), *self.params])
 
     def arguments(self) -> list[str]:
-        """The overrides for Hydra, but for its directories, and with what they replace."""
-        texts = [_for_hydra(item) for item in self.parsed if item.key_or_group not in _PLACES]
-        return texts + _replaced(self.parsed)
+        """The overrides for Hydra, with what they replace."""
+        return [_for_hydra(item) for item in self.parsed] + _replaced(self.parsed)
 
     def destination(self, recipe: str | None, multirun: bool) -> str:
         """The directory of the runs: as named, or else runs, or sweeps/<name of the sweep>, never after the clock.

@@ -36,6 +36,7 @@ INSTEAD = {
 #: Those of which only one can be given, and those that say which configs there are.
 _ONE_OF = ("-m", "--multirun", "-r", "--run", "--cfg", "-c", "--info", "-i")
 _RUNS = {"-m", "--multirun", "-r", "--run", "--config-dir", "-cd", "--config-name", "-cn"}
+_PLACE = re.compile(r"\+*(out|hydra\.run\.dir|hydra\.sweep\.dir)=")
 #: Those that Hydra answers, and ends the process.
 _ANSWERED = {"--help", "-h", "--hydra-help"}
 
@@ -52,15 +53,14 @@ def run(argv: Sequence[str]) -> int:
         print(f"jaxlaws {__version__}, Hydra {hydra.__version__}")
         return 0
     asked = checked(overrides, _sources(flags))
-    texts = asked.arguments()
+    texts, hidden = asked.arguments(), []
     if {name for name, _ in flags} <= _RUNS:
         recipe = next((text.partition("=")[2] for text in overrides if re.match(r"\+*sweep=", text)), None)
         out = asked.destination(recipe and Path(recipe).stem, any(name in ("-m", "--multirun") for name, _ in flags))
-        texts = [text for text in texts if not re.match(r"\+*out=", text)] + [
-            f"out={in_quotes(out)}",
-            "hydra.run.dir=.",
-        ]
-    return _under_hydra([part for flag in flags for part in flag if part] + texts, asked.given, dry)
+        texts = [text for text in texts if not _PLACE.match(text)] + [f"out={in_quotes(out)}"]
+        hidden = ["hydra.run.dir=."]  # which Hydra would make
+    argv = [part for flag in flags for part in flag if part] + texts
+    return _under_hydra([*argv, *hidden], [in_words(text) for text in argv], asked.given, dry)
 
 
 def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
@@ -127,7 +127,8 @@ def _sources(flags: Sequence[tuple[str, str]]) -> Sources:
     return Sources(name.removesuffix(".yaml"), os.path.abspath(folder) if folder else "")
 
 
-def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> int:
+def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], dry: Dry | None) -> int:
+    """Exit code of what Hydra makes of its arguments; `asked` is the same in words."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -136,7 +137,7 @@ def _under_hydra(argv: list[str], given: Collection[str], dry: Dry | None) -> in
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig], cluster: Mapping[str, Any] | None) -> list[str]:
-        codes.append(_train(configs, [in_words(text) for text in argv], given, dry, cluster))
+        codes.append(_train(configs, asked, given, dry, cluster))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:

@@ -74,7 +74,7 @@ def test_command_lines(name: str, valid: Path, kept: Path, tmp_path: Path):
 
 def test_grammar_of_overrides(valid: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Overrides as far as their first config, which is composed and checked before Hydra is asked."""
-    monkeypatch.setattr("jaxlaws.cli.train._under_hydra", lambda argv, given, dry: 0)
+    monkeypatch.setattr("jaxlaws.cli.train._under_hydra", lambda argv, asked, given, dry: 0)
     lines, options, _ = COMMANDS["train"]
     _fuzz(1000, mutations.argv(lines, options), lambda argv: check(argv, _folder(valid, tmp_path), kept))
 
