@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
         f"  mean error of the factor {np.expm1(np.mean(np.abs(off))):.0%}, worst {np.expm1(np.abs(off).max()):.0%}; ",
         end="",
     )
-    print(f"of no shift at all {np.expm1(np.mean(np.abs(measured))):.0%}")
+    print(f"of no shift at all {np.expm1(np.mean(np.abs(measured))):.0%}; rms in ln LR {np.sqrt(np.mean(off**2)):.2f}")
     print(f"  measured shift over predicted {np.sum(measured * predicted) / np.sum(predicted**2):.2f} (in ln LR)")
     horizon = [(a, b) for a, b in combinations(sorted(best), 2) if a[1] == b[1]]
     moved = np.array([np.log(best[b] / best[a]) for a, b in horizon])

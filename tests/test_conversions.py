@@ -1,5 +1,6 @@
 """The setting of an answer: named, converted as its source says, or refused with a sweep that runs."""
 
+import contextlib
 import json
 import math
 import re
@@ -24,7 +25,7 @@ from jaxlaws.recommender.conversions import (
 from jaxlaws.recommender.convert import Refused
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.presets import PRESETS
-from jaxlaws.recommender.setting import NAMES, sentence
+from jaxlaws.recommender.setting import NAMES, measured_under, sentence
 from jaxlaws.records.table import Runs
 
 Q = {"params": 4e8, "tokens": 2e10}
@@ -209,6 +210,45 @@ def test_the_default_law_s_setting_in_words():
         "measured under: dense, AdamW β 0.9/0.95, weight decay 0.1, clip 1, cosine to 1e-05, warm-up 2000 steps, "
         "sequences of 2048, standard parameterisation, from scratch; not stated: corpus"
     )
+
+
+@pytest.mark.parametrize(
+    ("convention", "said"),
+    [
+        ({"schedule": "wsd(cooldown=0.2, warmup_fraction=0.05)"}, ("wsd(cooldown=0.2), warm-up 0.05 of the steps",)),
+        ({"optimizer": "muon", "beta2": 0.95}, ("Muon β 0.95", "not stated: architecture")),
+        (
+            {"parameterisation": "mup", "config": {"data.source": "stdlib", "model.base_width": 32}},
+            ("dense, mup parameterisation, from scratch, corpus stdlib", "not stated: optimiser"),
+        ),
+    ],
+)
+def test_the_setting_of_a_fit_is_what_its_runs_state(convention, said):
+    text = sentence(measured_under(convention))
+    assert all(part in text for part in said), text
+
+
+def test_the_base_width_is_that_of_the_sweep_whoever_says_it():
+    unknown = recommend(**Q, law=law(parameterisation="mup"))
+    assert any("give --base-width" in text for text in unknown.warnings)
+    asked = recommend(**Q, law=law(parameterisation="mup"), base_width=128)
+    stated = recommend(**Q, law=law(parameterisation="mup", config={"model.base_width": 128}))
+    for answer in (asked, stated):
+        assert answer.peak_lr == unknown.peak_lr
+        assert "model.base_width=128" in answer.override
+        assert not any("give --base-width" in text for text in answer.warnings)
+    back = recommend(**Q, law=law(parameterisation="mup"), base_width=128, parameterisation="standard", **SHAPE)
+    assert back.lr_factor == pytest.approx(1 / 8)
+    assert "parameterisation" not in back.override
+
+
+@pytest.mark.parametrize("value", ["x", -1.0, [1], None, True, {"a": 1}, math.inf, "$(id)\x1b"])
+@pytest.mark.parametrize("asked", [{}, {"optimizer": "muon", "weight_decay": 0.2, "beta2": 0.9, "base_width": 64}])
+def test_a_convention_that_no_law_would_have_is_not_stated(value, asked):
+    convention = dict.fromkeys((*NAMES, "config"), value) | {"schedule": LAW.convention["schedule"]}
+    with contextlib.suppress(BadInput):
+        answer = recommend(**Q, law=replace(LAW, convention=convention), **asked)
+        assert "\x1b" not in sentence(answer.measured_under)
 
 
 def few_columns() -> Runs:

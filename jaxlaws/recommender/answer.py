@@ -22,7 +22,7 @@ from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
-from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, untrainable
+from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
 from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
 from jaxlaws.status import require_trusted
@@ -149,10 +149,11 @@ def _value(quantity: Quantity | None) -> float | None:
 
 def _law(law: str | os.PathLike[str] | HyperFit) -> tuple[HyperFit | presets.Published, str]:
     if isinstance(law, HyperFit):
-        return law, law.law
+        return replace(law, convention=stated(law.convention)), law.law
     text = os.fspath(law)
     if text.endswith(".json") or os.sep in text or Path(text).is_file():
-        return HyperFit.load(text), text
+        fit = HyperFit.load(text)
+        return replace(fit, convention=stated(fit.convention)), text
     return presets.get(text), presets.DEFAULT if text == "step_law" else text
 
 

@@ -222,6 +222,10 @@ def _parameterisation(case: Case) -> Change | Refusal | None:
     setting: dict[str, Any] = {"parameterisation": name}
     if base is not None and name == "mup":
         setting["config"] = {**_config(case), "model.base_width": base}
+    if name == measured and name == "mup" and base is None:
+        return Change(
+            f"{case.law} does not state its base width: give --base-width, for the command takes the default."
+        )
     if name == measured:
         if name != "mup" or base == _config(case).get("model.base_width"):
             return None

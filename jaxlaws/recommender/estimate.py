@@ -269,7 +269,7 @@ def _convention(runs: Runs) -> dict[str, Any]:
     }
     for name in (
         *("schedule", "final_lr", "warmup_steps", "seq_len"),
-        *("optimizer", "weight_decay", "beta1", "beta2", "clip", "parameterisation"),
+        *("optimizer", "weight_decay", "beta1", "beta2", "clip", "parameterisation", "corpus"),
     ):
         if name in table and table[name].nunique() == 1:
             value = table[name].iloc[0]

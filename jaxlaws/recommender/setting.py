@@ -17,20 +17,40 @@ NAMES = (
     *("architecture", "optimizer", "beta1", "beta2", "weight_decay", "clip", "schedule", "final_lr", "warmup_steps"),
     *("seq_len", "parameterisation", "start", "corpus"),
 )
+_WORDS = ("architecture", "optimizer", "schedule", "parameterisation", "start", "corpus")
 #: Arguments of `recommend` that ask for a setting.
 ASKED = (
     *("optimizer", "parameterisation", "base_width", "moe_active", "moe_total", "from_checkpoint"),
     *("weight_decay", "beta2", "schedule", "warmup"),
 )
 PARAMETERISATIONS = ("standard", "mup")
-_WARMUP = re.compile(r",?\s*warmup_\w+=[^,)]*")
+_WARMUP, _SHARE = re.compile(r",?\s*warmup_\w+=[^,)]*"), re.compile(r"warmup_fraction=([\d.eE+-]+)")
 #: Optimiser → how people write it.
 _WRITTEN = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"}
 
 
 def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
-    """`NAMES` → what the convention of a law says of it, None where it does not."""
-    return {name: convention.get(name) for name in NAMES}
+    """`NAMES` → what the convention of a law says of it, None where it does not.
+
+    Runs of `jaxlaws train`, whose configs are in the convention, are of dense models from scratch.
+    """
+    config = convention.get("config")
+    plain = {name: value for name, (value, _) in _TRAINED.items()} if config else {}
+    plain |= {"corpus": config.get("data.source")} if config else {}
+    return {name: convention.get(name, plain.get(name)) for name in NAMES}
+
+
+def stated(convention: Mapping[str, Any]) -> dict[str, Any]:
+    """The convention without what is not of the kind that its name has: a file may hold anything."""
+
+    def is_valid(name: str, value: Any) -> bool:
+        if name == "config":
+            return isinstance(value, Mapping)
+        if name == "clip" and value == "inf":
+            return True
+        return isinstance(value, str) if name in _WORDS else name not in NAMES or (_is_number(value) and value >= 0)
+
+    return {name: value for name, value in convention.items() if is_valid(name, value)}
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
@@ -69,7 +89,15 @@ def _schedule(said: Mapping[str, Any]) -> str:
     if "schedule" not in said:
         return ""
     name, final = _WARMUP.sub("", str(said["schedule"])).replace("(, ", "(").replace("()", ""), said.get("final_lr")
-    return f"{name.partition('(')[0]} to {final:g}" if _is_number(final) else name
+    return f"{name.partition('(')[0]} to {final:g}" if _is_number(final) else brief(name)
+
+
+def _warm_up(said: Mapping[str, Any]) -> str:
+    """Of the steps that the law states, or as its schedule has it."""
+    if "warmup_steps" in said:
+        return f"warm-up {said['warmup_steps']:g} steps"
+    share = _SHARE.search(str(said.get("schedule")))
+    return f"warm-up {float(share[1]):.3g} of the steps" if share else ""
 
 
 #: Item of the sentence → its text, empty where the law does not say.
@@ -77,9 +105,9 @@ _PARTS = {
     "architecture": lambda said: said.get("architecture", ""),
     "optimiser": _optimizer,
     "weight decay": lambda said: f"weight decay {said['weight_decay']:g}" if "weight_decay" in said else "",
-    "clipping": lambda said: f"clip {said['clip']:g}" if "clip" in said else "",
+    "clipping": lambda said: f"clip {float(said['clip']):g}" if "clip" in said else "",
     "schedule": _schedule,
-    "warm-up": lambda said: f"warm-up {said['warmup_steps']:g} steps" if "warmup_steps" in said else "",
+    "warm-up": _warm_up,
     "sequence length": lambda said: f"sequences of {said['seq_len']:g}" if "seq_len" in said else "",
     "parameterisation": lambda said: (
         f"{said['parameterisation']} parameterisation" if "parameterisation" in said else ""
@@ -90,7 +118,7 @@ _PARTS = {
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def asked(**given: Any) -> dict[str, Any]:
