@@ -15,16 +15,11 @@ from jaxlaws.cli import main
 from jaxlaws.cli.train import checked
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.answer import compare, recommend
-from jaxlaws.recommender.conversions import (
-    CONVERSIONS,
-    best_timescale,
-    beta2_at,
-    exchange,
-    timescale,
-)
+from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.convert import Refused
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.presets import PRESETS
+from jaxlaws.recommender.rules import best_timescale, beta2_at, exchange, timescale
 from jaxlaws.recommender.setting import NAMES, measured_under, sentence
 from jaxlaws.records.table import Runs
 

@@ -14,13 +14,13 @@ from typing import Any
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
-from jaxlaws.recommender.conversions import exchange
 from jaxlaws.recommender.convert import Refused, convert
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
+from jaxlaws.recommender.rules import exchange
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
 from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
 from jaxlaws.recommender.words import near

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from jaxlaws.errors import BadInput
-from jaxlaws.recommender.conversions import CONVERSIONS, Case, Change, Refusal
+from jaxlaws.recommender.case import Case, Change, Refusal
+from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from jaxlaws.recommender.conversions import OWN, Case, Refusal, without_optimizer
+from jaxlaws.recommender.case import Case, Refusal
 from jaxlaws.recommender.override import setting_arguments, spec_fields
+from jaxlaws.recommender.rules import OWN, without_optimizer
 from jaxlaws.recommender.shapes import LADDER
 from jaxlaws.records.units import short
 from jaxlaws.text import quoted

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxlaws.design.bound import transfer
 from jaxlaws.errors import BadInput
-from jaxlaws.recommender.conversions import Case, Change, Refusal
+from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.override import LONGEST_WARMUP, check_file
 from jaxlaws.schedules.config import family
 from jaxlaws.schedules.names import FROM_FILE

@@ -1,0 +1,75 @@
+"""A learning rate that is to be converted to another setting, and what a rule makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from jaxlaws.recommender.question import Question
+
+
+@dataclass(frozen=True)
+class Case:
+    """A learning rate that is to be converted.
+
+    Attributes:
+      law: its name.
+      q: the question.
+      measured: convention of the law.
+      asked: of `setting.asked`.
+      peak_lr: after the conversions before this one.
+      batch_tokens: of the answer.
+      steps: of the answer.
+      batches: smallest and largest batch of the law's data, in tokens.
+      at: (N, D) → (peak LR, batch in tokens) of the law, each None where it gives none.
+    """
+
+    law: str
+    q: Question
+    measured: Mapping[str, Any]
+    asked: Mapping[str, Any]
+    peak_lr: float
+    batch_tokens: float | None
+    steps: int | None
+    batches: Sequence[float] | None
+    at: Callable[[float, float], tuple[float | None, float | None]]
+
+    def get(self, name: str) -> Any:
+        """What the answer is for: as asked, otherwise as measured."""
+        return self.asked.get(name, self.measured.get(name))
+
+
+class Change(NamedTuple):
+    """What a rule makes of an answer.
+
+    Attributes:
+      told: the sentence for people.
+      lr: factor on the peak LR.
+      sd: of ln lr.
+      setting: what the answer is for from now on, by the names of conventions.
+    """
+
+    told: str
+    lr: float = 1.0
+    sd: float = 0.0
+    setting: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no conversion, and what to train instead.
+
+    Attributes:
+      reason: a clause without a final stop.
+      train: arguments of the sweep that would answer; None where `jaxlaws train` cannot train the setting.
+      lr: middle of the sweep's LRs over the law's.
+      fixed_lr: middle of the sweep's LRs, where it has nothing to do with the law's.
+      ratio: between neighbouring LRs of the sweep.
+    """
+
+    reason: str
+    train: Sequence[str] | None = field(default=())
+    lr: float = 1.0
+    fixed_lr: float | None = None
+    ratio: float = 2.0

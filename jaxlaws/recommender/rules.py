@@ -1,0 +1,272 @@
+"""How a learning rate follows the setting, a function a setting, each after its source in `conversions.CONVERSIONS`.
+
+A rule gives a `Change`, a `Refusal` where no source says how, or nothing where nothing is asked or what is asked is
+what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jaxlaws.errors import BadInput
+from jaxlaws.recommender.case import Case, Change, Refusal
+from jaxlaws.recommender.override import OPTIMIZERS
+from jaxlaws.records.units import short
+
+#: d ln LR / d ln B beyond what was measured: √κ (Malladi et al.), between an LR that stays and one that goes with B.
+EXCHANGE = 0.5
+#: Sources of the LR of a mixture: exponent of the ratio of parameters, and the largest number of experts tried.
+_EXPERTS, _MOST_EXPERTS = 0.25, 32.0
+#: Tokens after a checkpoint over those before it, between which re-warming was tried; its sd: ×2 either way is 80%.
+_CONTINUED, _REWARM_SD = (1 / 3, 3.0), math.log(2) / 1.2815515655
+#: Two optima, each read off LRs that are powers of two: two uniform variables of width ln 2.
+_MUON_SD = math.log(2) / math.sqrt(6)
+#: Names of a setting whose values are an optimiser's own.
+OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
+#: Largest factor on the weight decay that is answered.
+_DECAYS = 10.0
+#: Assumed sd of ln LR for each doubling of the half-life of second moments.
+_BETA2_SD = 0.1
+#: A batch this many times below those of the data takes β2 along.
+_SMALL_BATCH = 2.0
+
+
+def exchange(beyond: float) -> tuple[float, float]:
+    """(shift of ln LR, half its interval) for a batch e^beyond times outside the batches of the data."""
+    return EXCHANGE * beyond, EXCHANGE * abs(beyond)
+
+
+def beta2_at(beta2: float, ratio: float) -> float:
+    """β2^(B'/B): second moments with the same half-life in tokens at a batch of B' = ratio · B."""
+    return beta2**ratio
+
+
+def timescale(batch_tokens: float, peak_lr: float, weight_decay: float, tokens: float) -> float:
+    """τ = B/(ηλD), the share of the run over which AdamW averages its updates."""
+    return batch_tokens / (peak_lr * weight_decay * tokens)
+
+
+def best_timescale(tokens: float, params: float) -> float:
+    """τ = 1.084 (D/N)^−.527, Bergsma et al. 2025."""
+    return 1.084 * (tokens / params) ** -0.527
+
+
+def experts(case: Case) -> Change | Refusal | None:
+    """A mixture of experts: N is its active parameters, and the LR falls with the total ones."""
+    if "moe" not in case.asked:
+        return None
+    active, total = case.asked["moe"]
+    ratio = total / active
+    name = f"mixture of experts, {short(active)} of {short(total)} active"
+    if ratio == 1.0:
+        return None
+    if ratio > _MOST_EXPERTS:
+        return Refusal(
+            f"no source has a rule for a mixture of experts with {ratio:.3g} times the active parameters "
+            f"(tried: up to {_MOST_EXPERTS:g})",
+            None,
+            ratio**-_EXPERTS,
+        )
+    return Change(
+        f"mixture of experts: N is its active parameters, {short(active)}, and the LR is multiplied by "
+        f"(total/active)^-{_EXPERTS:g} = {ratio**-_EXPERTS:.3f}, ×/÷{math.exp(_EXPERTS * math.log(ratio)):.2f}, since "
+        "sources disagree (Ludziejewski et al. 2025, arXiv 2502.05172: lower; arXiv 2503.04715: as dense); the batch "
+        "stays.",
+        ratio**-_EXPERTS,
+        _EXPERTS * math.log(ratio),
+        {"architecture": name},
+    )
+
+
+def checkpoint(case: Case) -> Change | Refusal | None:
+    """From a checkpoint: the LR is warmed up again to the best peak of the pre-training."""
+    if "checkpoint_tokens" not in case.asked:
+        return None
+    before = case.asked["checkpoint_tokens"]
+    if before is None:
+        return Refusal(
+            f"{case.law} was measured from scratch, and the LR from a checkpoint depends on how it was trained: give "
+            "the tokens that it was trained on, --from-checkpoint TOKENS",
+            None,
+            0.3,
+        )
+    low, high = _CONTINUED
+    share = case.q.tokens / before
+    lr, _ = case.at(case.q.params, before)
+    own, _ = case.at(case.q.params, case.q.tokens)
+    if not low <= share <= high or lr is None or own is None:
+        return Refusal(
+            f"no source has a rule for {share:.2g} times the checkpoint's own tokens (tried: {low:.2g} to {high:g}), "
+            "such as a short fine-tuning",
+            None,
+            0.3,
+        )
+    return Change(
+        f"from a checkpoint of {short(before)} tokens: the LR is warmed up again to the best peak of its pre-training, "
+        f"×{lr / own:.3f}, and decayed again (Ibrahim et al. 2024, arXiv 2403.08763), ×/÷{math.exp(_REWARM_SD):.2f}; "
+        "higher adapts more and forgets more.",
+        lr / own,
+        _REWARM_SD,
+        {"start": f"from a checkpoint of {short(before)} tokens"},
+    )
+
+
+#: Optimiser → what is known of its LR, and where the LRs of a sweep lie: over AdamW's, or fixed.
+_KNOWN: dict[str, tuple[str, float, float | None]] = {
+    "lion": (" (3 to 10 times lower than AdamW's, arXiv 2302.06675, is a range to sweep)", 30**-0.5, None),
+    "sgd": ("", 1.0, 0.1),
+    "nesterov": ("", 1.0, 0.1),
+}
+
+
+def optimizer(case: Case) -> Change | Refusal | None:
+    """Another optimiser: Muon at AdamW's RMS keeps AdamW's LR."""
+    name, measured = case.asked.get("optimizer"), case.measured.get("optimizer")
+    if name is None or name == measured:
+        return None
+    if measured is None:
+        return Change(
+            f"{case.law} does not state its optimiser: its LR is taken as {name}'s.", setting={"optimizer": name}
+        )
+    known, over, fixed = _KNOWN.get(name, ("", 1.0, None))
+    if (measured, name) != ("adamw", "muon") or case.get("parameterisation") == "mup":
+        also = " under μP" if (measured, name) == ("adamw", "muon") else ""
+        reason = f"no source converts the LR of {measured} to {name}{also}{known}"
+        return Refusal(reason, [f"optimizer={name}"], over, fixed, 2.0 if fixed is None else 4.0)
+    return Change(
+        "Muon with updates of 0.2·√max(fan_in, fan_out), the RMS of AdamW's, as optimizer=muon has them, keeps AdamW's "
+        f"LR and weight decay (Liu et al. 2025, arXiv 2502.16982), ×/÷{math.exp(_MUON_SD):.2f}; another scaling does "
+        "not.",
+        1.0,
+        _MUON_SD,
+        {"optimizer": name, "config": without_optimizer(case.measured)},
+    )
+
+
+def without_optimizer(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a law's runs share, without the numbers of their optimiser."""
+    return {key: value for key, value in (measured.get("config") or {}).items() if not key.startswith("optimizer.")}
+
+
+def parameterisation(case: Case) -> Change | Refusal | None:
+    """Another parameterisation: from a base width, what keeps the LR of matrices."""
+    measured = case.measured.get("parameterisation")
+    name = case.asked.get("parameterisation", measured)
+    base = base_width(case)
+    setting: dict[str, Any] = {"parameterisation": name}
+    if base is not None and name == "mup":
+        setting["config"] = {**_config(case), "model.base_width": base}
+    if name == measured and name == "mup" and base is None:
+        return Change(
+            f"{case.law} does not state its base width: give --base-width, for the command takes the default."
+        )
+    if name == measured:
+        if name != "mup" or base == _config(case).get("model.base_width"):
+            return None
+        return Change(f"the base width of its sweep is taken as {base}: the LR stays.", setting=setting)
+    if measured is None:
+        return Change(f"{case.law} does not state its parameterisation: its LR is taken as {name}'s.", setting=setting)
+    if base is None or case.q.width is None or case.q.layers is None:
+        return Refusal(
+            f"{case.law} was measured under the {measured} parameterisation, and only a base width makes its LR one "
+            f"under {name}: give --base-width of its sweep, with --width and --layers of this model",
+            ["model.parameterisation=mup", "model.base_width=64"] if name == "mup" else [],
+        )
+    ratio = case.q.width / base
+    factor = ratio if name == "mup" else 1 / ratio
+    sd = abs(math.log(ratio)) / 2
+    return Change(
+        f"{name} parameterisation: under μP matrices train at LR · base width/width, so ×{factor:.3g} (width "
+        f"{case.q.width}, base {base}) keeps their LR (Yang et al. 2022, arXiv 2203.03466), ×/÷{math.exp(sd):.2f}, "
+        "since that of the embedding moves instead.",
+        factor,
+        sd,
+        setting,
+    )
+
+
+def base_width(case: Case) -> int | None:
+    """The width at which μP scales nothing: as asked, otherwise as the law's runs say."""
+    return case.asked.get("base_width", _config(case).get("model.base_width"))
+
+
+def _config(case: Case) -> Mapping[str, Any]:
+    """Keys of `jaxlaws train` that the law's runs share."""
+    return case.measured.get("config") or {}
+
+
+def _read(case: Case, name: str, word: str) -> None:
+    """Raises `BadInput` where the optimiser of the answer has no such setting."""
+    optimizer = case.get("optimizer") or "adamw"
+    if name not in OPTIMIZERS.get(optimizer, (name,)):
+        whose = "" if "optimizer" in case.asked else f"{case.law} was measured with {optimizer}: "
+        raise BadInput(f"{whose}{optimizer} has no {word}, leave --{name.replace('_', '-')} out.")
+
+
+def weight_decay(case: Case) -> Change | Refusal | None:
+    """Another weight decay: the LR stays, the timescale is said."""
+    new, old = case.asked.get("weight_decay"), case.measured.get("weight_decay")
+    if new is None or new == old:
+        return None
+    _read(case, "weight_decay", "weight decay")
+    setting = {"weight_decay": new}
+    if old is None:
+        return Change(f"{case.law} does not state its weight decay: the LR is not converted.", setting=setting)
+    if not old or not old / _DECAYS <= new <= old * _DECAYS:
+        return Refusal(
+            f"no source converts the LR from weight decay {old:g} to {new:g} (within ×{_DECAYS:g} the timescale tells)",
+            [f"optimizer.weight_decay={new:g}"],
+        )
+    told = f"weight decay {new:g} for {old:g}: the LR stays, and ×{old / new:.3g} of it would keep the timescale ηλ"
+    if case.batch_tokens is not None:
+        said = [timescale(case.batch_tokens, case.peak_lr, value, case.q.tokens) for value in (old, new)]
+        best = best_timescale(case.q.tokens, case.q.params)
+        told += (
+            f"; AdamW's B/(ηλD) goes from {said[0]:.2g} to {said[1]:.2g} of the run, and at this D/N {best:.2g} is "
+            f"best (Bergsma et al. 2025, arXiv 2505.13738), which weight decay {new * said[1] / best:.2g} gives"
+        )
+    sd = abs(math.log(new / old)) / 2
+    return Change(f"{told}; ×/÷{math.exp(sd):.2f}.", sd=sd, setting=setting)
+
+
+def beta2(case: Case) -> Change | Refusal | None:
+    """Another β2, or another batch than was measured: half-lives in tokens."""
+    new, old = case.asked.get("beta2"), case.measured.get("beta2")
+    low, high = case.batches or (0.0, math.inf)
+    fixed = case.q.batch_tokens
+    ratio = 1.0 if fixed is None else fixed / min(max(fixed, low), high)
+    source = "(Marek et al. 2025, arXiv 2507.07101)"
+    if new is None:
+        if old is None or ratio > 1 / _SMALL_BATCH or "beta2" not in OPTIMIZERS.get(case.get("optimizer"), ()):
+            return None
+        kept = beta2_at(old, ratio)
+        return Change(
+            f"the batch is ×{ratio:.2g} of the smallest that was measured: β2 {kept:.5g} keeps the half-life of second "
+            f"moments in tokens that {old:g} had there {source}.",
+            setting={"beta2": kept},
+        )
+    if new == old:
+        return None
+    _read(case, "beta2", "β2")
+    if old is None:
+        return Change(f"{case.law} does not state its β2: the LR is not converted.", setting={"beta2": new})
+    kept = beta2_at(old, ratio)
+    times = math.log(kept) / math.log(new)
+    sd = _BETA2_SD * abs(math.log2(times))
+    return Change(
+        f"β2 {new:g} for {old:g}: the half-life of second moments in tokens is ×{times:.3g} of the measured one, which "
+        f"β2 {kept:.5g} keeps at this batch {source}; the LR stays, ×/÷{math.exp(sd):.2f} by assumption.",
+        sd=sd,
+        setting={"beta2": new},
+    )
+
+
+def schedule(case: Case) -> Change | Refusal | None:
+    """Another schedule or warm-up: see `jaxlaws.recommender.transfer`."""
+    if not {"schedule", "warmup"} & set(case.asked):
+        return None
+    from jaxlaws.recommender.transfer import change
+
+    return change(case)
