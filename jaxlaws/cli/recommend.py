@@ -1,4 +1,4 @@
-"""`jaxlaws recommend`: peak LR and batch for a model and a token budget, from published constants or a fit file."""
+"""`jaxlaws recommend`: peak LR and batch for a model and a token budget, from published constants, a fit or runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from jaxlaws.cli import paste, verify
+from jaxlaws.cli.source import add_source, open_source, source_flags
+from jaxlaws.errors import BadInput
 from jaxlaws.recommender.setting import sentence
 from jaxlaws.records.units import short
 from jaxlaws.text import printable
 
 if TYPE_CHECKING:
+    from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.recommender.recommendation import Quantity, Recommendation
-
 
 #: Argument → help, of those that ask for a setting.
 _SETTING = {
@@ -29,12 +32,11 @@ _SETTING = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser, help="runs to fit `step_law` to, instead of --law: a sweep directory, a table, …", optional=True)
     parser.add_argument("--params", help="N, non-embedding, such as 7e9 or 7B")
     parser.add_argument("--params-total", help="N with embeddings instead; needs --vocab and --width")
     parser.add_argument("--tokens", required=True, help="D, such as 1.4T")
-    parser.add_argument(
-        "--law", default="step_law:bootstrap", help="preset name or a file of `jaxlaws fit step_law … -o`"
-    )
+    parser.add_argument("--law", help="preset name or a file of `jaxlaws fit step_law … -o`")
     parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
     parser.add_argument("--multiple-of", metavar="K", help="a batch of a multiple of K sequences, the LR moved with it")
@@ -60,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="answer from a fit that cannot be trusted, or absurdly far"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    paste.add_arguments(parser)
+    verify.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,20 +74,46 @@ def run(args: argparse.Namespace) -> int:
         *("vocab", "width", "layers", "untied", "loss", "force", "from_checkpoint", *_SETTING),
     ]
     asked = {name: value for name in names if (value := getattr(args, name)) is not None}
+    paste.check(args)
+    verify.check(args)
+    if args.source is not None or source_flags(args):
+        asked["law"] = _fitted(args)
     answer = recommend(**asked)
+    if args.target is not None:
+        paste.paste(answer, args.target, args.output)
+        return 0
     others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
+    if not args.json:
+        _show(answer)
+        if others:
+            _show_others(others)
+    verdict = verify.verify(answer, args.dry_run, args.yes) if args.verify else None
     if args.json:
         data = answer.to_json()
         if others:
             data["compare"] = {
                 name: other if isinstance(other, str) else other.to_json() for name, other in others.items()
             }
+        if verdict:
+            data["verify"] = verdict
         print(json.dumps(data, ensure_ascii=False, allow_nan=False))
-        return 0
-    _show(answer)
-    if others:
-        _show_others(others)
+    elif verdict:
+        verify.show(verdict)
     return 0
+
+
+def _fitted(args: argparse.Namespace) -> HyperFit:
+    """`step_law` fitted to the runs of SOURCE."""
+    from jaxlaws.recommender.estimate import estimate
+
+    if args.source is None:
+        raise BadInput(f"{source_flags(args)[0]} says how runs are read: give their SOURCE too.")
+    if args.law is not None:
+        raise BadInput(f"--law is '{args.law}', and a law is fitted to SOURCE '{args.source}' too: leave one out.")
+    fit = estimate(open_source(args))
+    if fit.data.get("used") and not args.json and args.target is None:
+        print(printable(fit.data["used"]))
+    return fit
 
 
 def _show(a: Recommendation) -> None:

@@ -13,11 +13,15 @@ _SOURCE = (
     "sweep directory, table (CSV, JSON lines, Parquet; a row a run, a row a step, or a chart with a column a run), "
     "folder with a table a run, wandb:ENTITY/PROJECT[/sweep/ID], mlflow:EXPERIMENT, or a published table's file"
 )
+#: Flags of `add_source`, by the names of their values.
+_FLAGS = ("format", "where", "map", "set", "join", "schedules", "name", "assume")
 
 
-def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE) -> None:
+def add_source(
+    parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE, optional: bool = False
+) -> None:
     """SOURCE, --format, --where, --map, --set, --join, --schedules, --name and --assume."""
-    parser.add_argument("source", metavar=what, help=help)
+    parser.add_argument("source", metavar=what, nargs="?" if optional else None, help=help)
     parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
     parser.add_argument(
         "--where",
@@ -64,6 +68,11 @@ def add_source(parser: argparse.ArgumentParser, what: str = "SOURCE", help: str 
         metavar="NAME",
         help="what you answer for yourself where a table is doubted: " + ", ".join(QUESTIONS) + " (docs/tables.md)",
     )
+
+
+def source_flags(args: argparse.Namespace) -> list[str]:
+    """Those flags of `add_source` that were given."""
+    return [f"--{name}" for name in _FLAGS if getattr(args, name)]
 
 
 def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = False):
