@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from jaxlaws.cli import main
-from jaxlaws.cli.train import checked
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.answer import compare, recommend
 from jaxlaws.recommender.conversions import CONVERSIONS
@@ -22,6 +21,7 @@ from jaxlaws.recommender.presets import PRESETS
 from jaxlaws.recommender.rules import best_timescale, beta2_at, exchange, timescale
 from jaxlaws.recommender.setting import NAMES, measured_under, sentence
 from jaxlaws.records.table import Runs
+from jaxlaws.request import checked
 
 Q = {"params": 4e8, "tokens": 2e10}
 LAW = PRESETS["step_law:bootstrap"]
@@ -144,7 +144,7 @@ def test_what_no_source_converts_is_refused_with_a_sweep_that_composes(asked, re
     assert "\n" not in text
     assert caught.value.reason in text.replace("; the smallest", ".; the smallest")
     command = shlex.split(text.partition("jaxlaws train -m ")[2])
-    swept = {item.key_or_group: item for item in checked(command)}
+    swept = {item.key_or_group: item for item in checked(command).parsed}
     assert len(swept["optimizer.peak_lr"].value().list) == 5
     assert len(swept["batch_sequences"].value().list) == 3
     assert len(swept["model"].value().list) == len(swept["tokens"].value().list) == 3

@@ -24,8 +24,9 @@ from samples import lr_batch_runs, schedules, wandb_export
 
 from jaxlaws import cli
 from jaxlaws.cli import main
-from jaxlaws.cli.train import FLAGS, checked
+from jaxlaws.cli.train import FLAGS
 from jaxlaws.records.run import RunDir
+from jaxlaws.request import checked
 
 #: What the reader fills in → what the world of this test has for it.
 READER = {

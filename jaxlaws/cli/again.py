@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from jaxlaws.cli.train import conf_dir
+from jaxlaws.compose import conf_dir
 from jaxlaws.config import RunConfig
 from jaxlaws.text import quoted
 
