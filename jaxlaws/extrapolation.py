@@ -21,6 +21,11 @@ NEAR = 3.0
 #: the published laws have been checked up to about ×100 in N and D, and C is their product.
 ABSURD = {"peak_lr": 100.0, "flops": 1e8}
 _ABSURD = 1e4
+#: Tokens a parameter below which a run is no measurement of a law: public tables of runs begin at .46 (`jaxlaws inspect
+#: chinchilla_figure4_epoch.csv --format isoflop`), and a question below may have its N and D swapped.
+FEWEST = 0.1
+#: Tokens a parameter below which the two are not just swapped.
+_SWAPPED = 1e-4
 #: Axis → its word.
 WORDS = {
     "params": "N",
@@ -137,7 +142,18 @@ def extrapolation(
             edge = high if value > high else low
             factor = 1.0 if low <= value <= high else value / edge if edge > 0 else math.inf
             axes[name] = Axis(value, float(low), float(high), factor)
-    return Extrapolation(axes, tuple(impossible))
+    return Extrapolation(axes, (*impossible, *_starved(values, axes)))
+
+
+def _starved(values: Mapping[str, float], axes: Mapping[str, Axis]) -> list[str]:
+    """What is wrong with a question of too few tokens for its model, unless it lies inside the data."""
+    ratio = values.get("tokens_per_param", FEWEST)
+    about = [axes[name] for name in ("params", "tokens", "tokens_per_param") if name in axes]
+    if ratio >= FEWEST or (about and all(axis.distance <= SLACK for axis in about)):
+        return []
+    swapped = f": did you mean --params {short(values['tokens'])} --tokens {short(values['params'])}?"
+    what = f"{ratio:.2g} tokens a parameter are fewer than models are trained with"
+    return [what + (swapped if {"params", "tokens"} <= set(values) and ratio > _SWAPPED else ".")]
 
 
 def farthest(several: Iterable[Extrapolation]) -> Extrapolation:

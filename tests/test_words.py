@@ -7,12 +7,14 @@ import pytest
 from test_traps_hyper import sweep
 
 from jaxlaws.cli import main
+from jaxlaws.errors import BadInput
 from jaxlaws.laws.table import LAWS
 from jaxlaws.recommender.answer import recommend
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.presets import PRESETS
 from jaxlaws.records.table import Runs
+from jaxlaws.records.units import parse_number, short, short_bytes
 from jaxlaws.text import figure, with_numbers
 
 
@@ -89,3 +91,74 @@ def test_an_answer_repeats_of_the_fit_what_is_near_the_question(narrow):
     assert 1 <= len(told) <= 3
     assert told[0].startswith("near the question, the cell N 200M, D 8B: LR best at the high edge, add ")
     assert len(answer.warnings) < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7b", 7e9),
+        ("7,000,000,000", 7e9),
+        ("7_000_000", 7e6),
+        ("1.4e12 tokens", 1.4e12),
+        ("1.4T tokens", 1.4e12),
+        ("512Ki", 524_288),
+        ("2 Mi tokens", 2**21),
+    ],
+)
+def test_numbers_as_people_write_them(text, value):
+    assert parse_number(text, "tokens") == value
+
+
+@pytest.mark.parametrize("text", ["1,4T", "7,00", "7 params", "7Bi", "Ki", "7b7", "1,000,00", "1,000", "20x"])
+def test_what_is_no_number_of_tokens(text):
+    with pytest.raises(BadInput, match="tokens is"):
+        parse_number(text, "tokens")
+
+
+@pytest.mark.parametrize(
+    ("asked", "tokens", "seq_len", "said"),
+    [
+        ({"tokens": "20xN"}, 1.4e11, 2048, "20 tokens a parameter, 140B"),
+        ({"tokens": "5xC"}, 7e11, 2048, "100 tokens a parameter, 700B"),
+        ({"tokens": "140B", "seq_len": "4k"}, 1.4e11, 4096, "seq-len 4k is taken as 4,096"),
+        ({"tokens": "140B", "seq_len": "10k"}, 1.4e11, 10_000, None),
+        ({"tokens": "140B", "seq_len": 4000}, 1.4e11, 4000, None),
+    ],
+)
+def test_questions_in_the_units_of_people(asked, tokens, seq_len, said):
+    answer = recommend(params="7B", **asked)
+    assert (answer.question["tokens"], answer.question["seq_len"]) == (tokens, seq_len)
+    assert said is None or any(said in text for text in answer.warnings)
+
+
+SWAPPED = "did you mean --params 1.3B --tokens 100B?"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["recommend", "--params", "100B", "--tokens", "1.3B"],
+        ["recommend", "--params", "100B", "--tokens", "1.3B", "--law", "power_lines:published"],
+        ["predict", "chinchilla:epoch", "--params", "100B", "--tokens", "1.3B"],
+    ],
+)
+def test_swapped_sizes_are_asked_about(command, capsys):
+    assert main(command) == 3
+    error = capsys.readouterr().err
+    assert SWAPPED in error
+    assert "--force" in error
+    assert main([*command, "--force", "--json"]) == 0
+    assert SWAPPED in json.loads(capsys.readouterr().out)["extrapolation"]["impossible"][0]
+
+
+def test_few_tokens_are_fine_where_the_law_has_data():
+    """Kaplan's smallest run has .015 tokens a parameter."""
+    assert main(["predict", "kaplan:published", "--params", "1.5B", "--tokens", "22M"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.4e12, "1.4T"), (999.6e12, "1e15"), (2.34e18, "2.34e18"), (999e12, "999T"), (42, "42")]
+)
+def test_counts_for_people(value, text):
+    assert short(value) == text
+    assert short_bytes(415e9) == "415GB"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxlaws.records.files import Output
-from jaxlaws.records.units import short
+from jaxlaws.records.units import short, short_bytes
 from jaxlaws.sweep.cost import costs, is_remembered, remembered
 from jaxlaws.sweep.plan import Planned
 
@@ -63,7 +63,7 @@ def _show(console: Screen, out: Path, planned: Sequence[Planned], device: str, n
             str(group.runs),
             short(group.tokens),
             short(group.flops),
-            f"{short(group.memory)}B",
+            short_bytes(group.memory),
             duration(group.seconds),
         )
     console.print(table)

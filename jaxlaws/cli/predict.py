@@ -7,7 +7,7 @@ import json
 
 from jaxlaws.cli.schedule import add_spec, open_schedule
 from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_positive, parse_whole
+from jaxlaws.records.units import parse_positive, parse_tokens, parse_whole
 
 #: Losses of a curve that one request may ask for, each with every resample.
 _MOST_POINTS = 20_000
@@ -16,7 +16,7 @@ _MOST_POINTS = 20_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
     parser.add_argument("--params", help="N, such as 7B")
-    parser.add_argument("--tokens", help="D, such as 1.4T")
+    parser.add_argument("--tokens", help="D, such as 1.4T or 20xN (tokens a parameter)")
     parser.add_argument("--batch-tokens", help="B, tokens a step")
     parser.add_argument("--params-column", help="what --params counts; refused where the fit counts otherwise")
     parser.add_argument("--schedule", metavar="FILE|SPEC", help="what `jaxlaws schedule` reads and writes")
@@ -46,10 +46,12 @@ def run(args: argparse.Namespace) -> int:
                     f"{-(-len(lr) // _MOST_POINTS)}."
                 )
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
+    params = _positive(args.params, "--params")
+    tokens, told = (None, "") if args.tokens is None else parse_tokens(args.tokens, params, "--tokens")
     answer = predict(
         fit,
-        params=_positive(args.params, "--params"),
-        tokens=_positive(args.tokens, "--tokens"),
+        params=params,
+        tokens=tokens,
         batch_tokens=_positive(args.batch_tokens, "--batch-tokens"),
         lr=lr,
         at=at,
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         params_column=args.params_column,
         warmup_ld=args.warmup_ld,
     )
-    warnings = [*answer.extrapolation.refuse_absurd(args.force), *answer.warnings]
+    warnings = [*answer.extrapolation.refuse_absurd(args.force), *([told] if told else []), *answer.warnings]
     kind = "a new run, not of the mean"
     if args.json:
         body = {

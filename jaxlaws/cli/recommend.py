@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser, help="runs to fit `step_law` to, instead of --law: a sweep directory, a table, …", optional=True)
     parser.add_argument("--params", help="N, non-embedding, such as 7e9 or 7B")
     parser.add_argument("--params-total", help="N with embeddings instead; needs --vocab and --width")
-    parser.add_argument("--tokens", required=True, help="D, such as 1.4T")
+    parser.add_argument("--tokens", required=True, help="D, such as 1.4T or 20xN (tokens a parameter)")
     parser.add_argument("--law", help="preset name or a file of `jaxlaws fit step_law … -o`")
-    parser.add_argument("--seq-len", help="tokens in a sequence (the law's, or 2048)")
+    parser.add_argument("--seq-len", help="tokens in a sequence, such as 4k, which is 4,096 (the law's, or 2048)")
     parser.add_argument("--batch-tokens", help="tokens a step where memory fixes it: the best LR for that batch")
     parser.add_argument("--multiple-of", metavar="K", help="a batch of a multiple of K sequences, the LR moved with it")
     setting = parser.add_argument_group(

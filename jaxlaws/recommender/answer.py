@@ -71,6 +71,7 @@ def recommend(
     source, name = _law(law)
     q = question(seq_len=_seq_len(source) if seq_len is None else seq_len, **numbers)
     answer = _answer(q, source, name, settings, force)
+    answer = replace(answer, warnings=[*q.told, *answer.warnings])
     other = _OTHER.get(name)
     if other and answer.extrapolation["outside"]:
         note = _other_form(_answer(q, presets.PRESETS[other], other, settings, True))
@@ -322,4 +323,4 @@ def _scaled(q: Quantity, factor: float) -> Quantity:
 
 
 def _asked(q: Question) -> dict[str, Any]:
-    return {key: value for key, value in asdict(q).items() if value is not None}
+    return {key: value for key, value in asdict(q).items() if value is not None and key != "told"}

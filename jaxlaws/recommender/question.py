@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_positive, parse_whole, short
+from jaxlaws.records.units import parse_length, parse_positive, parse_tokens, parse_whole, short
 
 _SMALLEST = 1000.0
 #: More than anybody has trained: a larger number is a slip, and the laws' powers of it overflow.
@@ -26,6 +26,7 @@ class Question:
       multiple_of: a batch is a multiple of so many sequences.
       layers, width, vocab: of the model, where a law needs them.
       loss: final loss in nats a token, where a law needs it.
+      told: sentences on how what was typed was understood.
     """
 
     params: float
@@ -37,6 +38,7 @@ class Question:
     width: int | None = None
     vocab: int | None = None
     loss: float | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def flops_per_token(self) -> float | None:
@@ -63,13 +65,16 @@ def question(
     """A checked `Question`; numbers may be written 7e9, 7B or 1.4T.
 
     Args:
+      tokens: D, also as `20xN`, tokens a parameter, or `1xC`, times 20 tokens a parameter.
+      seq_len: tokens in a sequence; `4k` is 4,096.
       params: N, non-embedding; or instead of it
       params_total: N with embeddings, which needs `vocab` and `width`: vocab·width are taken off, twice if `untied`.
 
     Raises:
       BadInput: a value is missing, not positive, or cannot be what was meant.
     """
-    integers = {"seq_len": seq_len, "multiple_of": multiple_of, "vocab": vocab, "width": width, "layers": layers}
+    length, told = parse_length(seq_len)
+    integers = {"seq_len": length, "multiple_of": multiple_of, "vocab": vocab, "width": width, "layers": layers}
     whole = {name: parse_whole(value, name.replace("_", "-")) for name, value in integers.items() if value is not None}
     for name, count in whole.items():
         _at_most(count, name.replace("_", "-"))
@@ -90,7 +95,8 @@ def question(
                 f"params-total {short(total)} is no more than its embeddings ({whole['vocab']} × {whole['width']}): "
                 "check --vocab and --width."
             )
-    d = _positive(tokens, "tokens")
+    d, counted = parse_tokens(tokens, n)
+    _at_most(d, "tokens")
     batch = None if batch_tokens is None else _positive(batch_tokens, "batch-tokens")
     least = whole["seq_len"] * whole["multiple_of"]
     if whole["multiple_of"] > 1 and least > min(d, batch or d):
@@ -115,6 +121,7 @@ def question(
         width=whole.get("width"),
         vocab=whole.get("vocab"),
         loss=None if loss is None else _positive(loss, "loss"),
+        told=tuple(text for text in (counted, told) if text),
     )
 
 
