@@ -295,6 +295,7 @@ BASE = {
     "optimum": "chinchilla:epoch --flops 1e21",
     "predict": "FIT --schedule cosine --steps 2000 --peak-lr 3e-4",
     "predict --params": "chinchilla:epoch --params 7B --tokens 1.4T",
+    "predict --tokens": "chinchilla:epoch --params 7B",
     "schedule": "FILE|SPEC --steps 2000 --peak-lr 3e-4",
     "design schedule": "FIT --steps 2000 --peak-lr 3e-4 --family wsd",
     "design cooldown": "FIT --horizons 2000 --peak-lr 3e-4",
