@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxlaws.cli import train
 from jaxlaws.config import RunConfig, check, run_config
-from jaxlaws.overrides import is_plain, on_copy, resolved
+from jaxlaws.request import checked
 from jaxlaws.unread import refuse_unread
 
 
@@ -16,10 +15,8 @@ def composed(texts: Sequence[str]) -> RunConfig:
     Raises:
       BadInput: no such run.
     """
-    parsed = train.checked(texts)
-    plain = [item for item in parsed if is_plain(item, train.options)]
-    base = train._base(tuple(item.input_line for item in parsed if item not in plain))
-    run = run_config(resolved(on_copy(base, plain)))
+    request = checked(texts)
+    run = run_config(request.config)
     check(run)
-    refuse_unread([run], [item.key_or_group for item in parsed])
+    refuse_unread([run], request.given)
     return run
