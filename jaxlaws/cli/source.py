@@ -49,17 +49,17 @@ def add_source(
         action="append",
         default=[],
         metavar="FILE",
-        help="another table, whose columns are added by run id, such as the results of a plan",
+        help="another table, whose columns are added by run id: a plan of the runs, or what came of them",
     )
     parser.add_argument(
         "--schedules",
         metavar="FILE",
-        help="table of run_id, schedule (such as 'wsd(cooldown=0.2)'), steps and peak_lr, for curves without an LR",
+        help="table of run_id, schedule (a name or spec), steps and peak_lr, for curves without a learning rate",
     )
     parser.add_argument(
         "--name",
         metavar="PATTERN",
-        help="what run ids say, such as '{params}-{}xC' for 190M-10xC",
+        help="what run ids say: '{params}-{}xC' reads N from 190M-10xC",
     )
     parser.add_argument(
         "--assume",

@@ -25,12 +25,14 @@ def ended(table: pd.DataFrame, loss: np.ndarray, lost: np.ndarray) -> tuple[np.n
             return None, reason
         reason[lost] = "NaN"
         return np.where(lost, "diverged", "ok"), reason
-    word = table["status"].astype(str).str.strip()
-    status = word.map(status_of).to_numpy(object)
-    status[(word == "").to_numpy()] = np.where(np.isfinite(loss), "ok", "failed")[(word == "").to_numpy()]
-    other = np.isin(status, STATUS) & (status != "ok")
-    reason[other] = word.str.lower().to_numpy(object)[other]
-    reason[(word == "").to_numpy() & (status == "failed")] = "without a status or loss"
+    code, distinct = pd.factorize(table["status"].astype(object))
+    words = np.array([str(word).strip().lower() for word in distinct], object)
+    status = np.array([status_of(str(word)) for word in distinct], object)[code]
+    silent = (words == "")[code]
+    status[silent] = np.where(np.isfinite(loss[silent]), "ok", "failed")
+    other = np.isin(status, [name for name in STATUS if name != "ok"])
+    reason[other] = words[code[other]]
+    reason[silent & (status == "failed")] = "without a status or loss"
     finished = status == "ok"
     nan = finished & (lost | (~np.isfinite(loss) if not lost.any() else np.isinf(loss)))
     none = finished & ~nan & np.isnan(loss)

@@ -154,7 +154,6 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
         )
     with_loss = ~np.isnan(columns["loss"])
     at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
-    Curve(np.ones(int(at.max()) + 1), at, loss, 0).check(name)
     if schedule is not None:
         at = at - 1 if at[-1] == len(schedule) else at
         rising = int(np.argmax(schedule)) if schedule[0] < schedule.max() else 0

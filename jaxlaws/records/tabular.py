@@ -124,7 +124,8 @@ def _csv(
                 na_values={place: [""] if place in spelt else _EMPTY for place in set(places) - texts},
             )
     for place in texts:
-        table[place] = [from_spreadsheet(value) if isinstance(value, str) else "" for value in table[place]]
+        cells = table[place].astype(object).fillna("")
+        table[place] = pd.Series([from_spreadsheet(cell) if cell[:1] == "'" else cell for cell in cells], dtype=object)
     table.columns = pd.Index(names)
     table = table.loc[:, [bool(name) for name in names]]
     if len(table) and _blank(table.tail(1)).all():

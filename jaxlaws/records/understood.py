@@ -21,7 +21,7 @@ LONG_COLUMNS = ("run_id", "step", "lr", "loss")
 #: What `--map` and `--set` may name.
 OURS = {*COLUMNS, *LONG_COLUMNS, *MADE_FROM}
 #: A plain number, and what an empty cell and a loss that is no number are written as.
-_PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EMPTY, _NO_NUMBER = ("", "none", "null", "na", "n/a", "<na>"), ("nan", "inf", "-inf", "infinity", "-infinity")
 #: Columns of one of which a table with a row a run has several values, and a run of a curve one.
 _SIZES = ("params_nonembedding", "params_total", "params", "batch_sequences")
@@ -160,7 +160,7 @@ def _same(left: pd.Series, right: pd.Series) -> bool:
 
 def words(values: pd.Series) -> pd.Series:
     """The column as text, empty where there is nothing."""
-    return values.astype(object).where(values.notna(), "").astype(str)
+    return pd.Series([value if isinstance(value, str) else str(value) for value in values.astype(object).fillna("")])
 
 
 def numbers(values: pd.Series, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +175,7 @@ def numbers(values: pd.Series, name: str) -> tuple[np.ndarray, np.ndarray]:
         return values.to_numpy(float, na_value=np.nan), np.zeros(len(values), bool)
     text = values.astype(object).where(values.notna(), "")
     strings = np.array([cell if isinstance(cell, str) else "" for cell in text], dtype=object)
-    plain = pd.Series(strings).str.fullmatch(_PLAIN, flags=re.ASCII).to_numpy(bool)
+    plain = np.array([_PLAIN.fullmatch(cell) is not None for cell in strings], bool)
     result = np.full(len(values), np.nan)
     result[plain] = strings[plain].astype(float)
     lost = np.zeros(len(values), bool)

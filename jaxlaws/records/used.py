@@ -61,20 +61,32 @@ def used_of(before: Runs, chosen: Runs, checked: Runs) -> Used:
     """
     said = before.used or Used(len(before.table))
     outside, dropped = _missing(before, chosen), _missing(chosen, checked)
-    status = dict(zip(checked.table.index, checked.table["status"], strict=True)) if "status" in checked.table else {}
-    gone = {*outside}
-    left_out = {reason: [name for name in ids if name not in gone] for reason, ids in said.left_out.items()}
-    known = {name for ids in left_out.values() for name in ids}
-    diverged = {reason: [name for name in ids if name in status] for reason, ids in said.diverged.items()}
-    seen = {name for ids in diverged.values() for name in ids}
+    left_out = {reason: _within(ids, chosen) for reason, ids in said.left_out.items()}
+    diverged = {reason: _within(ids, checked) for reason, ids in said.diverged.items()}
     more = {
-        "failed": [*left_out.pop("failed", ()), *(n for n, s in status.items() if s == "failed" and n not in known)],
-        "refused" if checked.asked else "left out by --assume": [name for name in dropped if name not in known],
+        "failed": _others(checked, "failed", left_out),
+        "refused" if checked.asked else "left out by --assume": [
+            name for name in dropped if not any(name in ids for ids in left_out.values())
+        ],
         "outside --where": outside,
     }
-    late = [name for name, state in status.items() if state == "diverged" and name not in seen]
-    diverged[DIVERGED] = [*diverged.get(DIVERGED, ()), *late]
-    return replace(said, left_out=_some(left_out | more), diverged=_some(diverged))
+    left_out |= {reason: [*left_out.get(reason, ()), *ids] for reason, ids in more.items()}
+    diverged[DIVERGED] = [*diverged.get(DIVERGED, ()), *_others(checked, DIVERGED, diverged)]
+    return replace(said, left_out=_some(left_out), diverged=_some(diverged))
+
+
+def _within(ids: Sequence[str], runs: Runs) -> list[str]:
+    """Those of the ids that are among the runs."""
+    there = set(runs.table.index[runs.table.index.isin(list(ids))]) if ids else ()
+    return [name for name in ids if name in there]
+
+
+def _others(runs: Runs, status: str, known: Mapping[str, Sequence[str]]) -> list[str]:
+    """The runs of a status that no group has yet."""
+    if "status" not in runs.table:
+        return []
+    named = {name for ids in known.values() for name in ids}
+    return [name for name in runs.table.index[(runs.table["status"] == status).to_numpy()] if name not in named]
 
 
 def _missing(before: Runs, after: Runs) -> list[str]:

@@ -68,6 +68,7 @@ def _compare(runs: Runs, clause: str, theirs: Callable[[str], pd.Series | None])
     column = runs.table.index.to_series() if name == "run_id" else runs.table.get(name)
     words = name in (*WORDS, "run_id")
     if column is None and (column := theirs(name)) is not None:
+        name = "status" if column.name == "status" else name
         words = pd.to_numeric(column.replace("", np.nan), errors="coerce").notna().sum() < column.notna().sum()
     if column is None:
         column = runs.need(name)[name]
