@@ -123,6 +123,15 @@ def options(group: str, sources: Sources = OURS) -> tuple[str, ...]:
     return (_own_options if sources == OURS else _options)(group, sources)
 
 
+def groups(sources: Sources = OURS) -> list[str]:
+    """The config groups, but for Hydra's own."""
+    from hydra.core.object_type import ObjectType
+
+    with _loader(sources) as loader:
+        names = loader.get_group_options("", ObjectType.GROUP, sources.name, sources.overrides())
+    return sorted(set(names) - {"hydra"})
+
+
 def composed(choices: tuple[str, ...] = (), sources: Sources = OURS) -> Any:
     """The config that Hydra composes from choices of groups and settings of Hydra's own, its `hydra` block included.
 

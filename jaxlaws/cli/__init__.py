@@ -30,6 +30,8 @@ COMMANDS = {
     "laws": "every law and preset: formula, units, range, reference",
     "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",
+    "init": "a directory of configs of your own to start from",
+    "completion": "completion of all of this by TAB: eval \"$(jaxlaws completion bash)\"",
 }
 #: Commands that read their own arguments (Hydra's grammar).
 _RAW = {"train"}
@@ -51,6 +53,10 @@ def entry() -> NoReturn:
     An interrupted one ends without the interpreter's own end, at which threads that still compute may fail, and which
     makes a death by SIGINT of an interrupt that was met during an import.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        from jaxlaws.cli.completion import complete
+
+        complete(whole_parser(os.environ["COMP_LINE"].split()))
     code = main()
     if code == 130:
         os._exit(code)
@@ -78,6 +84,19 @@ def _command(argv: Sequence[str]) -> int:
     except SystemExit:  # of --help, which has printed it
         return 0
     return command.run(args)
+
+
+def whole_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """All commands in one parser, for completion, with the arguments of those that are among the words."""
+    parser = _Parser(prog="jaxlaws")
+    parser.add_argument("--version", action="store_true")
+    commands = parser.add_subparsers()
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name in words:
+            module = import_module(f"jaxlaws.cli.{name}")
+            (module.add_arguments if name not in _RAW else import_module("jaxlaws.cli.completion").add_train)(command)
+    return parser
 
 
 def _overview() -> str:
