@@ -30,8 +30,7 @@ COMMANDS = {
     "laws": "every law and preset: formula, units, range, reference",
     "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",
-    "init": "a directory of configs of your own to start from",
-    "completion": "completion of all of this by TAB: eval \"$(jaxlaws completion bash)\"",
+    "completion": 'completion of all of this by TAB: eval "$(jaxlaws completion bash)"',
 }
 #: Commands that read their own arguments (Hydra's grammar).
 _RAW = {"train"}
