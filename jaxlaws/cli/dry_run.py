@@ -50,7 +50,7 @@ def _show(console: Screen, out: Path, planned: Sequence[Planned], device: str, n
     from jaxlaws.model.shape import count_params
 
     cost = costs(planned, device, remembered())
-    table = Table("model", title=f"{out}: one row a program", pad_edge=False)
+    table = Table("layers x width", title=f"{out}: one row a program", pad_edge=False)
     for name in ("N", "batch", "steps", "runs", "tokens", "FLOPs", "a run", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in cost[:_ROWS]:

@@ -19,7 +19,9 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def live_table(planned: Sequence[Planned]) -> Table:
     """The runs that are held by a process: how far each is, its last losses and norms, and its loss so far as bars."""
-    table = Table("run", "model", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far")
+    table = Table(
+        "run", "layers x width", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far"
+    )
     held = [item for item in planned if (item.directory.path / "claim.json").exists()]
     for item in held[:_ROWS]:
         run, curve = item.run, read_curve(item.directory.path / "curve.csv")

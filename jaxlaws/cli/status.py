@@ -8,18 +8,21 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, Failed
 from jaxlaws.records.claim import STALE
+from jaxlaws.records.units import short
 from jaxlaws.text import quoted
 
 if TYPE_CHECKING:
     from jaxlaws.records.run import Look, RunDir
     from jaxlaws.sweep.lanes import Summary
 
+#: Runs in the table at the end of a sweep, of one (N, D) in it at least, and rows at most.
+_ROWS, _LEAST_OF_A_CELL, _MOST_ROWS = 30, 3, 60
 STATES = ("ok", "diverged", "failed", "running", "pending")
 
 
@@ -120,27 +123,16 @@ def _ago(seconds: float | None) -> str:
 
 
 def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
-    """The end of a sweep on the screen: one row a run, best first, and what became of the others."""
-    from rich.table import Table
-
+    """The end of a sweep on the screen: one row a run, best first within each (N, D), and what became of the others."""
     from jaxlaws.cli.screen import Screen
 
     looks = {item.name: item.look() for item in runs}
     ended = {name: look.record for name, look in looks.items() if look.state in ("ok", "diverged")}
-    order = sorted(ended, key=lambda name: (ended[name].get("val_loss_nats") or math.inf, name))
-    table = Table("run", "model", "tokens", "batch", "schedule", "peak LR", "seed", "val loss", title=str(out))
-    for name in order[:20]:
-        r = ended[name]
-        final = f"{r.get('val_loss_nats') or math.nan:.4f}"
-        loss = final if r["status"] == "ok" else f"diverged at {r.get('diverged_step')}"
-        kind = (r.get("schedule") or "").split("(")[0]
-        peak = f"{r.get('peak_lr') or math.nan:.3g}"
-        cells = (r.get("model"), r.get("tokens"), r.get("batch_sequences"), kind, peak, r.get("seed"), loss)
-        table.add_row(name, *map(str, cells))
+    rows = _ranking(ended)[:_MOST_ROWS]
     console = Screen()
-    console.print(table)
-    if len(order) > 20:
-        console.print(f"… and {len(order) - 20} more: jaxlaws collect {quoted(out)} -o runs.csv")
+    console.lines(_HEADS, rows)
+    if left := len(ended) - sum(any(row) for row in rows):
+        console.print(f"… and {left} more: jaxlaws collect {quoted(out)} -o runs.csv")
     waiting = sum(look.state == "pending" for look in looks.values())
     diverged = sum(looks[name].state == "diverged" for name in summary.trained)
     console.print(
@@ -167,6 +159,35 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         console.print("  nobody trains what is pending: the same command does")
     if any(looks[name].state == "failed" for name in summary.failed if name in looks):
         console.print(f"  jaxlaws status {quoted(out)} --retry-failed makes them pending again")
+
+
+_HEADS = ("run", "N", "layers x width", "D", "batch", "peak LR", "seed", "val loss", "schedule")
+
+
+def _ranking(ended: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Rows of ended runs, best first within each (N, D), with an empty row between two of those."""
+    import pandas as pd
+
+    from jaxlaws.records.cells import cell_of
+    from jaxlaws.schedules.apart import names_apart
+
+    numbers = {name: [r.get(name) or 1.0 for r in ended.values()] for name in ("params_nonembedding", "tokens")}
+    cells = pd.Series(cell_of(pd.DataFrame(numbers)), list(ended))
+    names, rows = names_apart(str(r.get("schedule") or "") for r in ended.values()), list[list[str]]()
+    for _, some in sorted(cells.groupby(cells)):
+        best = sorted(some.index, key=lambda name: (ended[name].get("val_loss_nats") or math.inf, name))
+        shown = best[: max(_LEAST_OF_A_CELL, _ROWS // cells.nunique())]
+        rows += [[""] * len(_HEADS)] * bool(rows) + [[name, *_row(ended[name], names)] for name in shown]
+    return rows
+
+
+def _row(r: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    final = f"{r.get('val_loss_nats') or math.nan:.4f}"
+    loss = final if r["status"] == "ok" else f"diverged at {r.get('diverged_step')}"
+    size, tokens = (short(r[key]) if r.get(key) else "–" for key in ("params_nonembedding", "tokens"))
+    peak = f"{r.get('peak_lr') or math.nan:.3g}"
+    about = (size, r.get("model"), tokens, r.get("batch_sequences"), peak, r.get("seed"), loss)
+    return [*map(str, about), names[str(r.get("schedule") or "")]]
 
 
 def _not_repeated(record: dict[str, Any]) -> float:
