@@ -17,14 +17,14 @@ from jaxlaws.recommender.answer import compare, recommend
 from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.convert import Refused
 from jaxlaws.recommender.estimate import estimate
-from jaxlaws.recommender.presets import PRESETS
+from jaxlaws.recommender.presets import DEFAULT, PRESETS
 from jaxlaws.recommender.rules import best_timescale, beta2_at, exchange, timescale
 from jaxlaws.recommender.setting import NAMES, measured_under, sentence
 from jaxlaws.records.table import Runs
 from jaxlaws.request import checked
 
 Q = {"params": 4e8, "tokens": 2e10}
-LAW = PRESETS["step_law:bootstrap"]
+LAW = PRESETS[DEFAULT]
 T80 = 1.2815515655
 ETA = LAW.optimum(4e8, 2e10)
 
@@ -289,6 +289,17 @@ def test_a_batch_far_from_the_measured_ones_moves_the_lr_as_its_root():
     assert any("half-life" in text for text in at[low / 4].warnings)
 
 
+def test_a_formula_moves_its_lr_to_the_batch_that_is_asked_for():
+    asked = {"law": "deepseek", "params": 1e9, "tokens": 2e10, "width": 2048, "layers": 16}
+    own = recommend(**asked)
+    fixed = recommend(**asked, batch_tokens=2048 * 64)
+    ratio = 2048 * 64 / own.batch_tokens.value
+    assert fixed.batch_tokens.value == 2048 * 64
+    assert fixed.peak_lr.value == pytest.approx(own.peak_lr.value * ratio**0.5)
+    assert any("√B (arXiv 2205.10287)" in text for text in fixed.warnings)
+    assert fixed.steps == round(2e10 / (2048 * 64))
+
+
 LONG = {"params": 7e9, "tokens": 1.4e12, "width": 4096, "layers": 32, "vocab": 50_000, "loss": 2.2}
 
 
@@ -302,6 +313,7 @@ LONG = {"params": 7e9, "tokens": 1.4e12, "width": 4096, "layers": 32, "vocab": 5
         {"weight_decay": 0.0},
         {"moe_active": 7e9, "moe_total": 7e10},
         {"from_checkpoint": "2T"},
+        {"batch_tokens": 2**20, "schedule": "linear"},
         {},
     ],
 )
@@ -315,13 +327,14 @@ def test_every_row_of_a_comparison_is_converted_or_says_why_not(asked):
             assert "expected NAME" not in row
             continue
         if row.peak_lr is not None and asked:
+            assert row.batch_tokens.value == asked.get("batch_tokens", row.batch_tokens.value)
             assert row.lr_factor is not None
             assert row.conversions
-    if isinstance(rows["step_law:bootstrap"], str):
+    if isinstance(rows[DEFAULT], str):
         assert asked == {"weight_decay": 0.0}
         return
-    alone = recommend(law="step_law:refit", **LONG, **asked)
-    note = next(text for text in recommend(**LONG, **asked).warnings if "step_law:refit" in text)
+    note = next(text for text in recommend(**LONG, **asked).warnings if "from the same runs" in text)
+    alone = recommend(law=next(name for name in PRESETS if f"{name}," in note), **LONG, **asked)
     assert f"LR {alone.peak_lr.value:.3g}" in note
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.recommender import presets
+from jaxlaws.recommender.batch import beyond, exp, moved, of_formula, possible
 from jaxlaws.recommender.convert import Refused, convert
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
@@ -29,8 +29,6 @@ from jaxlaws.status import require_trusted
 
 #: Tokens in a sequence where neither the question nor the law says.
 _SEQ_LEN = 2048
-#: A batch is whole sequences: a change of it by less, in logs, is not worth a word.
-_ROUNDING = 0.01
 #: Preset → another form fitted to the same runs.
 _OTHER = {
     "step_law:bootstrap": "step_law:refit",
@@ -130,7 +128,7 @@ def _at(
     """(peak LR, batch in tokens) of a law at another N and D, each None where it gives none."""
     if isinstance(source, HyperFit):
         log_lr, log_batch = source.optimum(params, tokens)
-        return _exp(log_lr), _exp(log_batch)
+        return exp(log_lr), exp(log_batch)
     try:
         advice = source.advise(replace(q, params=params, tokens=tokens, batch_tokens=None))
     except BadInput:
@@ -164,20 +162,20 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
     outside = _outside(q, fit, log_lr, log_batch)
     outside.refuse_absurd(force)
     warnings = [] if fit.method == "published" else [*fit.warnings, *near(fit, q.params, q.tokens)]
-    batch, told = _possible_batch(q, log_batch)
+    batch, told = possible(q, log_batch)
     log_batch = math.log(batch)
-    log_lr, moved = _moved(q, fit, log_lr, log_best, log_batch)
-    warnings += [*told, *moved, *outside.sentences()]
-    lr = _exp(log_lr)
-    half = fit.half_width("lr", q.params, q.tokens) + exchange(_beyond(fit, log_batch, log_best))[1]
+    log_lr, told_of_lr = moved(q, fit, log_lr, log_best, log_batch)
+    warnings += [*told, *told_of_lr, *outside.sentences()]
+    lr = exp(log_lr)
+    half = fit.half_width("lr", q.params, q.tokens) + exchange(beyond(fit, log_batch, log_best))[1]
     quantity = Quantity(batch)
     if not fixed_batch(fit, q):
         wide = fit.half_width("batch", q.params, q.tokens)
-        quantity = Quantity(batch, min(_exp(log_best - wide), batch), max(_exp(log_best + wide), batch))
+        quantity = Quantity(batch, min(exp(log_best - wide), batch), max(exp(log_best + wide), batch))
     warmup = fit.convention.get("warmup_steps")
     return Recommendation(
         law=name,
-        peak_lr=Quantity(lr, _exp(log_lr - half), _exp(log_lr + half)),
+        peak_lr=Quantity(lr, exp(log_lr - half), exp(log_lr + half)),
         batch_tokens=quantity,
         batch_sequences=_scaled(quantity, 1 / q.seq_len),
         level=fit.level,
@@ -201,8 +199,8 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
 
 def _outside(q: Question, fit: HyperFit, log_lr: float, log_batch: float) -> Extrapolation:
     """How far the question and its answer lie outside the data of a fit."""
-    lr = _exp(log_lr)
-    values = {**_inputs(q), "peak_lr": lr, "batch_tokens": _exp(log_batch)}
+    lr = exp(log_lr)
+    values = {**_inputs(q), "peak_lr": lr, "batch_tokens": exp(log_batch)}
     impossible = [f"the law's peak LR is {lr:.3g}, and no run has one of 1 or more."] if lr >= 1 else []
     return extrapolation(values, fit.ranges, impossible)
 
@@ -214,71 +212,22 @@ def _inputs(q: Question) -> dict[str, float]:
     return values
 
 
-def _possible_batch(q: Question, log_batch: float) -> tuple[float, list[str]]:
-    """(a batch that can be run, what was changed): a whole number of sequences, of multiples where asked, at most D."""
-    asked = _exp(log_batch)
-    batch = float(q.seq_len * sequences(q, asked))
-    if abs(math.log(batch) - log_batch) < _ROUNDING:
-        return (asked if q.multiple_of == 1 and q.batch_tokens is None else batch), []
-    who = "the law's batch" if q.batch_tokens is None else "the batch"
-    what = "whole number of sequences" if q.multiple_of == 1 else f"multiple of {q.multiple_of} sequences"
-    return batch, [
-        f"{who} of {short(asked)} tokens is no {what} of {q.seq_len} between one and the budget: "
-        f"{batch:,.0f} tokens are used."
-    ]
-
-
-def _moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float) -> tuple[float, list[str]]:
-    """(ln of the best LR at the batch that is used, what that costs and rests on)."""
-    offset, miss = log_batch - log_best, fit.miss
-    if abs(offset) < _ROUNDING / 2:
-        return log_lr, []
-    if miss is None or (not fit.batch_measured and miss.c == 0):
-        return log_lr, ["the law does not say how the best LR moves with the batch: the LR is for its own batch."]
-    beyond = math.copysign(_beyond(fit, log_batch, log_best), offset)
-    log_lr += miss.best_lr(offset - beyond) + exchange(beyond)[0]
-    batch, best = _exp(log_batch), _exp(log_best)
-    whose = "the best" if fit.batch_measured else "the sweep"
-    where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
-    cost = f", and the loss is expected {relative(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
-    fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
-    told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
-    if beyond:
-        told.append(
-            f"the last ×{math.exp(abs(beyond)):.2g} of that was not measured, neither in batches nor more than ×4 from "
-            "the best: the LR moves there as √B (arXiv 2205.10287), and its interval from not at all to as B."
-        )
-    return log_lr, told
-
-
-def _beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
-    """How far in logs a batch that is not the law's own lies outside the data's, or further than measured from it."""
-    low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
-    offset = abs(log_batch - log_best)
-    return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - MEASURED, 0.0)
-
-
 def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -> Recommendation:
     advice = law.advise(q)
     warnings = [
         f"{name} states no uncertainty: no interval, no safe band.",
         "its constants are quoted from the paper and were not re-derived from data here.",
     ]
-    if q.batch_tokens is not None:
-        warnings.append(f"{name} does not say how the LR moves with the batch: the batch is its own.")
     if advice.decay_times_lr is not None:
         warnings.append(f"weight decay × peak LR = {advice.decay_times_lr:.3g}: divide by your peak LR.")
-    batch = advice.batch_tokens
-    if batch is not None:
-        batch, told = _possible_batch(q, math.log(batch))
-        warnings += [f"{text.rstrip('.')}, and the LR stays, as the law does not say how it moves." for text in told]
+    lr, batch, told = of_formula(q, name, advice.peak_lr, advice.batch_tokens)
+    warnings += told
     outside = extrapolation(_inputs(q), law.ranges)
     outside.refuse_absurd(force)
     warnings += outside.sentences()
-    final_lr, warmup = law.convention.get("final_lr"), law.convention.get("warmup_steps")
     return Recommendation(
         law=name,
-        peak_lr=None if advice.peak_lr is None else Quantity(advice.peak_lr),
+        peak_lr=None if lr is None else Quantity(lr),
         batch_tokens=None if batch is None else Quantity(batch),
         batch_sequences=None if batch is None else Quantity(batch / q.seq_len),
         level=None,
@@ -286,9 +235,9 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
         cost_of_missing={},
         expected_regret=None,
         steps=None if batch is None else steps(q, sequences(q, batch)),
-        warmup_steps=warmup if isinstance(warmup, int) else None,
-        final_lr=final_lr if isinstance(final_lr, float) else None,
-        weight_decay=None,
+        warmup_steps=law.convention.get("warmup_steps"),
+        final_lr=law.convention.get("final_lr"),
+        weight_decay=law.convention.get("weight_decay"),
         extrapolation=outside.to_json(),
         schedule=str(law.convention["schedule"]),
         lr_factor=None,
@@ -309,11 +258,6 @@ def _other_form(other: Recommendation) -> str:
         f"the form of the law is part of the interval: {other.law}, from the same runs, says LR {lr:.3g} and "
         f"{short(batch)} tokens a batch to the same question."
     )
-
-
-def _exp(log: float) -> float:
-    """e^log, as large or small as a float with room for products."""
-    return math.exp(min(max(log, -300.0), 300.0))
 
 
 def _scaled(q: Quantity, factor: float) -> Quantity:

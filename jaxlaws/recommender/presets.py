@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.recommender.hyperfit import HyperFit
@@ -39,7 +39,7 @@ class Published:
     setting: str
     reference: str
     ranges: Mapping[str, Sequence[float]]
-    convention: Mapping[str, object]
+    convention: Mapping[str, Any]
     advise: Callable[[Question], Advice]
 
 

@@ -1,0 +1,87 @@
+"""The batch that is used, whole sequences or one that memory fixes, and how the peak LR moves with it."""
+
+from __future__ import annotations
+
+import math
+
+from jaxlaws.recommender.hyperfit import HyperFit
+from jaxlaws.recommender.miss import MEASURED, relative
+from jaxlaws.recommender.override import sequences
+from jaxlaws.recommender.question import Question
+from jaxlaws.recommender.rules import exchange
+from jaxlaws.records.units import short
+
+#: A batch is whole sequences: a change of it by less, in logs, is not worth a word.
+ROUNDING = 0.01
+_ROOT = "it is taken to go as √B (arXiv 2205.10287), between not at all and as B"
+
+
+def exp(log: float) -> float:
+    """e^log, as large or small as a float with room for products."""
+    return math.exp(min(max(log, -300.0), 300.0))
+
+
+def possible(q: Question, log_batch: float) -> tuple[float, list[str]]:
+    """(a batch that can be run, what was changed): a whole number of sequences, of multiples where asked, at most D."""
+    wanted = exp(log_batch)
+    batch = float(q.seq_len * sequences(q, wanted))
+    if abs(math.log(batch) - log_batch) < ROUNDING:
+        return (wanted if q.multiple_of == 1 and q.batch_tokens is None else batch), []
+    who = "the law's batch" if q.batch_tokens is None else "the batch"
+    what = "whole number of sequences" if q.multiple_of == 1 else f"multiple of {q.multiple_of} sequences"
+    return batch, [
+        f"{who} of {short(wanted)} tokens is no {what} of {q.seq_len} between one and the budget: "
+        f"{batch:,.0f} tokens are used."
+    ]
+
+
+def moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float) -> tuple[float, list[str]]:
+    """(ln of the best LR at the batch that is used, what that costs and rests on)."""
+    offset, miss = log_batch - log_best, fit.miss
+    if abs(offset) < ROUNDING / 2:
+        return log_lr, []
+    if miss is None or (not fit.batch_measured and miss.c == 0):
+        return log_lr, ["the law does not say how the best LR moves with the batch: the LR is for its own batch."]
+    rest = math.copysign(beyond(fit, log_batch, log_best), offset)
+    log_lr += miss.best_lr(offset - rest) + exchange(rest)[0]
+    batch, best = exp(log_batch), exp(log_best)
+    whose = "the best" if fit.batch_measured else "the sweep"
+    where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
+    cost = f", and the loss is expected {relative(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
+    fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
+    told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
+    if rest:
+        told.append(f"how the LR moves over the last ×{math.exp(abs(rest)):.2g} of that was not measured: {_ROOT}.")
+    return log_lr, told
+
+
+def beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
+    """How far in logs a batch that is not the law's own lies outside the data's, or further than measured from it."""
+    low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
+    offset = abs(log_batch - log_best)
+    return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - MEASURED, 0.0)
+
+
+def of_formula(
+    q: Question, name: str, lr: float | None, batch: float | None
+) -> tuple[float | None, float | None, list[str]]:
+    """(peak LR, batch, sentences) of a formula that says no more than its own two, at the batch that is used."""
+    if q.batch_tokens is None:
+        if batch is None:
+            return lr, None, []
+        used, told = possible(q, math.log(batch))
+        return (
+            lr,
+            used,
+            [f"{text.rstrip('.')}, and the LR stays, as the law does not say how it moves." for text in told],
+        )
+    used, told = possible(q, math.log(q.batch_tokens))
+    if lr is None or batch is None:
+        what = "no LR" if lr is None else "no batch here, and its LR is not converted from one to the other"
+        return lr, used, [*told, f"the batch is fixed: {name} gives {what}."]
+    shift, _ = exchange(math.log(used / batch))
+    told.append(
+        f"the batch is fixed, ×{used / batch:.2g} of {name}'s own {short(batch)}, and does not say how its LR moves: "
+        f"{_ROOT}, ×{math.exp(shift):.3g}."
+    )
+    return lr * math.exp(shift), used, told
