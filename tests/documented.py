@@ -39,8 +39,8 @@ class Command:
     def mention(self) -> bool:
         """Whether it names a command without saying everything that it needs: `jaxlaws train … --dry-run`."""
         rest = self.text.split()[2:]
-        usage = self.form == "docstring" and any(word.isupper() for word in rest)
-        return self.form != "block" and ("…" in rest or usage or all(word.startswith("-") for word in rest))
+        usage = self.form == "docstring" and re.search(r"[A-Z]{2}|\w\|\w", self.text)
+        return self.form != "block" and ("…" in rest or bool(usage) or all(word.startswith("-") for word in rest))
 
     def parts(self) -> list[list[str]]:
         """The commands that `&&` joins, without variables before and a redirection behind."""

@@ -99,6 +99,7 @@ def test_a_sweep_in_wandb_is_fitted_as_its_table_would_be(wandb, tmp_path, capsy
     ("address", "path", "filters"),
     [
         ("me/lm", "me/lm", {}),
+        ("//me/lm", "me/lm", {}),
         ("https://wandb.ai/me/lm?nw=nwuserme", "me/lm", {}),
         ("https://wandb.ai/me/lm/sweeps/ab12?nw=1", "me/lm", {"sweep": "ab12"}),
         ("me/lm/sweep/ab12", "me/lm", {"sweep": "ab12"}),

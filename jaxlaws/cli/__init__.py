@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from jaxlaws.cli.guard import guarded
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.text import printable, quoted
 
 #: Command → what it does. Its module jaxlaws.cli.<command> has `add_arguments(parser)` and `run(args) -> exit code`.
 COMMANDS = {
@@ -32,13 +36,30 @@ COMMANDS = {
     "recommend": "learning rate and batch size for a model and a token budget",
     "completion": 'completion of all of this by TAB: eval "$(jaxlaws completion bash)"',
 }
+#: What people call an option → ours, the first that the command has.
+_MEANT = {
+    **dict.fromkeys(("--model", "--size", "--model-size", "--n", "--N"), ("--params",)),
+    **dict.fromkeys(("--data", "--dataset-size", "--budget", "--d", "--D", "--num-tokens"), ("--tokens", "--flops")),
+    **dict.fromkeys(("--loss", "--metric", "--lr", "--column"), ("--map OURS=THEIRS",)),
+    **dict.fromkeys(("--batch-size", "--bs", "--batch"), ("--batch-tokens", "--map batch_sequences=NAME")),
+    **dict.fromkeys(("--context", "--context-length", "--sequence-length"), ("--seq-len", "--set seq_len=2048")),
+    **dict.fromkeys(("--seq-len", "--seq_len", "--vocab", "--width"), ("--set seq_len=2048",)),
+    "--law": ("LAW SOURCE",),
+    **dict.fromkeys(("--filter", "--query", "--select"), ("--where",)),
+    **dict.fromkeys(("--out", "--output-file", "--save"), ("--output",)),
+}
 #: Commands that read their own arguments (Hydra's grammar).
 _RAW = {"train"}
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{self.prog}: {message}; see {self.prog} --help.")
+        options = [option for action in self._actions for option in action.option_strings]
+        typed = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        meant = [name for name in _MEANT.get(typed[1], ()) if name.split()[0] in (*options, "LAW")] if typed else []
+        near = meant or (get_close_matches(typed[1], options, n=1) if typed else [])
+        hint = f": did you mean {near[0]}?" if near else ";"
+        raise BadInput(f"{self.prog}: {message}{hint} see {self.prog} --help.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +93,8 @@ def _command(argv: Sequence[str]) -> int:
         print(__version__)
         return 0
     if argv[0] not in COMMANDS:
+        if Path(argv[0]).exists():
+            raise BadInput(f"{printable(argv[0])} is no command; look at it with jaxlaws inspect {quoted(argv[0])}.")
         raise unknown("command", argv[0], COMMANDS)
     command = import_module(f"jaxlaws.cli.{argv[0]}")
     if argv[0] in _RAW:

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
@@ -14,6 +15,7 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
 from jaxlaws.status import require_trusted
+from jaxlaws.text import quoted
 
 #: Flag that a law of LR and batch does not read → (whether it is used, why not).
 _LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
@@ -33,7 +35,7 @@ _CELLS = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
-    add_source(parser)
+    add_source(parser, optional=True)
     parser.add_argument(
         "--train",
         metavar="A,B,…|CONDITION",
@@ -57,8 +59,14 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.laws.names import LAW_NAMES, LOSS_LAWS
 
     hyper = _hyper_laws()
-    if args.law not in (*LAW_NAMES, *hyper):
-        raise unknown("law", args.law, (*LAW_NAMES, *hyper))
+    laws = (*LAW_NAMES, *hyper)
+    if args.law not in laws:
+        if args.source in laws or (args.source is None and Path(args.law).exists()):
+            law = args.source or "step_law"
+            raise BadInput(f"the law comes before the runs, such as jaxlaws fit {law} {quoted(args.law)}.")
+        raise unknown("law", args.law, laws)
+    if args.source is None:
+        raise BadInput(f"there are no runs to fit, expected such as jaxlaws fit {args.law} runs.csv.")
     runs = open_source(args, curves=args.law in LOSS_LAWS and LOSS_LAWS[args.law].kind == "curve")
     with Output(args.output) as file:
         result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)

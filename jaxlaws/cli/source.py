@@ -20,7 +20,12 @@ _FLAGS = ("format", "where", "map", "set", "join", "schedules", "name", "assume"
 def add_source(
     parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE, optional: bool = False
 ) -> None:
-    """SOURCE, --format, --where, --map, --set, --join, --schedules, --name and --assume."""
+    """SOURCE, --format, --where, --map, --set, --join, --schedules, --name and --assume.
+
+    Args:
+      what, help: of SOURCE.
+      optional: whether the command says itself that SOURCE is missing.
+    """
     parser.add_argument("source", metavar=what, nargs="?" if optional else None, help=help)
     parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
     parser.add_argument(

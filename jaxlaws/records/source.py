@@ -13,15 +13,14 @@ import pandas as pd
 from jaxlaws.errors import BadInput
 from jaxlaws.records import published
 from jaxlaws.records.aliases import LOSSES, may_be
+from jaxlaws.records.folder import read_folder
 from jaxlaws.records.frame import finished, runs_of
 from jaxlaws.records.questions import parse_assume
 from jaxlaws.records.table import WORDS, Runs
-from jaxlaws.records.tabular import kind_of, read_table
+from jaxlaws.records.tabular import read_table
 from jaxlaws.records.trackers import Progress, fetch, scheme_of
 from jaxlaws.records.understood import OURS, Reading, understood
 from jaxlaws.text import printable
-
-_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def open_runs(
@@ -116,11 +115,14 @@ def _table(source: str | Path | pd.DataFrame, map: Mapping[str, str], label: str
         return label, source
     path = Path(source)
     _require_present(path)
-    return path.name, _folder(path, map) if path.is_dir() else _file(path, map)
+    if not path.is_dir():
+        return path.name, _file(path, map)
+    return path.name, read_folder(path, lambda file: _file(file, map), lambda name: may_be(name, ("run_id",), map))
 
 
 def _is_sweep(path: Path) -> bool:
-    return (path / "sweep.yaml").exists() or any(path.glob("*/config.yaml"))
+    """Whether jaxlaws wrote it: other trainers keep a config.yaml a run too, and no array of its learning rates."""
+    return (path / "sweep.yaml").exists() or any(any(path.glob(f"*/{name}")) for name in ("lr.npy", "run.json"))
 
 
 def _sweep(path: Path) -> Runs:
@@ -136,31 +138,6 @@ def _file(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
         losses=lambda name: may_be(name, LOSSES, map),
         used=lambda name: may_be(name, OURS, map),
     )
-
-
-def _folder(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
-    """The tables of a folder, one a run, below each other: the run id is the name of the file, or of its folder."""
-    files = sorted(file for file in path.iterdir() if kind_of(file) in _TABLES and file.is_file())
-    named = {file.name.split(kind_of(file))[0]: file for file in files}
-    if not files:
-        deeper = sorted(file for file in path.glob("*/*") if kind_of(file) in _TABLES[:-1] and file.is_file())
-        named = {file.parent.name: file for file in deeper if "metric" in file.name or len(deeper) == 1} or {
-            file.parent.name: file for file in deeper
-        }
-    if not named:
-        raise BadInput(
-            f"{printable(path)} has no sweep.yaml, no run and no table in it, expected a sweep directory or a folder "
-            f"of tables: for a published folder add --format {'|'.join(published.FORMATS)}."
-        )
-    parts = []
-    for name, file in named.items():
-        try:
-            rows = _file(file, map)
-        except BadInput as error:
-            raise BadInput(f"{printable(path)} has no sweep.yaml and is read as a folder of tables: {error}") from None
-        named_inside = any(may_be(column, ("run_id",), map) for column in rows.columns.astype(str))
-        parts.append(rows if named_inside else rows.assign(run_id=name))
-    return pd.concat(parts, ignore_index=True)
 
 
 def read_plan(path: Path) -> pd.DataFrame:

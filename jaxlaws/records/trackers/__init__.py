@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
@@ -16,6 +17,8 @@ from jaxlaws.text import printable
 Progress = Callable[[int, int], None]
 #: What stands before the colon of a source → the module that reads it, and the extra and package of the same name.
 SCHEMES = ("wandb", "mlflow")
+#: The address of a page of W&B, as it is copied.
+_PAGE = re.compile(r"https?://wandb\.ai/")
 
 
 class Tracked(NamedTuple):
@@ -31,9 +34,11 @@ class Tracked(NamedTuple):
 
 
 def scheme_of(source: object) -> str | None:
-    """`wandb` or `mlflow` where a source begins with that and a colon, None otherwise."""
-    head, colon, _ = source.partition(":") if isinstance(source, str) else ("", "", "")
-    return head if colon and head in SCHEMES else None
+    """`wandb` or `mlflow` where a source begins with that and a colon or is a page of W&B, None otherwise."""
+    if not isinstance(source, str):
+        return None
+    head, colon, _ = source.partition(":")
+    return "wandb" if _PAGE.match(source) else head if colon and head in SCHEMES else None
 
 
 def fetch(
@@ -53,7 +58,8 @@ def fetch(
     scheme = scheme_of(source)
     assert scheme is not None
     reader = import_module(f"jaxlaws.records.trackers.{scheme}_runs")
-    tracked = reader.fetch(source.partition(":")[2], metrics, progress)
+    path = source if _PAGE.match(source) else source.partition(":")[2]
+    tracked = reader.fetch(path, metrics, progress)
     if tracked.runs.empty:
         raise BadInput(f"{printable(source)} has no runs, expected {reader.FORM}.")
     return tracked

@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 
 from jaxlaws.errors import BadInput, Failed
+from jaxlaws.records.folder import scalars
 from jaxlaws.records.trackers import Progress, Tracked, package, row
 from jaxlaws.records.trackers.history import kept, table_of
 from jaxlaws.text import printable
 
 FORM = "wandb:ENTITY/PROJECT or wandb:ENTITY/PROJECT/sweep/ID, as in the address of the project's page"
 _PATH = re.compile(
-    r"(?:https?://[^/]+/)?([^/?#]+)/([^/?#]+)(?:/(?:sweeps?)/([^/?#]+))?(?:/workspace|/table)?/?(?:[?#].*)?"
+    r"(?:https?://[^/]+/|//)?([^/?#]+)/([^/?#]+)(?:/(?:sweeps?)/([^/?#]+))?(?:/workspace|/table)?/?(?:[?#].*)?"
 )
 #: Runs in one request of their configs and summaries, rows in one of a history.
 _RUNS, _ROWS = 200, 10_000
@@ -66,8 +67,8 @@ def _history(run: Any) -> pd.DataFrame:
 
 
 def _row(run: Any, along: bool) -> dict[str, object]:
-    config = {name: value for name, value in _scalars(_mapping(run.config)) if not name.startswith("_")}
-    summary = {name: value for name, value in _scalars(_mapping(run.summary)) if not name.startswith("_")}
+    config = {name: value for name, value in scalars(_mapping(run.config)) if not name.startswith("_")}
+    summary = {name: value for name, value in scalars(_mapping(run.summary)) if not name.startswith("_")}
     return row(run.id, run.name, run.state, config, {} if along else summary)
 
 
@@ -76,15 +77,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
         value = json.loads(value)
     return dict(getattr(value, "_json_dict", value))
-
-
-def _scalars(values: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, object]]:
-    """`optimizer.lr` and the like: numbers, words and truth values, those inside mappings included."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, f"{head}{name}.")
-        elif isinstance(value, (str, int, float)):
-            yield f"{head}{name}", value
 
 
 @contextmanager
