@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from test_traps_hyper import sweep
+from test_traps_hyper import SIZES, sweep
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
@@ -55,6 +55,16 @@ def test_every_formula_names_all_its_constants(law):
 
 def test_advice_with_its_numbers():
     assert PRESETS["step_law:published"].formula == "η* = 1.79 · N^-0.713 · D^0.307, B* = 0.58 · D^0.571 tokens"
+
+
+def test_a_batch_that_was_not_measured_is_called_so(tmp_path, capsys):
+    path = str(tmp_path / "law.json")
+    estimate(Runs(sweep(params=SIZES[:3], batches=(0,))), bootstrap=0).save(path)
+    asked = ["recommend", "--params", "3e8", "--tokens", "8B", "--law", path]
+    assert main(asked) == 0
+    assert "not measured: the batch of the law's runs" in capsys.readouterr().out
+    assert main([*asked, "--batch-tokens", "524288"]) == 0
+    assert "not measured: " not in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def _show(a: Recommendation) -> None:
     print(f"{a.law} for N = {short(q['params'])} (non-embedding), D = {short(q['tokens'])}   {a.reference}")
     rows = [("peak LR", a.peak_lr, "{:.3g}", "peak_lr"), ("batch, tokens", a.batch_tokens, "{:,.0f}", "batch_tokens")]
     for word, value, form, name in rows:
-        print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}")
+        print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}{_unmeasured(a, name)}")
     print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
     if a.level is not None:
         print(f"  brackets: {a.level:.0%} interval of the optimum; safe: expected loss within 0.25% of the advice's")
@@ -151,6 +151,13 @@ def _quantity(value: Quantity | None, form: str) -> str:
     if value.low is None or value.high is None:
         return text
     return f"{text:<10} [{form.format(value.low)}, {form.format(value.high)}]"
+
+
+def _unmeasured(a: Recommendation, name: str) -> str:
+    """What is said of a batch that the law did not measure and the question does not fix."""
+    if name != "batch_tokens" or a.level is None or name in a.question or a.batch_tokens is None:
+        return ""
+    return "  not measured: the batch of the law's runs" if a.batch_tokens.low is None else ""
 
 
 def _safe(a: Recommendation, name: str, form: str) -> str:

@@ -18,7 +18,7 @@ from jaxlaws.recommender.override import SHARED, SHARED_ALWAYS
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import FORMS, Power, power_laws
 from jaxlaws.recommender.surface import Surface
-from jaxlaws.recommender.verdict import batch_unmeasured, findings
+from jaxlaws.recommender.verdict import findings, of_batches
 from jaxlaws.records.settings import one_setting
 from jaxlaws.records.shared import shared_config
 from jaxlaws.status import Finding, decide
@@ -79,9 +79,9 @@ def estimate(
     place = np.array([cell.x[cell.best] for cell in cells])
     seq_len = seq_len_of(runs)
     measured = [edges(cell, place[i], seq_len) for i, cell in enumerate(cells)]
-    unmeasured = batch_unmeasured(cells, measured, seq_len)
+    batch = of_batches(cells, measured, seq_len)
     batches = min(3, int(np.median(level_counts(cells, 1))))
-    local = local_optima(cells, batches=batches, at=usual_batch(cells) if unmeasured else None)
+    local = local_optima(cells, batches=batches, at=usual_batch(cells) if not batch.measured else None)
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
     power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution)
     coefficients, covariance, draws, settled = power.coefficients, power.covariance, power.draws, True
@@ -93,9 +93,9 @@ def estimate(
         penalty = single.penalty
     else:
         penalty, left_out = fit_penalty(cells, local.optimum), power.left_out
-    if unmeasured:
+    if not batch.measured:
         penalty = penalty._replace(b=0.0, k_batch=0.0, c=penalty.c if batches > 1 else 0.0)
-    surfaces = [None if unmeasured else _surface(cell) for cell in cells]
+    surfaces = [_surface(cell) if batch.measured else None for cell in cells]
     scatter = np.maximum(_scatter(surfaces, z, local, left_out, covariance, power), resolution)
     found = [edges(cell, local.optimum[i], seq_len) for i, cell in enumerate(cells)]
     regret = _regret(surfaces, left_out, local)
@@ -106,9 +106,9 @@ def estimate(
         covariance={axis: covariance[k].tolist() for k, axis in enumerate(AXES)},
         scatter={axis: float(scatter[k]) for k, axis in enumerate(AXES)},
         ranges=describe(cells),
-        forms={"lr": power.forms[0], "batch": FIXED if unmeasured else power.forms[1]},
+        forms={"lr": power.forms[0], "batch": power.forms[1] if batch.measured else FIXED},
         rivals={axis: [_terms(row) for row in power.rivals[k]] for k, axis in enumerate(AXES)},
-        intervals=_intervals(draws, power.forms, unmeasured is None),
+        intervals=_intervals(draws, power.forms, batch.measured),
         level=LEVEL,
         dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
         penalty=penalty._asdict(),
@@ -140,7 +140,7 @@ def estimate(
         versions={"jaxlaws": __version__, "numpy": np.__version__, "python": platform.python_version()},
     )
     half = fit.half_width("lr", *np.exp(z[:, 1:].mean(0)))
-    checks = findings(cells, found, z, local, power, regret, half, unmeasured)
+    checks = findings(cells, found, z, local, power, regret, half, batch)
     if not settled:
         checks.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
     return replace(

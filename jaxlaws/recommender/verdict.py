@@ -86,31 +86,40 @@ def edge_share(found: Sequence[dict], name: str) -> float:
     return float(np.mean([axes[name]["edge"] is not None for axes in found]))
 
 
-def batch_unmeasured(cells: Sequence[Cell], found: Sequence[dict], seq_len: int) -> Finding | None:
-    """Why the best batch cannot be said, so that the law is of the LR at one batch a cell; None where it can."""
-    count = int(np.median(level_counts(cells, 1)))
-    remedy = "the answer is the learning rate at that batch; sweep at least three batches a cell"
+class Batch(NamedTuple):
+    """What the cells say of the best batch.
+
+    Attributes:
+      measured: whether it can be said; otherwise the law is of the LR at one batch a cell.
+      findings: why not, or what is weak about it.
+    """
+
+    measured: bool
+    findings: Sequence[Finding]
+
+
+def of_batches(cells: Sequence[Cell], found: Sequence[dict], seq_len: int) -> Batch:
+    """Whether the grids show the best batch, from `edges` of the measured best runs."""
+    count, at = int(np.median(level_counts(cells, 1))), "the answer is the learning rate at that batch"
+    share, add = edge_share(found, "batch_tokens"), "add the batches that `jaxlaws inspect` names"
     if count == 1:
-        return Finding("weak", "the best batch is not measured, every cell has one batch", remedy)
-    if count == 2:
-        what = "the best batch is not measured, most cells have two batches and no parabola goes through two points"
-        return Finding("weak", what, remedy)
-    if np.mean([cell.x[cell.best, 1] <= np.log(1.01 * seq_len) for cell in cells]) > _MOST:
-        what = "the best batch is the smallest that there is, one sequence, in most cells"
-        return Finding(
-            "weak", what, "the answer is the learning rate at that batch; shorter sequences allow smaller ones"
-        )
-    if edge_share(found, "batch_tokens") > _MOST:
-        what = "the best batch is not measured, it lies at the edge of the grid in most cells"
-        return Finding(
-            "weak", what, "the answer is the learning rate at that batch; add the batches that `jaxlaws inspect` names"
-        )
-    if not curvature(cells, 1).resolved:
-        what = "the best batch is not measured, the loss has no minimum in it that its noise could not make"
-        return Finding(
-            "weak", what, "the answer is the learning rate at one batch; add batches on both sides, or seeds"
-        )
-    return None
+        what, remedy = "not measured, every cell has one batch", f"{at}; sweep at least three batches a cell"
+    elif count == 2:
+        what = "not measured, most cells have two batches and no parabola goes through two points"
+        remedy = f"{at}; sweep at least three batches a cell"
+    elif np.mean([cell.x[cell.best, 1] <= np.log(1.01 * seq_len) for cell in cells]) > _MOST:
+        what = "the smallest that there is, one sequence, in most cells"
+        remedy = f"{at}; shorter sequences allow smaller ones"
+    elif share > _MOST:
+        what, remedy = "not measured, it lies at the edge of the grid in most cells", f"{at}; {add}"
+    elif not (clear := curvature(cells, 1)).resolved:
+        what = "not measured, the loss has no minimum in it that its noise could not make"
+        remedy = "the answer is the learning rate at one batch; add batches on both sides, or seeds"
+    else:
+        edge = Finding("weak", f"the best batch lies at the edge of the grid in {share:.0%} of the cells", add)
+        rare = Finding("weak", "the minimum in the batch stands out of the noise weakly", "add batches or seeds")
+        return Batch(True, [*([edge] if share > _SOME else []), *([rare] if clear.chance > _RARE else [])])
+    return Batch(False, [Finding("weak", f"the best batch is {what}", remedy)])
 
 
 def findings(
@@ -121,7 +130,7 @@ def findings(
     power: Power,
     regret: np.ndarray,
     half: float,
-    batch: Finding | None,
+    batch: Batch,
 ) -> list[Finding]:
     """Everything that speaks against a law of LR and batch, the gravest first in each group.
 
@@ -132,7 +141,7 @@ def findings(
       local, power: the two stages.
       regret: [cells] of the advice for a cell that is left out.
       half: half width in logs of the interval of the LR in the middle of the cells.
-      batch: of `batch_unmeasured`.
+      batch: of `of_batches`.
     """
     if all(np.ptp(cell.y) < 1e-9 for cell in cells):
         return [Finding("unidentified", "the runs of every cell have the same loss", "check the column of the loss")]
@@ -140,7 +149,7 @@ def findings(
     return [
         *_rates(cells, found, local.convex),
         *_runs(cells, local.moved),
-        *([batch] if batch else _batches(found, cells)),
+        *batch.findings,
         *_forms(z, used),
         *_advice(cells, regret, half),
     ]
@@ -152,11 +161,10 @@ def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
     Args: see `findings`; `seq_len` is the tokens of a sequence.
     """
     found = [edges(cell, cell.x[cell.best], seq_len) for cell in cells]
-    batch = batch_unmeasured(cells, found, seq_len)
     return [
         *_rates(cells, found),
         *_runs(cells),
-        *([batch] if batch else _batches(found, cells)),
+        *of_batches(cells, found, seq_len).findings,
         *_forms(np.array([[1.0, np.log(cell.params), np.log(cell.tokens)] for cell in cells])),
     ]
 
@@ -197,17 +205,6 @@ def _runs(cells: Sequence[Cell], moved: float = 0.0) -> list[Finding]:
         what = f"most cells have no more runs than a surface has constants ({_CONSTANTS[batches]})"
         answer.append(Finding("weak", what, "add a fourth LR to every cell"))
     return answer
-
-
-def _batches(found: Sequence[dict], cells: Sequence[Cell]) -> list[Finding]:
-    """How well the best batch is bracketed, where it is measured."""
-    share, what = (
-        edge_share(found, "batch_tokens"),
-        "the best batch lies at the edge of the grid in {:.0%} of the cells",
-    )
-    edge = Finding("weak", what.format(share), "add the batches that `jaxlaws inspect` names")
-    rare = Finding("weak", "the minimum in the batch stands out of the noise weakly", "add batches or seeds")
-    return [*([edge] if share > _SOME else []), *([rare] if curvature(cells, 1).chance > _RARE else [])]
 
 
 def _forms(z: np.ndarray, used: str = "") -> list[Finding]:

@@ -58,7 +58,7 @@ def _of(cell: Mapping[str, Any], fit: HyperFit) -> str:
 
 
 #: Heads of `rows`.
-HEADS = ("N", "D", "D/N", "runs", "diverged", "best LR", "best batch", "loss", "its grid")
+HEADS = ("N", "D", "D/N", "runs", "diverged", "best LR", "batch", "loss", "its grid")
 
 
 def rows(cells: Sequence[Mapping[str, Any]]) -> list[list[str]]:
