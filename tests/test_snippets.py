@@ -164,10 +164,10 @@ def command(tmp_path, monkeypatch, capsys, spec, *more):
 )
 def test_a_recipe_composes_into_the_run_of_the_command(spec, tmp_path, monkeypatch, capsys):
     text, answer = command(tmp_path, monkeypatch, capsys, spec, "--for", "yaml")
-    (tmp_path / "conf" / "sweep").mkdir(parents=True)
-    (tmp_path / "conf" / "sweep" / "advice.yaml").write_text(text)
-    recipe = [f"hydra.searchpath=[file://{tmp_path}/conf]", "+sweep=advice"]
-    assert composed(recipe) == composed(shlex.split(answer["override"]))
+    (tmp_path / "advice.yaml").write_text(text)
+    assert composed(["sweep=./advice.yaml"]) == composed(shlex.split(answer["override"]))
+    assert main(["train", "sweep=./advice.yaml", "--dry-run"]) == 0
+    assert "1 to train in 1 programs" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_wandb_sweep_trains_the_advice_and_its_neighbours(tmp_path, monkeypatch, capsys):
