@@ -159,7 +159,7 @@ def test_a_collected_sweep_reads_back_unchanged(tmp_path, capsys):
     [
         None,
         True,
-        "1_000",
+        "1_00",
         "٣",
         "1e309",
         "9" * 5000,

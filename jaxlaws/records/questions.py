@@ -16,13 +16,13 @@ QUESTIONS: Mapping[str, str] = {
     "flops": "the FLOP columns are right although they disagree with 6·N·D",
     "repeats": "runs with one config may differ by as much as they do",
     "checkpoints": "rows that look like checkpoints of one run are runs of their own (=last takes the last of each)",
-    "outliers": "losses far from the smooth surface of the others are measurements",
+    "outliers": "losses far from the smooth surface of the others are measurements (=out leaves them out)",
     "alignment": "the learning rates of a curve belong to its steps although the loss falls before them",
     "settings": "settings that the law cannot see may differ (=COLUMN,COLUMN for these only)",
     "tuning": "runs of one (N, D) may differ in LR or batch (=best takes the lowest loss of each)",
 }
 #: Question → the one value that it takes; any text where the value is empty.
-_VALUES = {"checkpoints": "last", "tuning": "best", "settings": ""}
+_VALUES = {"checkpoints": "last", "tuning": "best", "outliers": "out", "settings": ""}
 
 
 def parse_assume(entries: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxlaws.records.cells import swept
-from jaxlaws.records.doubts import ask
+from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.table import Runs
 from jaxlaws.text import printable, quoted
 
@@ -42,14 +42,20 @@ def outliers(runs: Runs) -> Runs:
     if not bad.any():
         return runs
     worst = int(np.argmax(np.abs(residual)))
-    name = printable(table.index[worst])
+    name, value = printable(table.index[worst]), float(table[runs.loss_column].iloc[worst])
+    what = (
+        f"{bad.sum()} of {len(y)} losses are far from the smooth surface of the others (run '{name}' has {value:.4g}, "
+        f"{np.exp(residual[worst]):.3g} times what they say): they may be in another unit, misread, or of runs that "
+        "diverged"
+    )
+    if runs.assume.get("outliers") == "out":
+        return noted(runs.at(~runs.table.index.isin(table.index[bad])), "outliers", f"{what}; they are left out")
     return ask(
         runs,
         "outliers",
-        f"{bad.sum()} of {len(y)} losses are far from the smooth surface of the others (run "
-        f"'{name}' has {np.exp(residual[worst]):.3g} times what they say): they may be in another "
-        "unit, misread, or of runs that diverged",
-        f"correct them, set their status to diverged, or leave them out with --where {quoted(f'run_id!={name}')}",
+        what,
+        "correct them, set their status to diverged, or leave them out with --assume outliers=out"
+        + (f" or --where {quoted(f'run_id!={name}')}" if bad.sum() == 1 else ""),
     )
 
 

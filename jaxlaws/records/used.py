@@ -65,14 +65,26 @@ def used_of(before: Runs, chosen: Runs, checked: Runs) -> Used:
     diverged = {reason: _within(ids, checked) for reason, ids in said.diverged.items()}
     more = {
         "failed": _others(checked, "failed", left_out),
-        "refused" if checked.asked else "left out by --assume": [
-            name for name in dropped if not any(name in ids for ids in left_out.values())
-        ],
+        **_dropped([name for name in dropped if not any(name in ids for ids in left_out.values())], chosen, checked),
         "outside --where": outside,
     }
     left_out |= {reason: [*left_out.get(reason, ()), *ids] for reason, ids in more.items()}
     diverged[DIVERGED] = [*diverged.get(DIVERGED, ()), *_others(checked, DIVERGED, diverged)]
     return replace(said, left_out=_some(left_out), diverged=_some(diverged))
+
+
+#: Question whose answer leaves runs out → what they are.
+_DROPPING = {"outliers": "outlier", "checkpoints": "earlier checkpoint"}
+
+
+def _dropped(names: Sequence[str], chosen: Runs, checked: Runs) -> dict[str, list[str]]:
+    """The runs that a question left out; of outliers with their losses."""
+    reasons = [_DROPPING[name] for name in checked.doubts if name in _DROPPING and checked.assume.get(name)]
+    reason = "refused" if checked.asked else reasons[0] if len(reasons) == 1 else "left out by --assume"
+    if reason == _DROPPING["outliers"]:
+        loss = chosen.table[chosen.loss_column]
+        return {reason: [f"{name}, {float(loss[name]):.4g}" for name in names]}
+    return {reason: list(names)}
 
 
 def _within(ids: Sequence[str], runs: Runs) -> list[str]:
