@@ -14,6 +14,8 @@ from test_traps_hyper import BUDGETS, SIZES, sweep
 from jaxlaws.cli import main
 from jaxlaws.config import OptimizerConfig
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.design_checks import two_terms
+from jaxlaws.model.shape import count_params
 from jaxlaws.records.source import open_runs
 from jaxlaws.schedules.spec import ScheduleConfig
 from jaxlaws.sweep.plan import plan
@@ -119,9 +121,13 @@ def test_sweeps_as_people_make_them(name, tmp_path, capsys):
         assert all(0 < lr < 1 for lr in entry["peak_lr"])
         assert all(batch >= 2048 and batch % 2048 == 0 for batch in entry["batch_tokens"])
         assert entry["command"] is None
+    added = {(entry["params"], entry["tokens"]): entry for entry in answer["add"]}
     if batches:
-        assert len(answer["add"][0]["batch_tokens"]) == batches
-        assert len(answer["add"][0]["peak_lr"]) == 3
+        assert len(added[cell["params"], cell["tokens"]]["batch_tokens"]) == batches
+        assert len(added[cell["params"], cell["tokens"]]["peak_lr"]) == 3
+    both = [*answer["cells"], *answer["add"]]
+    assert min(len({cell[name] for cell in both}) for name in ("params", "tokens")) >= 3
+    assert not two_terms(*(np.array([cell[name] for cell in both]) for name in ("params", "tokens")))
 
 
 def test_diverged_runs_at_the_top_bound_the_lr(tmp_path, capsys):
@@ -138,7 +144,7 @@ def test_a_table_without_what_a_law_reads_says_what_is_missing(tmp_path, capsys)
     frame = table().drop(columns=["peak_lr", "batch_tokens"]).drop_duplicates(["params_nonembedding", "tokens"])
     answer = inspected(capsys, saved(tmp_path, frame))
     assert answer["cells"][0]["peak_lr"] is None
-    assert answer["add"] == []
+    assert [(entry["params"], entry["tokens"]) for entry in answer["add"]] == [(8e7, 1e9), (1e7, 1.6e10)]
     assert "no column peak_lr, batch_tokens" in answer["laws"]["step_law"]["why"][0]
     text = " ".join(answer["laws"]["multi_power"]["why"])
     assert "no curves" in text
@@ -176,7 +182,10 @@ def test_of_our_own_sweep_what_to_add_is_a_command_that_composes(tmp_path, capsy
         about |= {"peak_lr": item.run.optimizer.peak_lr, "val_loss_nats": loss, "seconds": 1.0, "flops_exact": 1e9}
         item.directory.finish({**about, "status": "ok"})
     answer = inspected(capsys, str(folder))
-    assert [len(entry["peak_lr"]) for entry in answer["add"]] == [2, 3]
+    known = [entry for entry in answer["add"] if (entry["params"], entry["tokens"]) == (5000, 1280)]
+    assert [len(entry["peak_lr"]) for entry in known] == [2, 3]
+    assert len({entry["params"] for entry in answer["add"]} - {5000}) == 2
+    assert {entry["tokens"] for entry in answer["add"]} - {1280} == {4 * 1280, 16 * 1280}
     for entry in answer["add"]:
         words = shlex.split(entry["command"])
         assert words[:3] == ["jaxlaws", "train", "-m"]
@@ -184,8 +193,12 @@ def test_of_our_own_sweep_what_to_add_is_a_command_that_composes(tmp_path, capsy
         keys = dict(word.split("=", 1) for word in words[3:])
         composed = compose(*[f"{key}={value.split(',')[0]}" for key, value in keys.items()])
         wanted = replace(runs[-1], optimizer=replace(runs[-1].optimizer, peak_lr=entry["peak_lr"][0]))
-        batch = int(entry["batch_tokens"][0] / 16)
-        assert composed == replace(wanted, batch_sequences=batch)
+        if entry["tokens"] != 1280:
+            wanted = replace(wanted, steps=None, tokens=entry["tokens"])
+        if entry["params"] != 5000:
+            assert count_params(composed.model)[0] == entry["params"]
+            wanted = replace(wanted, model=composed.model)
+        assert composed == replace(wanted, batch_sequences=int(entry["batch_tokens"][0] / 16))
 
 
 def test_nothing_that_is_shown_is_a_terminal_escape(tmp_path, capsys):

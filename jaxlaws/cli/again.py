@@ -1,40 +1,87 @@
-"""A run of a sweep as arguments of `jaxlaws train` that train it again, with some of its settings changed."""
+"""Runs to add to a sweep as the command that trains them: one of its runs again, with some settings changed."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from jaxlaws.compose import conf_dir
-from jaxlaws.config import RunConfig
+from jaxlaws.config import RunConfig, run_config
+from jaxlaws.errors import BadInput
+from jaxlaws.model.ladder import ladder
+from jaxlaws.model.shape import count_params
+from jaxlaws.records.cells import SAME_TOKENS
+from jaxlaws.records.run import RunDir
 from jaxlaws.text import quoted
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
 
 #: Keys of a run's config that say its length and its batch: of each pair one is given.
 _PAIRS = {"tokens": "steps", "batch_sequences": "batch_tokens"}
 
 
-def command(config: RunConfig, swept: Mapping[str, Sequence[Any]], out: str) -> str:
+def with_command(runs: Runs, entry: Mapping[str, Any], sweep: Path) -> dict[str, Any]:
+    """The entry with its `command`, None where no run of the sweep can be read.
+
+    Args:
+      runs: of the sweep.
+      entry: of `jaxlaws.recommender.survey.lacking`; a new size becomes the nearest one that has a name.
+      sweep: its directory.
+    """
+    table = runs.finished().table
+    here = np.array([entry["params"], entry["tokens"]])
+    away = np.abs(np.log(table[["params_nonembedding", "tokens"]].to_numpy(float) / here))
+    distance = away.sum(1)
+    near = np.flatnonzero(distance <= distance.min() + SAME_TOKENS)
+    best = near[np.argmin(table[runs.loss_column].to_numpy(float)[near])]
+    try:
+        config = run_config(RunDir(sweep / str(table.index[best])).config())
+    except (BadInput, OSError):
+        return {**entry, "command": None}
+    swept = {"optimizer.peak_lr": entry["peak_lr"]}
+    swept["batch_sequences"] = [round(value / config.data.seq_len) for value in entry["batch_tokens"]]
+    other_size, other_budget = away[best] > SAME_TOKENS
+    if other_budget:
+        swept["tokens"] = [int(entry["tokens"])]
+    if not other_size:
+        return {**entry, "command": command(config, swept, str(sweep))}
+    sizes = {size: count_params(model)[0] for size, model in ladder(conf_dir() / "model").items()}
+    size = min(sizes, key=lambda item: abs(math.log(sizes[item] / entry["params"])))
+    return {**entry, "params": sizes[size], "command": command(config, swept, str(sweep), {"model": size})}
+
+
+def command(
+    config: RunConfig, swept: Mapping[str, Sequence[Any]], out: str, chosen: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The sweep over `swept` of a run.
 
     Args:
       config: of the run.
       swept: key → its values, such as {"optimizer.peak_lr": [0.001, 0.002]}.
       out: directory of the sweep.
+      chosen: config group → the choice that replaces what the run has of it.
     """
     wanted = dict(_leaves(asdict(config)))
-    choices = {group: str(wanted[f"{group}.name"]) for group in ("schedule", "optimizer")}
+    choices = {group: str(wanted[f"{group}.name"]) for group in ("schedule", "optimizer")} | dict(chosen)
+    for group, name in chosen.items():
+        wanted |= dict(_leaves(_choice(group, name), f"{group}."))
     for key in swept:
         wanted |= {key: None, **({_PAIRS[key]: None} if key in _PAIRS else {})}
     default = _defaults(choices)
     fixed = [f"{key}={_written(value)}" for key, value in wanted.items() if key not in swept and default[key] != value]
     lists = [f"{key}={','.join(map(_written, values))}" for key, values in swept.items()]
-    chosen = [f"{group}={name}" for group, name in choices.items()]
-    return " ".join(["jaxlaws train -m", *map(quoted, [*chosen, *fixed, *lists, f"out={_written(out)}"])])
+    groups = [f"{group}={name}" for group, name in choices.items()]
+    return " ".join(["jaxlaws train -m", *map(quoted, [*groups, *fixed, *lists, f"out={_written(out)}"])])
 
 
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
@@ -44,9 +91,12 @@ def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
     groups = {name: value for entry in primary["defaults"] if isinstance(entry, dict) for name, value in entry.items()}
     for group, name in {**groups, **choices}.items():
         if "override" not in group:
-            chosen = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text()) or {}
-            settings |= dict(_leaves(chosen, f"{group}."))
+            settings |= dict(_leaves(_choice(group, name), f"{group}."))
     return settings | {key: value for key, value in primary.items() if key in settings}
+
+
+def _choice(group: str, name: str) -> dict[str, Any]:
+    return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text()) or {}
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -61,6 +111,6 @@ def _written(value: Any) -> str:
     """A value in Hydra's grammar: numbers, null, lists, and text in quotes where it is not plain."""
     if isinstance(value, float):
         return f"{value:.6g}" if float(f"{value:.6g}") == value else repr(value)
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][\w./-]*", value):
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z./][\w./-]*", value):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return value if isinstance(value, str) else json.dumps(value)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.source import add_source, open_source
-from jaxlaws.errors import BadInput
 from jaxlaws.records.files import finite
 from jaxlaws.records.units import short
 from jaxlaws.text import brief
@@ -52,41 +51,20 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
         "cells": grid,
         "curves": curves(runs),
         "laws": identifiable(runs),
-        "add": _with_commands(runs, lacking(grid), source),
+        "add": _additions(runs, lacking(grid), source),
     }
     return finite(answer)
 
 
-def _with_commands(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
+def _additions(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
     """What to add, of a sweep of our own with the command that trains it; nothing while units are in doubt."""
     if any(question for question, _ in runs.asked):
         return []
-    entries: list[dict[str, Any]] = [{**entry, "command": None} for entry in missing]
     if source.is_dir() and (source / "sweep.yaml").exists():
-        for entry in entries:
-            entry["command"] = _command(runs, entry, source)
-    return entries
+        from jaxlaws.cli.again import with_command
 
-
-def _command(runs: Any, entry: Mapping[str, Any], source: Path) -> str | None:
-    """The best run of the cell again, at the values to add."""
-    import numpy as np
-
-    from jaxlaws.cli.again import command
-    from jaxlaws.config import run_config
-    from jaxlaws.records.run import RunDir
-
-    table = runs.finished().table
-    near = np.isclose(table["params_nonembedding"], entry["params"]) & np.isclose(
-        table["tokens"], entry["tokens"], 0.03
-    )
-    name = str(table.loc[near, runs.loss_column].idxmin())
-    try:
-        config = run_config(RunDir(source / name).config())
-    except (BadInput, OSError):
-        return None
-    batches = [round(value / config.data.seq_len) for value in entry["batch_tokens"]]
-    return command(config, {"optimizer.peak_lr": entry["peak_lr"], "batch_sequences": batches}, str(source))
+        return [with_command(runs, entry, source) for entry in missing]
+    return [{**entry, "command": None} for entry in missing]
 
 
 def _show(answer: Mapping[str, Any]) -> None:
@@ -102,7 +80,7 @@ def _show(answer: Mapping[str, Any]) -> None:
         console.print("\nrefused by a fit until it is answered")
         for entry in answer["refused"]:
             console.print(f"  {entry['sentence']}", style="yellow", soft_wrap=True)
-    if answer["cells"]:
+    if any(cell["params"] or cell["tokens"] or cell["edges"] for cell in answer["cells"]):
         console.print(f"\ngrid: {len(answer['cells'])} (N, D), each with its best measured run")
         heads = ("N", "D", "D/N", "runs", "diverged", "LRs", "batches", "best LR", "at batch", "loss", "its grid")
         _table(console, heads, [_cell_row(cell) for cell in answer["cells"]])
@@ -205,7 +183,7 @@ def _grouped(laws: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]
 def _show_additions(console: Any, entries: Sequence[Mapping[str, Any]]) -> None:
     if not entries:
         return
-    console.print("\nto add, so that the best run of a cell lies inside its grid")
+    console.print("\nto add, so that N and D are told apart and the best run of a cell lies inside its grid")
     for entry in entries[:_COMMANDS]:
         if entry["command"]:
             console.print(f"  {entry['command']}", soft_wrap=True)
@@ -216,6 +194,6 @@ def _show_additions(console: Any, entries: Sequence[Mapping[str, Any]]) -> None:
             if name in entry
         ]
         where = f"N {_number(entry['params'])}, D {_number(entry['tokens'])}"
-        console.print(f"  {where}: {' × '.join(lists)}", soft_wrap=True)
+        console.print(f"  {where}{': ' if lists else ''}{' × '.join(lists)}", soft_wrap=True)
     if len(entries) > _COMMANDS:
         console.print(f"  … and {len(entries) - _COMMANDS} more: --json has all of them")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jaxlaws.fitting.design_checks import distinct, two_terms
 from jaxlaws.recommender.cells import AXES, Cell, edges, grids, levels, seq_len_of
 from jaxlaws.records.cells import PARAMS, swept
 from jaxlaws.records.files import finite
@@ -91,24 +92,47 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def lacking(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the grid of each cell lacks: its N and D, and lists of `peak_lr` and `batch_tokens` to multiply.
+    """What the runs lack: N and D of a cell, and lists of `peak_lr` and `batch_tokens` to multiply in it.
 
-    LRs beyond an edge are added at the best batch, batches at the best LR and its neighbours, since it moves with them.
+    First the cells without which no law of N and D is identified, at the best LR of the smallest cell and its
+    neighbours. Then LRs beyond an edge at the best batch of their cell, and batches beyond one at its best LR and the
+    neighbours of that, since the best LR moves with the batch.
     """
-    return [
-        {"params": cell["params"], "tokens": cell["tokens"], **_lists(cell, name)}
+    edges = [
+        {**_at(cell), **(_best(cell) if name == "peak_lr" else _lists(cell)), name: cell["edges"][name]["add"]}
         for cell in found
         for name in AXES
         if cell["edges"].get(name, {}).get("edge")
     ]
+    return [*_cells_to_add(found), *edges]
 
 
-def _lists(cell: dict[str, Any], axis: str) -> dict[str, list[float]]:
-    best = {name: cell[name] for name in AXES if cell[name] is not None}
-    if axis == "batch_tokens" and "peak_lr" in best:
-        best["peak_lr"] = [lr for lr in (best["peak_lr"] / 2, best["peak_lr"], best["peak_lr"] * 2) if lr < 1]
-    others = {name: list(np.atleast_1d(value)) for name, value in best.items()}
-    return {
-        name: [float(f"{value:.4g}") if name == "peak_lr" else float(value) for value in values]
-        for name, values in {**others, axis: cell["edges"][axis]["add"]}.items()
-    }
+def _cells_to_add(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells until there are three sizes and three budgets, and some off the line that all others lie on."""
+    known = [cell for cell in found if cell["params"] and cell["tokens"] and cell["loss"]]
+    if not known or (len(known) == 1 and not known[0]["edges"]):
+        return []
+    n, d = (np.array([cell[name] for cell in known]) for name in ("params", "tokens"))
+    small, large = known[int(np.argmin(n * d))], known[int(np.argmax(n))]
+    sizes, budgets = (3 - distinct(np.log(values)) for values in (n, d))
+    add = [_at({"params": large["params"] * 2**k, "tokens": small["tokens"]}) for k in range(1, sizes + 1)]
+    add += [_at({"params": small["params"], "tokens": d.max() * 4**k}) for k in range(1, budgets + 1)]
+    if not add and two_terms(n, d):
+        add = [_at({"params": small["params"], "tokens": small["tokens"] * 4**k}) for k in (1, 2)]
+    return [{**cell, **_lists(small)} for cell in add]
+
+
+def _at(cell: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if cell[name] is None else float(f"{cell[name]:.6g}") for name in ("params", "tokens")}
+
+
+def _best(cell: dict[str, Any]) -> dict[str, list[float]]:
+    return {name: [cell[name]] for name in AXES if cell[name] is not None}
+
+
+def _lists(cell: dict[str, Any]) -> dict[str, list[float]]:
+    """The best LR and its neighbours, at the best batch, of what the table states."""
+    best = _best(cell)
+    if "peak_lr" in best and cell["lrs"] > 1:
+        best["peak_lr"] = [float(f"{lr:.4g}") for lr in cell["peak_lr"] * np.array([0.5, 1, 2]) if lr < 1]
+    return best
