@@ -61,7 +61,7 @@ def leave_out(cells: list[Cell]) -> list[Fold]:
     """What is left out: cells one by one, sizes, budgets, the ends of both, and whole sides of the table."""
     n = np.array([cell.params for cell in cells])
     d = np.round(np.log([cell.tokens for cell in cells]), 2)
-    by = {name: [list(np.flatnonzero(x == level)) for level in np.unique(x)] for name, x in (("N", n), ("D", d))}
+    by = {name: [at(x == level) for level in np.unique(x)] for name, x in (("N", n), ("D", d))}
     sizes, middle = np.unique(n), np.log(2e10)
     return [
         Fold("each cell", [[i] for i in range(len(cells))]),
@@ -71,11 +71,15 @@ def leave_out(cells: list[Cell]) -> list[Fold]:
         Fold("each N, inside", by["N"][1:-1]),
         Fold("each D, ends", [by["D"][0], by["D"][-1]]),
         Fold("each D, inside", by["D"][1:-1]),
-        Fold("the two smallest N", [list(np.flatnonzero(n <= sizes[1]))]),
-        Fold("the two largest N", [list(np.flatnonzero(n >= sizes[-2]))]),
-        Fold("D below 20B", [list(np.flatnonzero(d < middle - 0.1))]),
-        Fold("D above 20B", [list(np.flatnonzero(d > middle + 0.1))]),
+        Fold("the two smallest N", [at(n <= sizes[1])]),
+        Fold("the two largest N", [at(n >= sizes[-2])]),
+        Fold("D below 20B", [at(d < middle - 0.1)]),
+        Fold("D above 20B", [at(d > middle + 0.1)]),
     ]
+
+
+def at(chosen: np.ndarray) -> list[int]:
+    return [int(i) for i in np.flatnonzero(chosen)]
 
 
 def fitters() -> dict[str, Fitter]:

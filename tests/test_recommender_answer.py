@@ -12,21 +12,21 @@ from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.recommender.answer import compare, recommend
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.miss import Miss, band, linex, student
-from jaxlaws.recommender.presets import PRESETS
+from jaxlaws.recommender.presets import DEFAULT, PRESETS
 from jaxlaws.recommender.question import question
 
 LARGE = {"params": 7e9, "tokens": 1.4e12}
 
 
-def test_default_is_the_geometric_mean_of_the_stored_bootstraps():
+def test_default_is_our_fit_of_the_public_runs():
     answer = jaxlaws.recommend(params="7B", tokens="1.4T")
-    assert answer.law == "step_law:bootstrap"
-    assert answer.peak_lr.value == pytest.approx(9.35e-4, rel=1e-3)
-    assert answer.batch_sequences.value == pytest.approx(2440, abs=1)
+    assert answer.law == DEFAULT == "step_law:refit"
+    assert answer.peak_lr.value == pytest.approx(6.64e-4, rel=1e-3)
+    assert answer.batch_sequences.value == pytest.approx(1371, abs=1)
     assert answer.batch_tokens.value == pytest.approx(2048 * answer.batch_sequences.value)
     assert answer.final_lr == 1e-5
     assert answer.warmup_steps == 2000
-    assert answer.steps == round(1.4e12 / (2440 * 2048))
+    assert answer.steps == round(1.4e12 / (1371 * 2048))
 
 
 def test_published_constants_as_written():
@@ -231,8 +231,8 @@ def test_the_other_form_answers_the_same_question():
     """At the schedule and the batch that are asked for, as asking it says."""
     asked = {"params": 7e9, "tokens": 1.4e12, "schedule": "wsd(cooldown=0.2)", "batch_tokens": 2**21}
     for question_ in (asked, {**asked, "schedule": None}, {**asked, "batch_tokens": None}):
-        note = next(text for text in recommend(**question_).warnings if "step_law:refit" in text)
-        theirs = recommend(law="step_law:refit", **question_)
+        note = next(text for text in recommend(**question_).warnings if "step_law:bootstrap" in text)
+        theirs = recommend(law="step_law:bootstrap", **question_)
         assert f"LR {theirs.peak_lr.value:.3g}" in note
 
 

@@ -33,7 +33,7 @@ _SEQ_LEN = 2048
 _OTHER = {
     "step_law:bootstrap": "step_law:refit",
     "step_law:published": "step_law:refit",
-    "step_law:refit": presets.DEFAULT,
+    "step_law:refit": "step_law:bootstrap",
 }
 
 
@@ -52,7 +52,7 @@ def recommend(
     Args:
       params: N, non-embedding; numbers may be written 7e9, 7B or 1.4T.
       tokens: D.
-      law: a preset such as `step_law:bootstrap`, a file that `jaxlaws fit step_law … -o` wrote, or a `HyperFit`.
+      law: a preset such as `step_law:refit`, a file that `jaxlaws fit step_law … -o` wrote, or a `HyperFit`.
       seq_len: tokens in a sequence; without it the law's, or 2048.
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
       force: answer from a fit that is not to be trusted, or to an absurd question, with a label.

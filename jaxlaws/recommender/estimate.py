@@ -12,11 +12,12 @@ import numpy as np
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
+from jaxlaws.recommender.exponents import prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
 from jaxlaws.recommender.override import SHARED, SHARED_ALWAYS
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
-from jaxlaws.recommender.power import FORMS, Power, power_laws
+from jaxlaws.recommender.power import Component, Power, power_laws
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import findings, of_batches
 from jaxlaws.records.settings import one_setting
@@ -83,7 +84,8 @@ def estimate(
     batches = min(3, int(np.median(level_counts(cells, 1))))
     local = local_optima(cells, batches=batches, at=usual_batch(cells) if not batch.measured else None)
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
-    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution)
+    expected = prior(one_batch=not batch.measured)
+    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution, expected)
     coefficients, covariance, draws, settled = power.coefficients, power.covariance, power.draws, True
     if method == "one_stage":
         single, left_out = _one_stage(cells, z, local, power, bootstrap, seed)
@@ -96,7 +98,7 @@ def estimate(
     if not batch.measured:
         penalty = penalty._replace(b=0.0, k_batch=0.0, c=penalty.c if batches > 1 else 0.0)
     surfaces = [_surface(cell) if batch.measured else None for cell in cells]
-    scatter = np.maximum(_scatter(surfaces, z, local, left_out, covariance, power), resolution)
+    scatter = np.maximum(_scatter(surfaces, z, local, power.other_sizes, covariance, power), resolution)
     found = [edges(cell, local.optimum[i], seq_len) for i, cell in enumerate(cells)]
     regret = _regret(surfaces, left_out, local)
     fit = HyperFit(
@@ -107,8 +109,8 @@ def estimate(
         scatter={axis: float(scatter[k]) for k, axis in enumerate(AXES)},
         ranges=describe(cells),
         forms={"lr": power.forms[0], "batch": power.forms[1] if batch.measured else FIXED},
-        rivals={axis: [_terms(row) for row in power.rivals[k]] for k, axis in enumerate(AXES)},
-        intervals=_intervals(draws, power.forms, batch.measured),
+        rivals={axis: [_rival(part) for part in power.mixture[k]] for k, axis in enumerate(AXES)},
+        intervals=_intervals(draws, batch.measured),
         level=LEVEL,
         dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
         penalty=penalty._asdict(),
@@ -151,8 +153,9 @@ def estimate(
     )
 
 
-def _terms(row: np.ndarray) -> dict[str, float]:
-    return dict(zip(TERMS, row.tolist(), strict=True))
+def _rival(part: Component) -> dict[str, Any]:
+    terms = dict(zip(TERMS, part.coefficients.tolist(), strict=True))
+    return {"form": part.form, "weight": part.weight, **terms}
 
 
 def _resolution(cell: Cell, axis: int) -> float:
@@ -168,7 +171,8 @@ def _one_stage(
     soft = softness(cells, local.sigma)
     even = np.full(len(cells), 1 / len(cells))
     times = np.random.default_rng(seed).multinomial(len(cells), even, bootstrap)
-    single = one_stage(cells, z, power.forms, power.coefficients, soft, times)
+    start = np.stack([components[0].coefficients for components in power.mixture])
+    single = one_stage(cells, z, start, soft, times)
     draws = single.draws + power.shared
     if power.resampling == "parametric":
         draws = single.coefficients + power.draws - power.coefficients
@@ -176,7 +180,7 @@ def _one_stage(
     left_out = np.zeros((len(cells), 2))
     for i in range(len(cells)):
         others = [j for j in range(len(cells)) if j != i]
-        part = one_stage([cells[j] for j in others], z[others], power.forms, single.coefficients, soft[others])
+        part = one_stage([cells[j] for j in others], z[others], single.coefficients, soft[others])
         left_out[i] = part.coefficients @ z[i]
     return single, left_out
 
@@ -230,16 +234,16 @@ def _standard_error(surfaces: Sequence[Surface | None], predicted: np.ndarray) -
     return float(np.sqrt(np.sum(np.square(found))) / len(found)) if found else None
 
 
-def _intervals(draws: np.ndarray, forms: tuple[str, str], batch: bool) -> dict[str, list[float]]:
-    """Of the constants that the data touch: those of the chosen forms."""
+def _intervals(draws: np.ndarray, batch: bool) -> dict[str, list[float]]:
+    """Of the constants that some form of the mixture has."""
     if not len(draws):
         return {}
     edges = np.quantile(draws, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
     return {
-        f"{axis}_{TERMS[i]}": edges[:, k, i].tolist()
+        f"{axis}_{name}": edges[:, k, i].tolist()
         for k, axis in enumerate(AXES)
-        for i in FORMS[forms[k]]
-        if batch or axis == "lr"
+        for i, name in enumerate(TERMS)
+        if (batch or axis == "lr") and draws[:, k, i].any()
     }
 
 

@@ -37,10 +37,10 @@ class HyperFit:
       law: `step_law`.
       convention: what the constants mean: params, batch, lr, schedule, final_lr, warmup_steps, seq_len, optimizer, …
       params: `PARAMS` by name, full precision; a form without N or D has a 0 there.
-      forms: what each axis is a power law of: "N, D", "D", "N" or "constant"; for the batch also `fixed`: not measured,
-        the batch that the runs had.
-      rivals: {"lr", "batch"} → constants of other forms that fit about as well: how far they are from the law at a
-        question is part of the interval there.
+      forms: what each axis is a power law of: "N, D", "D", "N" or "constant", the heaviest form where the law is a mean
+        of several; for the batch also `fixed`: not measured, the batch that the runs had.
+      rivals: {"lr", "batch"} → constants of the forms that the law is the mean of, or of another law of the same runs,
+        each with its form and weight: how far they are from the law at a question is part of the interval there.
       intervals: name → [low, high] at `level`.
       level: of all intervals.
       covariance: {"lr": 3×3, "batch": 3×3} of the coefficients, in the order intercept, N, D.
@@ -70,7 +70,7 @@ class HyperFit:
     scatter: Mapping[str, float]
     ranges: Mapping[str, Sequence[float]]
     forms: Mapping[str, str] = field(default_factory=lambda: {"lr": "N, D", "batch": "N, D"})
-    rivals: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    rivals: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     level: float = 0.8
     dof: Mapping[str, float | None] = field(default_factory=lambda: {"lr": None, "batch": None})
@@ -125,17 +125,17 @@ class HyperFit:
         )
 
     def spread(self, axis: str, params: float, tokens: float) -> float:
-        """√(zᵀΣz + scatter² + Δ²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum about the law's.
+        """√(zᵀΣz + scatter² + Σ_f w_f Δ_f²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum.
 
-        Δ is the largest gap between the law and a rival form there: it grows with the distance from the data.
+        Δ_f is the gap between the law and form f there, w_f its weight: it grows with the distance from the data.
         """
         z = (1.0, math.log(params), math.log(tokens))
         variance = sum(z[i] * self.covariance[axis][i][j] * z[j] for i in range(3) for j in range(3))
-        gaps = [
-            sum((rival[name] - self.params[f"{axis}_{name}"]) * value for name, value in zip(TERMS, z, strict=True))
-            for rival in self.rivals.get(axis, ())
-        ]
-        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2 + max((gap**2 for gap in gaps), default=0.0))
+        for rival in self.rivals.get(axis, ()):
+            terms = zip(TERMS, z, strict=True)
+            gap = sum((rival[name] - self.params[f"{axis}_{name}"]) * value for name, value in terms)
+            variance += rival["weight"] * gap**2
+        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
@@ -191,12 +191,13 @@ def _checks() -> dict[str, json_file.Check]:
         return by(Miss._fields, c.between(-1e6, 1e6))(value, name)
 
     forms = ("N, D", "N", "D", "constant")
+    terms = {name: c.between(-1e6, 1e6) for name in TERMS}
     return {
         "law": c.one_of(("step_law",)),
         "convention": c.mapping(c.anything),
         "params": by(PARAMS, c.between(-1e6, 1e6)),
         "forms": c.record(lr=c.one_of(forms), batch=c.one_of((*forms, FIXED))),
-        "rivals": by(AXES, c.sequence(by(TERMS, c.between(-1e6, 1e6))), of_all=False),
+        "rivals": by(AXES, c.sequence(c.record(form=c.one_of(forms), weight=c.between(0, 1), **terms)), of_all=False),
         "intervals": by(PARAMS, c.pair, of_all=False),
         "level": c.between(0, 1, ends=False),
         "covariance": by(AXES, c.sequence(c.sequence(c.between(-1e12, 1e12), 3), 3)),

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxlaws.recommender.cells import Cell
-from jaxlaws.recommender.power import FORMS
 
 #: Shape of the penalty: ln a, ln b, atanh ρ, k_η, k_B.
 _START = (np.log(0.02), np.log(0.015), 0.0, 1.0, 0.3)
@@ -70,7 +69,6 @@ def fit_penalty(cells: Sequence[Cell], optimum: np.ndarray) -> Penalty:
 def one_stage(
     cells: Sequence[Cell],
     z: np.ndarray,
-    forms: tuple[str, str],
     start: np.ndarray,
     softness: np.ndarray,
     times: np.ndarray | None = None,
@@ -83,14 +81,13 @@ def one_stage(
     the loss law. Runs are weighted as in `local_optima`; a diverged run pulls only where the model calls it good.
 
     Args:
-      cells: at least as many as the forms have coefficients.
+      cells: at least as many as there are coefficients.
       z: [cells, 3] rows (1, ln N, ln D).
-      forms: of η and B.
-      start: [2, 3] coefficients to start from.
+      start: [2, 3] coefficients to start from; those that are 0 stay 0.
       softness: [cells] excess at which a run counts half.
       times: [draws, cells] how often each resample holds each cell; a draw is one Gauss–Newton step from the optimum.
     """
-    columns = [list(FORMS[name]) for name in forms]
+    columns = [[0, *(np.flatnonzero(row[1:]) + 1)] for row in start]
     centre = np.r_[0.0, z[:, 1:].mean(0)]
     design = z - centre
     split = len(columns[0])
