@@ -13,6 +13,8 @@ from jaxlaws.text import quoted
 _LRS, _BATCHES, _CELLS = 5, 3, 3
 #: The largest model of the sweep over the one that is asked for, and between its models, at most.
 _LARGEST, _APART = 1 / 30, 0.45
+#: Steps of a run at the middle batch, at least, and tokens a parameter, at most.
+_LEAST_STEPS, _MOST_RATIO = 500, 1e4
 #: Between these lie the middle LRs of a sweep, whatever a law says far outside its data.
 _LEAST_LR, _MOST_LR = 1e-5, 0.03
 
@@ -21,7 +23,7 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
     """What to train instead: a clause that ends with a command, or with the LRs and batches for another trainer."""
     sizes = _sizes(case.q.params)
     middle = sizes[len(sizes) // 2]
-    ratio = case.q.tokens / case.q.params
+    ratio = min(case.q.tokens / case.q.params, _MOST_RATIO)
     lr, batch = case.at(LADDER[middle], LADDER[middle] * ratio)
     if refusal.train is None:
         values = ", ".join(f"{value:.2g}" for value in _lrs(case.peak_lr * refusal.lr, refusal.ratio))
@@ -33,7 +35,8 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
     centre = min(max((lr or 3e-3) * refusal.lr, _LEAST_LR), _MOST_LR) if refusal.fixed_lr is None else refusal.fixed_lr
     lrs = ",".join(f"{value:.2g}" for value in _lrs(centre, refusal.ratio))
     sequences = max(1, round((batch or 0.0) / case.q.seq_len))
-    batches = sorted({max(1, sequences // 2), max(2, sequences), 2 * max(2, sequences)})
+    batches = [max(1, sequences // 3), max(2, sequences), 3 * max(2, sequences)]
+    ratio = max(ratio, _LEAST_STEPS * batches[1] * case.q.seq_len / LADDER[sizes[0]])
     tokens = [f"{LADDER[name] * ratio:.0f}" for name in sizes]
     swept = [f"model={','.join(sizes)}", f"tokens={','.join(tokens)}", "sweep.zip=[model,tokens]"]
     swept += [f"optimizer.peak_lr={lrs}", f"batch_sequences={','.join(map(str, batches))}"]
@@ -41,9 +44,10 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
     name = f"{key.rpartition('.')[2]}-{value}"
     arguments = [*swept, f"data.seq_len={case.q.seq_len}", *_setting(case, refusal), f"sweep.name={name}"]
     runs = _LRS * len(batches) * len(sizes)
-    share = runs / len(sizes) * sum(LADDER[size] ** 2 for size in sizes) / case.q.params**2
+    own = case.q.params * case.q.tokens
+    share = runs / len(sizes) * sum(LADDER[size] ** 2 * ratio for size in sizes) / own
     return (
-        f"the smallest sweep that answers has {runs} runs ({share:.1%} of the FLOPs of the run asked for), and "
+        f"the smallest sweep that answers has {runs} runs ({share:.2g} times the FLOPs of the run asked for), and "
         f"`jaxlaws fit step_law sweeps/{quoted(name)}` then fits it: jaxlaws train -m "
         + " ".join(map(quoted, arguments))
     )
