@@ -38,7 +38,7 @@ def law(**convention):
 @pytest.mark.parametrize(
     ("asked", "factor", "sd"),
     [
-        ({"optimizer": "muon"}, 1.0, math.log(2) / math.sqrt(6)),
+        ({"optimizer": "muon"}, 1.0, math.log(2) / T80),
         ({"weight_decay": 0.05}, 1.0, math.log(2) / 2),
         ({"weight_decay": "0.4"}, 1.0, math.log(4) / 2),
         ({"beta2": 0.99}, 1.0, 0.1 * math.log2(math.log(0.95) / math.log(0.99))),

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.recommender.setting import sentence
 from jaxlaws.records.units import short
 from jaxlaws.text import printable
 
@@ -69,5 +70,6 @@ def paste(answer: Recommendation, target: str, output: str | None) -> None:
             print(text, end="")
     for warning in answer.warnings:
         print(f"warning: {printable(warning)}", file=sys.stderr)
+    print(sentence(answer.measured_under), file=sys.stderr)
     if output:
         print(f"written to {printable(output)}", file=sys.stderr)

@@ -19,10 +19,10 @@ from jaxlaws.records.units import short
 EXCHANGE = 0.5
 #: Sources of the LR of a mixture: exponent of the ratio of parameters, and the largest number of experts tried.
 _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
-#: Tokens after a checkpoint over those before it, between which re-warming was tried; its sd: ×2 either way is 80%.
-_CONTINUED, _REWARM_SD = (1 / 3, 3.0), math.log(2) / 1.2815515655
-#: Two optima, each read off LRs that are powers of two: two uniform variables of width ln 2.
-_MUON_SD = math.log(2) / math.sqrt(6)
+#: An sd of ln LR: 80% within ×2 either way.
+_TWICE = math.log(2) / 1.2815515655
+#: Tokens after a checkpoint over those before it, between which re-warming was tried.
+_CONTINUED = (1 / 3, 3.0)
 #: Names of a setting whose values are an optimiser's own.
 OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
 #: Largest factor on the weight decay that is answered.
@@ -105,10 +105,10 @@ def checkpoint(case: Case) -> Change | Refusal | None:
         )
     return Change(
         f"from a checkpoint of {short(before)} tokens: the LR is warmed up again to the best peak of its pre-training, "
-        f"×{lr / own:.3f}, and decayed again (Ibrahim et al. 2024, arXiv 2403.08763), ×/÷{math.exp(_REWARM_SD):.2f}; "
+        f"×{lr / own:.3f}, and decayed again (Ibrahim et al. 2024, arXiv 2403.08763), ×/÷{math.exp(_TWICE):.2f}; "
         "higher adapts more and forgets more.",
         lr / own,
-        _REWARM_SD,
+        _TWICE,
         {"start": f"from a checkpoint of {short(before)} tokens"},
     )
 
@@ -137,10 +137,10 @@ def optimizer(case: Case) -> Change | Refusal | None:
         return Refusal(reason, [f"optimizer={name}"], over, fixed, 2.0 if fixed is None else 4.0)
     return Change(
         "Muon with updates of 0.2·√max(fan_in, fan_out), the RMS of AdamW's, as optimizer=muon has them, keeps AdamW's "
-        f"LR and weight decay (Liu et al. 2025, arXiv 2502.16982), ×/÷{math.exp(_MUON_SD):.2f}; another scaling does "
+        f"LR and weight decay (Liu et al. 2025, arXiv 2502.16982), ×/÷{math.exp(_TWICE):.2f}; another scaling does "
         "not.",
         1.0,
-        _MUON_SD,
+        _TWICE,
         {"optimizer": name, "config": without_optimizer(case.measured)},
     )
 
