@@ -227,6 +227,8 @@ def candidates(name: str, along: bool) -> list[tuple[str, int, float]]:
         known = [(ours, 9, 1.0) for ours, _ in _RUNS.get(last, ()) if ours in NESTED]
     if along and not known and re.search(r"/(?:lr|learning_rate)$", name, re.I):
         known = [("lr", 9, 1.0)]
+    if along and any(ours == "lr" for ours, *_ in known):
+        known = [row for row in known if row[0] != "peak_lr"]
     if along and _CONFIG.match(name):
         known = [("peak_lr" if ours == "lr" else ours, line, times) for ours, line, times in known if ours != "loss"]
     return known

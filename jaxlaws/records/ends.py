@@ -29,7 +29,7 @@ def ended(table: pd.DataFrame, loss: np.ndarray, lost: np.ndarray) -> tuple[np.n
     words = np.array([str(word).strip().lower() for word in distinct], object)
     status = np.array([status_of(str(word)) for word in distinct], object)[code]
     silent = (words == "")[code]
-    status[silent] = np.where(np.isfinite(loss[silent]), "ok", "failed")
+    status[silent] = np.where(np.isfinite(loss[silent]) | lost[silent], "ok", "failed")
     other = np.isin(status, [name for name in STATUS if name != "ok"])
     reason[other] = words[code[other]]
     reason[silent & (status == "failed")] = "without a status or loss"

@@ -90,6 +90,7 @@ def _runs(table: Table, reading: Reading) -> Runs:
             if why:
                 (diverged if state == "diverged" else left_out).setdefault(why, []).append(str(name))
         frame["status"] = status
+        curves = {name: curves[name] for name in frame.index[status == "ok"] if name in curves}
         if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
             frame = frame.drop(columns="status")
     used = Used(len(frame), _said(table, frame), left_out, diverged, table.unknown)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.aliases import LOSSES
 from jaxlaws.records.tabular import names_of
 from jaxlaws.records.understood import Table, words
 from jaxlaws.text import printable
@@ -32,8 +33,9 @@ def joined(left: Table, right: Table) -> Table:
         raise BadInput(f"{right.source} has the run '{twice}' twice, expected one row a run to join.")
     place = pd.Series(range(len(theirs)), index=theirs.to_numpy()).reindex(mine.to_numpy()).to_numpy()
     rows = place.astype(float)
+    finals = ("steps", *LOSSES) if left.along else ()
     for name in right.data:
-        if name not in left.data and name != "run_id":
+        if name not in left.data and name not in ("run_id", *finals):
             left.data[name] = right.data[name].reindex(rows).to_numpy()
             if name in right.made_of:
                 left.made_of[name] = right.made_of[name]
@@ -41,6 +43,12 @@ def joined(left: Table, right: Table) -> Table:
     left.raw = pd.concat([left.raw, extra], axis=1)
     left.data["run_id"] = mine.to_numpy()
     left.notes += right.notes
+    absent = theirs[~theirs.isin(mine)]
+    if len(absent):
+        left.notes.append(
+            f"{len(absent)} runs of {right.source} are not in {left.source} and are left out (first: "
+            f"'{printable(absent.iloc[0])}')."
+        )
     return left
 
 

@@ -58,6 +58,8 @@ def curves_of(
         part = {key: values[begin:end] for key, values in columns.items()}
         known, nan = _end(part["loss"], lost[begin:end])
         rows[name] = {"steps": step[end - 1] + 1, "loss_nats": np.nan, "lost": nan}
+        if "lr" in part and not np.isnan(part["lr"]).all():
+            rows[name]["peak_lr"] = np.nanmax(part["lr"])
         if len(known) and not nan:
             curves[name] = _curve(name, step[begin:end], part, schedules.get(name))
             rows[name] |= _row(curves[name])
@@ -156,7 +158,7 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
     at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
     if schedule is not None:
         at = at - 1 if at[-1] == len(schedule) else at
-        rising = int(np.argmax(schedule)) if schedule[0] < schedule.max() else 0
+        rising = int(np.argmax(schedule)) + 1 if schedule[0] < schedule.max() else 0
         return Curve(schedule, at, loss, int(columns.get("warmup_steps", [rising])[0])).check(name)
     if "lr" not in columns or np.isnan(columns["lr"]).all():
         raise BadInput(f"curve '{name}' has no learning rate: name its column with --map lr=NAME, or --schedules.")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.aliases import candidates
+from jaxlaws.records.aliases import ALIASES, candidates, normal
 from jaxlaws.records.table import WORDS
 from jaxlaws.records.understood import OURS, Table
 from jaxlaws.records.units import parse_number
@@ -99,10 +99,15 @@ def derive(table: Table) -> None:
     """Make the columns of `RULES` that are not there, and decide what N and a batch without a unit are."""
     _unspecified_params(table)
     _batch_in_tokens(table)
+    logged = _logged_steps(table)
     for rule in RULES:
+        if logged and rule.ours != "params_nonembedding" and "steps" in rule.needs:
+            continue
         if rule.ours not in table.data and set(rule.needs) <= set(table.data.columns):
             table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
             table.made_of[rule.ours] = rule.said.format(*(_said(table, name) for name in rule.needs))
+    if logged:
+        _drop_contradicted_steps(table)
     warmup = table.data.get("warmup_steps")
     if warmup is not None and ((warmup > 0) & (warmup < 1)).any():
         steps = table.data.get("steps")
@@ -141,6 +146,22 @@ def _unspecified_params(table: Table) -> None:
 
 
 _PARAMS = ("params_nonembedding", "params_total")
+
+
+def _logged_steps(table: Table) -> bool:
+    """Whether the steps are a tracker's own count, which counts what was logged: nothing is made of them."""
+    theirs = table.made_of.get("steps")
+    return not table.along and theirs is not None and normal(theirs) in map(normal, ALIASES["steps"][1].split())
+
+
+def _drop_contradicted_steps(table: Table) -> None:
+    if not {"tokens", "batch_tokens"} <= set(table.data.columns):
+        return
+    ratio = (table.data["steps"] * table.data["batch_tokens"] / table.data["tokens"]).dropna()
+    if not ratio.between(1 / _CLOSE, _CLOSE).all():
+        table.data = table.data.drop(columns="steps")
+        theirs = table.made_of.pop("steps")
+        table.notes.append(f"'{theirs}' is no count of optimiser steps (tokens / batch is another): left out.")
 
 
 def _batch_in_tokens(table: Table) -> None:

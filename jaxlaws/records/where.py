@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import WORDS, Runs, status_of
+from jaxlaws.records.table import STATUS, WORDS, Runs, status_of
+from jaxlaws.records.tabular import names_of
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
 
@@ -71,11 +72,18 @@ def _compare(runs: Runs, clause: str, theirs: Callable[[str], pd.Series | None])
         name = "status" if column.name == "status" else name
         words = pd.to_numeric(column.replace("", np.nan), errors="coerce").notna().sum() < column.notna().sum()
     if column is None:
-        column = runs.need(name)[name]
+        others = f", and of its own {names_of(runs.used.unknown)}" if runs.used and runs.used.unknown else ""
+        raise BadInput(
+            f"--where '{printable(clause)}': {runs.source} has no column {printable(name)}; it has "
+            f"{', '.join(runs.table.columns)}{others}."
+        )
     if not words:
         return _OPERATORS[sign](pd.to_numeric(column, errors="coerce").to_numpy(float), parse_number(value, name))
     if sign not in ("==", "!="):
         raise BadInput(f"'{printable(clause)}' compares words, expected == or != for {name}.")
     word = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1 else value
-    equal = column.astype(str).to_numpy() == (status_of(word) if name == "status" else word)
+    text = column.astype(str)
+    equal = text.to_numpy() == (status_of(word) if name == "status" else word)
+    if word in STATUS:
+        equal |= text.map(status_of).to_numpy() == word
     return np.asarray(equal if sign == "==" else ~equal, bool)
