@@ -157,12 +157,11 @@ def usual_batch(cells: Sequence[Cell]) -> np.ndarray:
     return np.array([grid[min(usual, len(grid) - 1)] for grid in grids])
 
 
-def edges(cell: Cell, optimum: np.ndarray, seq_len: int = 1) -> dict[str, dict[str, Any]]:
-    """Per axis, whether the best run or else the fitted optimum lies on the grid's edge, and the values to add.
+def edges(cell: Cell, seq_len: int = 1) -> dict[str, dict[str, Any]]:
+    """Per axis, whether the best run that was measured lies on the grid's edge, and the values to add.
 
     Args:
       cell: the runs.
-      optimum: [2] fitted (ln η, ln B).
       seq_len: tokens in a sequence: a batch is a whole number of them, at most D.
 
     Returns:
@@ -173,7 +172,7 @@ def edges(cell: Cell, optimum: np.ndarray, seq_len: int = 1) -> dict[str, dict[s
     for k, name in enumerate(AXES):
         grid = levels(cell.x[:, k])
         step = float(np.median(np.diff(grid))) if len(grid) > 1 else float(np.log(2.0))
-        side = _side(grid, cell.x[cell.best, k], optimum[k])
+        side = _side(grid, cell.x[cell.best, k])
         ends = {
             "low": (grid[0] - step, grid[0] - 2 * step),
             "high": (grid[-1] + step, grid[-1] + 2 * step),
@@ -185,16 +184,11 @@ def edges(cell: Cell, optimum: np.ndarray, seq_len: int = 1) -> dict[str, dict[s
     return answer
 
 
-def _side(grid: np.ndarray, best: float, optimum: float) -> str | None:
-    """The edge of a grid that the best run lies on; where it lies on none, that the fitted optimum lies beyond."""
+def _side(grid: np.ndarray, best: float) -> str | None:
+    """The edge of a grid that the best run lies on."""
     if len(grid) == 1:
         return "single"
-    for value, slack in ((best, SAME_LABEL), (optimum, 0.0)):
-        if value < grid[0] + slack:
-            return "low"
-        if value > grid[-1] - slack:
-            return "high"
-    return None
+    return "low" if best < grid[0] + SAME_LABEL else "high" if best > grid[-1] - SAME_LABEL else None
 
 
 def _possible(name: str, ends: Sequence[float], grid: np.ndarray, cell: Cell, seq_len: int) -> list[float]:

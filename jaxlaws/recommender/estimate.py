@@ -77,10 +77,9 @@ def estimate(
     notes = [*runs.answers, *notes]
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
     convention = _convention(runs)
-    place = np.array([cell.x[cell.best] for cell in cells])
     seq_len = seq_len_of(runs)
-    measured = [edges(cell, place[i], seq_len) for i, cell in enumerate(cells)]
-    batch = of_batches(cells, measured, seq_len)
+    found = [edges(cell, seq_len) for cell in cells]
+    batch = of_batches(cells, found, seq_len)
     batches = min(3, int(np.median(level_counts(cells, 1))))
     local = local_optima(cells, batches=batches, at=usual_batch(cells) if not batch.measured else None)
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
@@ -99,7 +98,6 @@ def estimate(
         penalty = penalty._replace(b=0.0, k_batch=0.0, c=penalty.c if batches > 1 else 0.0)
     surfaces = [_surface(cell) if batch.measured else None for cell in cells]
     scatter = np.maximum(_scatter(surfaces, z, local, power.other_sizes, covariance, power), resolution)
-    found = [edges(cell, local.optimum[i], seq_len) for i, cell in enumerate(cells)]
     regret = _regret(surfaces, left_out, local)
     fit = HyperFit(
         law=law,

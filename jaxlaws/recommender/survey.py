@@ -64,7 +64,7 @@ def _cell(cell: Cell, table: pd.DataFrame, sweeps: bool, seq_len: int) -> dict[s
         about[count] = len(levels(several[:, k])) if name in table else None
         about[name] = best[k] if name in table and best else None
     about["loss"] = float(np.exp(cell.y[cell.best])) if len(cell.y) else None
-    measured = edges(cell, cell.x[cell.best], seq_len) if sweeps and len(cell.y) > 1 else {}
+    measured = edges(cell, seq_len) if sweeps and len(cell.y) > 1 else {}
     about["edges"] = {name: edge for name, edge in measured.items() if name in table}
     return about
 

@@ -160,7 +160,7 @@ def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
 
     Args: see `findings`; `seq_len` is the tokens of a sequence.
     """
-    found = [edges(cell, cell.x[cell.best], seq_len) for cell in cells]
+    found = [edges(cell, seq_len) for cell in cells]
     return [
         *_rates(cells, found),
         *_runs(cells),
