@@ -20,6 +20,8 @@ SOURCES = [path for folder in ("jaxlaws", "experiments", "hydra_plugins") for pa
 #: What a line of a shell begins with, after variables such as NAME=value.
 PROGRAMS = ("jaxlaws", "python", "python3", "pip", "pytest", "git", "gcloud", "sky", ".", "cd")
 _VARIABLE = re.compile(r"[A-Z_]+=\S+")
+#: A row of a table that says what a command is answered with that is refused.
+_REFUSED = re.compile(r"^\| `(jaxlaws [^`]+)` \| [^|]*?`([^`]+)` \|$", re.M)
 _FENCE = re.compile(r"^```.*?^```$|^~~~.*?^~~~$", re.M | re.S)
 
 
@@ -94,7 +96,7 @@ def kind(block: str) -> str:
         return "doctest"
     if all(_begins(line) for line in lines):
         return "shell"
-    if re.match(r"(import|from|@|print|def) ?", lines[0]):
+    if re.match(r"(import|from|print|def|with|for|class)\b|@", lines[0]):
         return "python"
     if all((ROOT / line.split()[0]).exists() for line in lines if not line.startswith(" ")):
         return "tree"
@@ -119,13 +121,18 @@ def spans(text: str) -> Iterator[str]:
 
 def of_page(path: Path) -> list[Command]:
     """The commands of a page."""
-    text, where = path.read_text(), path.name
+    text, where = _REFUSED.sub("", path.read_text()), path.name
     found = [Command(where, line, "block") for block in blocks(text) if kind(block) == "shell" for line in lines(block)]
     for block in blocks(text):
         if kind(block) == "yaml":
             values = (line.partition(": ")[2] for line in block.splitlines())
             found += [Command(where, value, "block") for value in values if _begins(value)]
     return found + _inline(where, text, "sentence")
+
+
+def refused(path: Path) -> list[tuple[str, str]]:
+    """(command, words of the sentence that refuses it) of a page's tables."""
+    return _REFUSED.findall(path.read_text())
 
 
 def of_comments(path: Path) -> list[Command]:

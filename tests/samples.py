@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -66,6 +69,33 @@ def wandb_export() -> pd.DataFrame:
             "tokens_seen": runs["tokens"] * 16,
             "learning_rate": runs["peak_lr"],
             "batch_size": runs["batch_tokens"] // 128,
-            "val/ce": runs["val_loss_nats"],
+            "val/loss": runs["val_loss_nats"],
         }
     )
+
+
+def hydra_multirun(folder: Path) -> None:
+    """The runs of `wandb_export` as a multirun of Hydra: a config, a log and a result in a folder a run."""
+    for number, run in enumerate(wandb_export().to_dict("records")):
+        directory = folder / "2026-11-21" / "10-00-00" / str(number)
+        (directory / ".hydra").mkdir(parents=True)
+        (directory / ".hydra" / "config.yaml").write_text(
+            f"optim:\n  lr: {run['learning_rate']}\n  betas: [0.9, 0.95]\nmodel:\n  n_params: {run['n_params']}\n"
+            f"data:\n  seq_len: 2048\n  batch_size: {run['batch_size']}\n  path: ${{oc.env:DATA}}\n"
+            f"tokens: {run['tokens_seen']}\n"
+        )
+        (directory / ".hydra" / "overrides.yaml").write_text("[]\n")
+        (directory / "train.log").write_text("[2026-11-21][INFO] - done\n")
+        (directory / "results.json").write_text(json.dumps({"val_loss": run["val/loss"]}))
+
+
+def lightning_logs(folder: Path) -> None:
+    """Four schedules of one small model as Lightning's CSVLogger keeps them."""
+    for number, lr in enumerate(schedules(400, 20).values()):
+        directory = folder / f"version_{number}"
+        directory.mkdir(parents=True)
+        (directory / "hparams.yaml").write_text("lr: 0.003\nn_params: 1000000\nbatch_size: 8\n")
+        area = np.cumsum(lr)
+        steps = pd.DataFrame({"step": np.arange(400), "lr-AdamW": lr, "train_loss": 3.2, "val_loss": np.nan})
+        steps.loc[39::40, "val_loss"] = (2.5 + 0.4 * (area + 0.01) ** -0.3 + 30 * lr)[39::40]
+        steps.to_csv(directory / "metrics.csv", index=False)

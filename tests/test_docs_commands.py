@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from documented import PAGES, RECIPES, ROOT, SOURCES, Command
-from samples import lr_batch_runs, schedules, wandb_export
+from samples import hydra_multirun, lightning_logs, lr_batch_runs, schedules, wandb_export
 
 from jaxlaws import cli
 from jaxlaws.cli import main
@@ -49,6 +49,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _texts(folder)
     assert main(["collect", str(folder / "sweeps" / "lr_batch"), "-o", str(folder / "runs.csv")]) == 0
     wandb_export().to_csv(folder / "wandb.csv", index=False)
+    wandb_export().rename(columns={"val/loss": "val/ce"}).to_csv(folder / "ce.csv", index=False)
+    (folder / "mlruns" / "0").mkdir(parents=True)
+    (folder / "mlruns" / "0" / "meta.yaml").write_text("name: Default\n")
+    hydra_multirun(folder / "multirun")
+    lightning_logs(folder / "lightning_logs")
     sizes, ratios = np.meshgrid([190, 370, 760, 1300], [1, 2, 5, 10])
     names = [f"{n}M-{ratio}xC" for n, ratio in zip(sizes.ravel(), ratios.ravel(), strict=True)]
     tokens = (sizes * ratios * 2e7).ravel()
@@ -197,6 +202,7 @@ TREATMENT: list[tuple[str, str, Callable[[list[str]], None]]] = [
     (r"jaxlaws train", "dry", _dry),
     (r"jaxlaws (quickstart|bench)", "parsed: minutes of training, which have tests of their own", _parsed),
     (r"jaxlaws data (org/|.* --tokenizer gpt2)", "parsed: needs a network", _parsed),
+    (r"jaxlaws .*(wandb|mlflow):", "parsed: needs a network; tests/test_trackers.py has stand-ins", _parsed),
     (r"jaxlaws ", "run", _run_command),
     (r"python -m jaxlaws ", "run", lambda words: _run_command(words[2:])),
     (r"python -m ", "run", _module),
@@ -250,11 +256,17 @@ def test_commands_of_docstrings(world: Path):
     _all([command for path in SOURCES for command in documented.of_docstrings(path)])
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if documented.refused(page)], ids=lambda page: page.stem)
+def test_refusals_that_a_page_shows(world: Path, page: Path, capsys: pytest.CaptureFixture[str]):
+    for command, told in documented.refused(page):
+        assert main(documented.words(command)[1:]) == 2, command
+        assert told in capsys.readouterr().err
+
+
 #: Keys that a page names → what they are given with; those without which `jaxlaws train` refuses them.
 GIVEN_WITH = {
     "data=shards": ["data.path=shards"],
     "data.documents=true": ["data=shards", "data.path=shards"],
-    "schedule=wsd schedule.warmup_steps=100 steps=2000,4000,8000": ["tokens=null"],
 }
 #: Keys that a page names → a word of the sentence that refuses them, as the page says, or why they are parsed only.
 REFUSED = {
@@ -289,7 +301,8 @@ def test_options_that_pages_name_exist():
 BASE = {
     "status": "SWEEP",
     "collect": "SWEEP",
-    "fit": "step_law wandb.csv --set seq_len=2048 --map loss=val/ce",
+    "fit": "step_law wandb.csv --set seq_len=2048",
+    "fit --map": "step_law ce.csv --set seq_len=2048",
     "fit --name": "chinchilla named.csv --bootstrap 20 --force",
     "fit --train": "bound sweeps/schedules --force",
     "optimum": "chinchilla:epoch --flops 1e21",
