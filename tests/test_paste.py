@@ -1,8 +1,10 @@
 """What is printed to be pasted runs: every override trains, and what it trains is the advice, column by column."""
 
+import json
 import shlex
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,11 @@ from test_configs import compose
 from test_recommender_override import SPECS, fitted
 
 from jaxlaws.cli import main
+from jaxlaws.cli.composed import composed
 from jaxlaws.config import EvalConfig, batch_sequences, steps
 from jaxlaws.data.tokens import open_data
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.predict import open_fit
 from jaxlaws.recommender.answer import recommend
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.presets import PRESETS
@@ -21,6 +25,7 @@ from jaxlaws.records.files import finite
 from jaxlaws.records.run import collect
 from jaxlaws.records.table import Runs
 from jaxlaws.schedules.config import FAMILIES
+from jaxlaws.schedules.exchange import read_table
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import plan
@@ -148,3 +153,53 @@ def test_recommend_train_fit_gives_back_the_advice(tmp_path, monkeypatch):
     assert row["params_nonembedding"] == pytest.approx(6e3, rel=0.02)
     assert (row["tokens"], row["steps"]) == (4096, answer.steps)
     assert row["schedule"].startswith("wsd(cooldown=0.25")
+
+
+def lines(text):
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("jaxlaws train")]
+
+
+@pytest.fixture
+def curve_law(tmp_path, monkeypatch):
+    """A fit of curves that knows the setting of its runs."""
+    monkeypatch.chdir(tmp_path)
+    setting = {
+        **{"model.width": 16, "model.depth": 1, "model.heads": 2, "model.kv_heads": None, "model.mlp_width": 24},
+        **{"data.source": "language", "data.vocab": 16, "data.seq_len": 16, "batch_sequences": 4, "batch_tokens": None},
+        **{"optimizer.name": "adam", "optimizer.beta2": 0.9, "optimizer.clip": "inf", "eval.sequences": 32},
+        **{"data.path": None, "surprise": "$(id)"},
+    }
+    fit = open_fit("multi_power:25M")
+    replace(fit, data={**fit.data, "setting": setting}).save(tmp_path / "law.json")
+    return [str(tmp_path / "law.json"), "--peak-lr", "3e-4", "--warmup", "4", "--force"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ["schedule", "--steps", "40", "--family", "wsd(shape=linear)", "-o", "best one.csv"],
+        ["cooldown", "--steps", "40", "--shape", "1-sqrt"],
+        ["cooldown", "--steps", "40", "--shape", "exponential"],
+        ["extend", "--schedule", "wsd", "--steps", "20", "--to", "40", "-o", "longer.npy"],
+    ],
+    ids=["schedule", "cooldown", "exponential", "extend"],
+)
+def test_a_design_prints_the_command_that_trains_it(question, curve_law, capsys):
+    assert main(["design", question[0], *curve_law, *question[1:]]) == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert "$(id)" not in line
+    run = composed(shlex.split(line)[2:])
+    assert (run.model.width, run.data.source, run.batch_sequences) == (16, "language", 4)
+    assert (run.optimizer.name, run.optimizer.beta2, run.optimizer.clip) == ("adam", 0.9, np.inf)
+    lr = schedule_array(run.schedule, steps(run), run.optimizer.peak_lr)
+    assert (len(lr), lr.max()) == (40, pytest.approx(3e-4))
+    if "-o" in question:
+        np.testing.assert_allclose(lr, read_table(Path(question[-1])), rtol=1e-6)
+    assert main(["design", question[0], *curve_law, *question[1:], "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["train"] == [line]
+    if question[0] == "cooldown":
+        assert run.schedule.cooldown == pytest.approx(answer["horizons"][0]["best"], rel=1e-5)
+    if question[0] == "schedule":
+        assert main(shlex.split(line)[1:]) == 0
+        assert np.array_equal(collect("runs").table[["steps", "peak_lr"]].to_numpy(), [[40, 3e-4]])

@@ -14,6 +14,8 @@ from jaxlaws.extrapolation import Extrapolation, farthest
 from jaxlaws.records.units import parse_positive, parse_whole
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jaxlaws.design.schedule import Design
     from jaxlaws.fitting.result import Fit
 
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     extend.add_argument("--steps", help="that a SPEC has")
     extend.add_argument("--peak-lr", help="that a SPEC has")
     extend.add_argument("--to", required=True, metavar="STEPS", help="the horizon in view")
+    extend.add_argument("-o", "--out", metavar="FILE", help="write step,lr of the best way, all its steps")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +75,10 @@ def run(args: argparse.Namespace) -> int:
         label += made.reach.refuse_absurd(args.force)
         told = [*label, *made.reach.sentences(), *made.warnings]
         answer = made.answer | {"extrapolation": made.reach.to_json(), "warnings": told}
-        if made.design is not None:
-            answer["files"] = files.write([(f"{made.design.form}, {len(lr)} steps", lr) for lr in made.design.lr])
+        if made.tables:
+            answer["files"] = files.write(made.tables)
+        written = zip(made.tables, answer["files"], strict=False) if getattr(args, "out", None) else ()
+        answer["train"] = [*made.train, *(_trains(fit, lr, file) for (_, lr), file in written)]
         if args.json:
             print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
         else:
@@ -82,23 +87,42 @@ def run(args: argparse.Namespace) -> int:
                 print(f"warning: {text}")
     for file in [] if args.json else answer.get("files", []):
         print(f"written to {file}")
+    for line in [] if args.json else answer["train"]:
+        print(f"  {line}")
     return 0
+
+
+def _trains(fit: Fit, lr: np.ndarray, file: str) -> str:
+    """The command that trains a schedule from the file that it was written to."""
+    from jaxlaws.cli.train_line import train_line
+
+    return train_line(fit, {"name": "table", "file": file}, len(lr), float(lr.max()))
 
 
 def _files(args: argparse.Namespace) -> AbstractContextManager[ScheduleFiles]:
     if args.what != "schedule":
-        return schedule_files(None, None)
+        return schedule_files(getattr(args, "out", None), None)
     return schedule_files(args.out, args.plot, _list(args.horizons or "1", "--horizons"))
 
 
 class _Made(NamedTuple):
-    """What one of the questions came to: its answer as data, how far it reaches, how people see it."""
+    """What one of the questions came to.
+
+    Attributes:
+      answer: as data.
+      reach: how far it lies outside the law's data.
+      show: prints it for people.
+      warnings: sentences.
+      tables: (name, lr[steps]) of the schedules that can be written.
+      train: commands that train what needs no file.
+    """
 
     answer: dict[str, Any]
     reach: Extrapolation
     show: Callable[[], None]
     warnings: Sequence[str] = ()
-    design: Design | None = None
+    tables: Sequence[tuple[str, np.ndarray]] = ()
+    train: Sequence[str] = ()
 
 
 def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
@@ -141,7 +165,8 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
         "schedules": parts,
         "starts": list(found.starts),
     }
-    return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, found)
+    tables = [(f"{found.form}, {len(lr)} steps", lr) for lr in found.lr]
+    return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, tables)
 
 
 def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -> Design:
@@ -198,7 +223,8 @@ def _show(answer: dict[str, Any], found: Design) -> None:
 
 
 def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
-    from jaxlaws.design.budget import cooldowns
+    from jaxlaws.cli.train_line import train_line
+    from jaxlaws.design.budget import FLOOR, cooldowns
 
     horizons = _list(args.horizons, "--horizons")
     peak, warmup = parse_positive(args.peak_lr, "--peak-lr"), _warmup(args, horizons)
@@ -213,7 +239,10 @@ def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
             print(f"{row['steps']:>10}", *losses, f"{row['best']:>8.1%}{row['loss']:>9.4f}", sep="")
 
     answer = {"law": fit.law, "shape": args.shape, "peak_lr": peak, "warmup_steps": warmup, "horizons": rows}
-    return _Made(answer, reach, show)
+    wsd = {"name": "wsd", "shape": args.shape, "warmup_steps": warmup}
+    wsd |= {"floor": FLOOR} if args.shape == "exponential" else {}
+    best = ((row["steps"], {**wsd, "cooldown": float(f"{row['best']:.6g}")}) for row in rows)
+    return _Made(answer, reach, show, train=[train_line(fit, schedule, steps, peak) for steps, schedule in best])
 
 
 def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
@@ -230,7 +259,8 @@ def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
 
     body = [{"name": way.name, "loss": way.loss, "steps": way.steps} for way in ways]
     answer = {"law": fit.law, "schedule": name, "steps": len(ways[0].lr), "ways": body}
-    return _Made(answer, farthest(way.extrapolation for way in ways), show)
+    tables = [(ways[0].name, ways[0].lr)]
+    return _Made(answer, farthest(way.extrapolation for way in ways), show, tables=tables)
 
 
 def _warmup(args: argparse.Namespace, horizons: list[int]) -> int:

@@ -18,6 +18,9 @@ from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 #: Shares of the steps that the table of cooldowns has.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 
+#: Last LR of an exponential cooldown as a share of the peak; the others end at 0.
+FLOOR = 1e-3
+
 
 class Way(NamedTuple):
     """A way to a model of T1 steps.
@@ -97,7 +100,7 @@ def _shares(
     fit: Fit, steps: int, peak_lr: float, warmup_steps: int, shape: str, params: float | None
 ) -> dict[float, Way]:
     """WSD by the share of its cooldown: those of `SHARES`, and the one that a search between them finds."""
-    floor = 1e-3 if shape == "exponential" else 0.0
+    floor = FLOOR if shape == "exponential" else 0.0
     found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, params).lr[0]
     schedules = {share: schedule_array(_wsd(share, shape, floor, warmup_steps), steps, peak_lr) for share in SHARES}
     schedules |= {float(np.sum(found[warmup_steps:] < peak_lr)) / steps: found}

@@ -27,7 +27,8 @@ from jaxlaws.records.settings import comparable
 from jaxlaws.status import decide
 
 if TYPE_CHECKING:
-    from jaxlaws.records.table import Runs
+    from jaxlaws.records.shared import ALL, shared_config
+from jaxlaws.records.table import Runs
 
 LEVEL = 0.9
 #: Starts, resamples and lanes of one program: points are cheap, curves are not.
@@ -210,6 +211,7 @@ def _gather(
                     "digest": runs.digest,
                     "used": runs.used.sentence() if runs.used else "",
                     "assumed": dict(runs.doubts),
+                    "setting": shared_config(runs, ALL) if law.kind == "curve" else {},
                     "runs": len(problem.points.names),
                     "points": len(problem.points.loss),
                     "train": None if train is None else list(train),

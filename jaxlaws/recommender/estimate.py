@@ -15,13 +15,12 @@ from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_cou
 from jaxlaws.recommender.exponents import prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
-from jaxlaws.recommender.override import SHARED, SHARED_ALWAYS
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import Component, Power, power_laws
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import findings, of_batches
 from jaxlaws.records.settings import one_setting
-from jaxlaws.records.shared import shared_config
+from jaxlaws.records.shared import SHARED, SHARED_ALWAYS, shared_config
 from jaxlaws.status import Finding, decide
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.shapes import model
+from jaxlaws.records.shared import SHARED
 from jaxlaws.schedules.names import FROM_FILE, MOST_STEPS, NAMES, OF_THE_RUN
 from jaxlaws.text import printable, quoted
 
@@ -24,32 +25,6 @@ OPTIMIZERS = {
     "adafactor": ("weight_decay", "beta1"),
     "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
 }
-#: Key of a run's config → its default, of the keys that a law's runs share and that no column of a table holds.
-SHARED: dict[str, Any] = {
-    "data.source": "stdlib",
-    "data.path": None,
-    "data.vocab": 256,
-    "data.val_fraction": 0.05,
-    "data.zipf": 1.1,
-    "data.seed": 0,
-    "data.token_dtype": None,
-    "data.eos": None,
-    "data.documents": False,
-    "model.rope_base": 10_000.0,
-    "model.norm": "rmsnorm",
-    "model.mlp": "swiglu",
-    "model.qk_norm": False,
-    "model.tied": False,
-    "model.softcap": None,
-    "model.z_loss": 0.0,
-    "model.parameterisation": "standard",
-    "model.dtype": "float32",
-    "optimizer.ema": 0.0,
-    "optimizer.init_scale": 1.0,
-    "eval.sequences": 256,
-}
-#: Those whose default depends on another choice.
-SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps", "optimizer.clip")
 #: Share of the steps that a law's warm-up may have; a longer one is cut to it.
 LONGEST_WARMUP = 0.5
 _SPEC = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
@@ -217,14 +192,14 @@ def setting_arguments(convention: Mapping[str, Any]) -> tuple[dict[str, str], li
         for key, default in SHARED.items()
         if isinstance(shared.get(key), str | int | float) and shared[key] != default
     }
-    return {key: _text(value) for key, value in chosen.items()}, told
+    return {key: hydra_text(value) for key, value in chosen.items()}, told
 
 
 def _is_number(value: Any) -> bool:
     return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value))
 
 
-def _text(value: Any) -> str:
+def hydra_text(value: Any) -> str:
     """A value as Hydra's grammar has it."""
     if isinstance(value, bool):
         return str(value).lower()

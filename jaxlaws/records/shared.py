@@ -12,6 +12,40 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.run import RunDir
 from jaxlaws.records.table import Runs
 
+#: Key of a run's config → its default, of the keys that a law's runs share and that no column of a table holds.
+SHARED: dict[str, Any] = {
+    "data.source": "stdlib",
+    "data.path": None,
+    "data.vocab": 256,
+    "data.val_fraction": 0.05,
+    "data.zipf": 1.1,
+    "data.seed": 0,
+    "data.token_dtype": None,
+    "data.eos": None,
+    "data.documents": False,
+    "model.rope_base": 10_000.0,
+    "model.norm": "rmsnorm",
+    "model.mlp": "swiglu",
+    "model.qk_norm": False,
+    "model.tied": False,
+    "model.softcap": None,
+    "model.z_loss": 0.0,
+    "model.parameterisation": "standard",
+    "model.dtype": "float32",
+    "optimizer.ema": 0.0,
+    "optimizer.init_scale": 1.0,
+    "eval.sequences": 256,
+}
+#: Those whose default depends on another choice.
+SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps", "optimizer.clip")
+#: Those of runs of one model and one batch, which is what a law of curves is fitted to.
+OF_ONE_MODEL = (
+    *("model.width", "model.depth", "model.heads", "model.kv_heads", "model.mlp_width"),
+    *("data.seq_len", "batch_sequences", "batch_tokens"),
+)
+#: Those that a table of runs has as columns too.
+_COLUMNS = ("optimizer.name", "optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2")
+ALL = (*SHARED, *SHARED_ALWAYS, *OF_ONE_MODEL, *_COLUMNS)
 #: Configs that are read, at most, evenly spaced over the runs.
 _MOST = 64
 
