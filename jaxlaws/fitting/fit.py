@@ -24,11 +24,11 @@ from jaxlaws.laws.base import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
 from jaxlaws.records.settings import comparable
+from jaxlaws.records.shared import ALL, shared_config
 from jaxlaws.status import decide
 
 if TYPE_CHECKING:
-    from jaxlaws.records.shared import ALL, shared_config
-from jaxlaws.records.table import Runs
+    from jaxlaws.records.table import Runs
 
 LEVEL = 0.9
 #: Starts, resamples and lanes of one program: points are cheap, curves are not.
