@@ -181,9 +181,9 @@ def named_files(text: str) -> str:
     """`GROUP=FILE.yaml` with a name in place of the file, whose content becomes a choice of that group."""
     key, _, value = text.partition("=")
     group = key.lstrip("+")
-    if not re.search(r"\.ya?ml$", value) or group.startswith("hydra") or group in KEYS - {*GROUPS, "sweep"}:
+    if group.startswith("hydra") or group in KEYS - {*GROUPS, "sweep"}:
         return text
-    return f"{key}={','.join(_as_choice(group, part) for part in value.split(','))}"
+    return f"{key}={','.join(_as_choice(group, part) for part in value.split(','))}" if value else text
 
 
 def _as_choice(group: str, value: str) -> str:

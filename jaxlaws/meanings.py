@@ -97,15 +97,17 @@ _COMMANDS = {
     "optimum": "optimal isoflop computeoptimal allocate",
     "collect": "export table csv results",
     "status": "ls list show progress ps",
-    "laws": "presets list-laws",
+    "laws": "presets",
     "schedule": "lrschedule lrcurve",
     "bench": "benchmark benchmarks",
     "completion": "complete autocomplete shellcompletion installcompletion",
     "init": "new start scaffold create",
 }
-_VALUES = {
+_DTYPES = {
     "float32": "fp32 f32 float single 32 32true",
     "bfloat16": "bf16 fp16 f16 float16 half bf16mixed 16mixed mixed",
+}
+_PARAMETERISATIONS = {
     "mup": "μp µp mupar",
     "standard": "sp default none",
 }
@@ -126,8 +128,8 @@ MEANINGS = {
     "choice of data": _by_name(_DATA),
     "data source": _by_name(_DATA),
     "command": _by_name(_COMMANDS),
-    "model.dtype": _by_name(_VALUES),
-    "model.parameterisation": _by_name(_VALUES),
+    "model.dtype": _by_name(_DTYPES),
+    "model.parameterisation": _by_name(_PARAMETERISATIONS),
 }
 
 

@@ -134,11 +134,12 @@ def check_key(item: Any, options: Callable[[str], Sequence[str]], choices: Seque
         raise BadInput(f"'{text}' takes a key away, expected KEY=VALUE: every key has a default, null where it may be.")
     if not key or item.package not in (None, "_global_"):
         raise BadInput(f"'{text}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE.")
-    if names := options(key):
-        for choice in choices:
-            if choice not in names:
-                raise no_choice(key, choice, names)
-    elif not key.startswith(("hydra.", "hydra/")) and key not in KEYS:
+    every = options(key)
+    names = [name for name in every if not name.startswith(FILE)]
+    wrong = [choice for choice in choices if choice not in every]
+    if wrong and names:
+        raise no_choice(key, wrong[0], names)
+    if wrong and key not in KEYS and not key.startswith(("hydra.", "hydra/")):
         raise no_key(key)
 
 
@@ -168,7 +169,7 @@ def no_choice(group: str, choice: str, names: Sequence[str]) -> BadInput:
         if group == "model" and len(near) == 2:
             shape = " ".join(f"model.{name}=…" for name in ("width", "depth", "heads", "mlp_width"))
             hint = f"the nearest are '{near[0]}' and '{near[1]}', and any other shape is {shape};"
-    return unknown(f"choice of {group}", brief(choice), [name for name in names if not name.startswith(FILE)], hint)
+    return unknown(f"choice of {group}", brief(choice), names, hint)
 
 
 def changed(config: Any, override: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from jaxlaws.compose import OURS, Sources, check_hidden, composed, named_files, options
+from jaxlaws.compose import OURS, PRIMARY, Sources, check_hidden, composed, named_files, options
 from jaxlaws.config import EngineConfig, SweepConfig, check, check_settings, run_config
 from jaxlaws.errors import BadInput
 from jaxlaws.overrides import (
@@ -110,7 +110,7 @@ def checked(texts: Sequence[str], sources: Sources = OURS) -> Request:
     most = most_runs(texts)
     parsed = parse([named_files(text) for text in texts], most)
     sources = _with_search_path(parsed, sources).check()
-    default = composed((), sources).hydra.runtime.choices
+    default = composed((), sources if sources.name != PRIMARY else OURS).hydra.runtime.choices
     parsed = [_added(item, default, sources, most) for item in parsed]
     first = [_checked_first(item, sources, most) for item in parsed if item.key_or_group != "hydra.searchpath"]
     plain = [item for item in first if is_plain(item)]
@@ -155,7 +155,7 @@ def _added(item: Any, default: Mapping[str, Any], sources: Sources, most: int) -
     from hydra.core.override_parser.types import ValueType
 
     group = item.key_or_group
-    if f"{group}.".startswith("hydra.sweeper.params."):
+    if f"{group}.".startswith("hydra.sweeper.params.") and not item.is_delete():
         value = item.input_line.partition("=")[2]
         return parse([f"++{group}={in_quotes(value) if item.is_sweep_override() else value}"], most)[0]
     if item.value_type == ValueType.GLOB_CHOICE_SWEEP and (names := item.value().filter(options(group, sources))):

@@ -34,6 +34,7 @@ COMMANDS = {
     "laws": "every law and preset: formula, units, range, reference",
     "bench": "the benchmarks, reproducible by anyone",
     "recommend": "learning rate and batch size for a model and a token budget",
+    "init": "configs of your own to start from, commented: a model, an experiment, a sweep",
     "completion": 'completion of all of this by TAB: eval "$(jaxlaws completion bash)"',
 }
 #: What people call an option → ours, the first that the command has.
