@@ -18,8 +18,8 @@ from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.convert import Refused
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.presets import DEFAULT, PRESETS
-from jaxlaws.recommender.rules import best_timescale, beta2_at, exchange, timescale
 from jaxlaws.recommender.setting import NAMES, measured_under, sentence
+from jaxlaws.recommender.timescales import best_timescale, beta2_at, exchange, timescale
 from jaxlaws.records.table import Runs
 from jaxlaws.request import checked
 
@@ -287,6 +287,15 @@ def test_a_batch_far_from_the_measured_ones_moves_the_lr_as_its_root():
     kept = dict(part.split("=", 1) for part in at[low / 4].override.split())["optimizer.beta2"]
     assert float(kept) == pytest.approx(0.95**0.25, rel=1e-6)
     assert any("half-life" in text for text in at[low / 4].warnings)
+    kappa = low / free.batch_tokens.value
+    assert any(f"β2 {0.95**kappa:.5g} would keep" in text for text in at[low].warnings)
+    decay = 0.1 * kappa * free.peak_lr.value / at[low].peak_lr.value
+    assert any(f"weight decay {decay:.2g} would keep the timescale" in text for text in at[low].warnings)
+    assert timescale(low, at[low].peak_lr.value, decay, 2e10) == pytest.approx(
+        timescale(free.batch_tokens.value, free.peak_lr.value, 0.1, 2e10)
+    )
+    assert "optimizer.beta2=0.95" in at[low].override
+    assert not at[low].conversions
 
 
 def test_a_formula_moves_its_lr_to_the_batch_that_is_asked_for():

@@ -20,9 +20,9 @@ from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Quantity, Recommendation
-from jaxlaws.recommender.rules import exchange
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
 from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
+from jaxlaws.recommender.timescales import exchange
 from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
 from jaxlaws.status import require_trusted

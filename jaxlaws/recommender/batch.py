@@ -8,7 +8,7 @@ from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import sequences
 from jaxlaws.recommender.question import Question
-from jaxlaws.recommender.rules import exchange
+from jaxlaws.recommender.timescales import exchange
 from jaxlaws.records.units import short
 
 #: A batch is whole sequences: a change of it by less, in logs, is not worth a word.

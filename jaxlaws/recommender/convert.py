@@ -76,7 +76,7 @@ def convert(
         **{name: setting[name] for name in _FIELDS if name in setting},
         lr_factor=factor if settings else None,
         setting={**answer.setting, **setting},
-        conversions=[_plain(name, change) for name, change in changes.items()],
+        conversions=[_plain(name, change) for name, change in changes.items() if change.setting],
         warnings=[*answer.warnings, *(change.told for change in changes.values())],
     )
 

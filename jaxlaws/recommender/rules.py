@@ -13,10 +13,9 @@ from typing import Any
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.override import OPTIMIZERS
+from jaxlaws.recommender.timescales import best_timescale, beta2_at, timescale
 from jaxlaws.records.units import short
 
-#: d ln LR / d ln B beyond what was measured: √κ (Malladi et al.), between an LR that stays and one that goes with B.
-EXCHANGE = 0.5
 #: Sources of the LR of a mixture: exponent of the ratio of parameters, and the largest number of experts tried.
 _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
 #: An sd of ln LR: 80% within ×2 either way.
@@ -29,28 +28,8 @@ OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
 _DECAYS = 10.0
 #: Assumed sd of ln LR for each doubling of the half-life of second moments.
 _BETA2_SD = 0.1
-#: A batch this many times below those of the data takes β2 along.
-_SMALL_BATCH = 2.0
-
-
-def exchange(beyond: float) -> tuple[float, float]:
-    """(shift of ln LR, half its interval) for a batch e^beyond times outside the batches of the data."""
-    return EXCHANGE * beyond, EXCHANGE * abs(beyond)
-
-
-def beta2_at(beta2: float, ratio: float) -> float:
-    """β2^(B'/B): second moments with the same half-life in tokens at a batch of B' = ratio · B."""
-    return beta2**ratio
-
-
-def timescale(batch_tokens: float, peak_lr: float, weight_decay: float, tokens: float) -> float:
-    """τ = B/(ηλD), the share of the run over which AdamW averages its updates."""
-    return batch_tokens / (peak_lr * weight_decay * tokens)
-
-
-def best_timescale(tokens: float, params: float) -> float:
-    """τ = 1.084 (D/N)^−.527, Bergsma et al. 2025."""
-    return 1.084 * (tokens / params) ** -0.527
+#: A batch this many times below those of the data takes β2 along; one this far from the law's own is worth a word.
+_SMALL_BATCH, _FAR = 2.0, 4.0
 
 
 def experts(case: Case) -> Change | Refusal | None:
@@ -208,7 +187,9 @@ def _read(case: Case, name: str, word: str) -> None:
 def weight_decay(case: Case) -> Change | Refusal | None:
     """Another weight decay: the LR stays, the timescale is said."""
     new, old = case.asked.get("weight_decay"), case.measured.get("weight_decay")
-    if new is None or new == old:
+    if new is None:
+        return _kept_timescale(case, old)
+    if new == old:
         return None
     _read(case, "weight_decay", "weight decay")
     setting = {"weight_decay": new}
@@ -231,6 +212,27 @@ def weight_decay(case: Case) -> Change | Refusal | None:
     return Change(f"{told}; ×/÷{math.exp(sd):.2f}.", sd=sd, setting=setting)
 
 
+def _kept_timescale(case: Case, decay: float | None) -> Change | None:
+    """Which weight decay keeps the timescale of the law's own batch and LR at a batch that is far from it."""
+    lr, _ = case.at(case.q.params, case.q.tokens)
+    far = _far(case)
+    if not decay or lr is None or far is None:
+        return None
+    kept = decay * far * lr / case.peak_lr
+    return Change(
+        f"weight decay {kept:.2g} would keep the timescale B/(ηλD) that {decay:g} has at {case.law}'s own batch and LR "
+        f"(Bergsma et al. 2025, arXiv 2505.13738); {decay:g} stays."
+    )
+
+
+def _far(case: Case) -> float | None:
+    """The batch that is asked for over the law's own, where that is ×4 or more either way."""
+    fixed, (_, own) = case.q.batch_tokens, case.at(case.q.params, case.q.tokens)
+    if fixed is None or own is None or 1 / _FAR < fixed / own < _FAR:
+        return None
+    return fixed / own
+
+
 def beta2(case: Case) -> Change | Refusal | None:
     """Another β2, or another batch than was measured: half-lives in tokens."""
     new, old = case.asked.get("beta2"), case.measured.get("beta2")
@@ -239,8 +241,16 @@ def beta2(case: Case) -> Change | Refusal | None:
     ratio = 1.0 if fixed is None else fixed / min(max(fixed, low), high)
     source = "(Marek et al. 2025, arXiv 2507.07101)"
     if new is None:
-        if old is None or ratio > 1 / _SMALL_BATCH or "beta2" not in OPTIMIZERS.get(case.get("optimizer"), ()):
+        if old is None or "beta2" not in OPTIMIZERS.get(case.get("optimizer"), ()):
             return None
+        if ratio > 1 / _SMALL_BATCH:
+            far = _far(case)
+            if far is None or far > 1:
+                return None
+            return Change(
+                f"β2 {beta2_at(old, far):.5g} would keep the half-life of second moments in tokens that {old:g} has at "
+                f"{case.law}'s own batch {source}; {old:g} stays, with which such batches were measured."
+            )
         kept = beta2_at(old, ratio)
         return Change(
             f"the batch is ×{ratio:.2g} of the smallest that was measured: β2 {kept:.5g} keeps the half-life of second "
