@@ -1,6 +1,8 @@
 """What a table of any tracker is understood as: columns, counts, how runs ended, selections, joins, formats."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,13 @@ def test_names_are_known_in_any_case_and_with_any_separators(name, along, ours):
 @pytest.mark.parametrize("name", ["lr_scheduler_gamma", "eval/batch_size", "grad_norm", "val/accuracy", "train/lr"])
 def test_metrics_and_other_settings_are_no_columns_of_ours(name):
     assert not candidates(name, along=False)
+
+
+def test_the_page_lists_every_name():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "tables.md").read_text().split("## Questions")[0]
+    listed = re.findall(r"^\| `(\w+)` \| (`.*) \|$", page, re.M)
+    rows = {ours: set(re.findall(r"`([^`]+)`", names)) for ours, names in listed}
+    assert rows == {ours: set(" ".join(lines).split()) for ours, lines in {**ALIASES, **ALONG}.items()}
 
 
 def test_no_name_means_two_things():

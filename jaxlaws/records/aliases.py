@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.table import COLUMNS
@@ -215,8 +216,9 @@ class Named:
         return next((ours for ours, name in self.columns.items() if name == theirs), None)
 
 
-def candidates(name: str, along: bool) -> list[tuple[str, int, float]]:
-    """[(ours, line, times)] that a column of this name may be, in a table with a row a run, or a step (`along`)."""
+@lru_cache(maxsize=20_000)
+def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
+    """(ours, line, times) that a column of this name may be, in a table with a row a run, or a step (`along`)."""
     table = _STEPS if along else _RUNS
     known = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
     if not known and (unit := _UNIT.search(name)):
