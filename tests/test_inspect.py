@@ -150,6 +150,14 @@ def test_a_table_without_what_a_law_reads_says_what_is_missing(tmp_path, capsys)
     assert "no curves" in text
 
 
+def test_runs_of_unknown_sizes_share_no_grid(tmp_path, capsys):
+    """LRs that fall with the size, as in a ladder of models, are no sweep."""
+    frame = table().drop(columns="params_nonembedding")
+    answer = inspected(capsys, saved(tmp_path, frame))
+    assert all(cell["edges"] == {} for cell in answer["cells"])
+    assert answer["add"] == []
+
+
 def test_curves_are_shown_and_judged(tmp_path, capsys):
     rows = [
         {"run_id": name, "step": step, "lr": lr[step], "loss": 3 + 2 / (1 + step) ** 0.5}

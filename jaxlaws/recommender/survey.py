@@ -40,7 +40,8 @@ def cells(runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
 
     A cell has `params`, `tokens`, `tokens_per_param`, `runs` that ended, `diverged`, `lrs` and `batches` (how many
     values), `peak_lr`, `batch_tokens` and `loss` of its best run, and `edges` as `jaxlaws.recommender.cells.edges` has
-    them, which is empty where the table sweeps no LR and no batch. What the table does not state is None.
+    them, which is empty where the table sweeps no LR and no batch, or states no N or D. What the table does not state is
+    None.
     """
     usable = replace(runs, table=runs.table.dropna(subset=[name for name in AXES if name in runs.table]))
     found, notes = grids(usable)
@@ -64,7 +65,7 @@ def _cell(cell: Cell, table: pd.DataFrame, sweeps: bool, seq_len: int) -> dict[s
         about[count] = len(levels(several[:, k])) if name in table else None
         about[name] = best[k] if name in table and best else None
     about["loss"] = float(np.exp(cell.y[cell.best])) if len(cell.y) else None
-    measured = edges(cell, seq_len) if sweeps and len(cell.y) > 1 else {}
+    measured = edges(cell, seq_len) if sweeps and all(stated.values()) and len(cell.y) > 1 else {}
     about["edges"] = {name: edge for name, edge in measured.items() if name in table}
     return about
 
