@@ -40,8 +40,7 @@ def cells(runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
 
     A cell has `params`, `tokens`, `tokens_per_param`, `runs` that ended, `diverged`, `lrs` and `batches` (how many
     values), `peak_lr`, `batch_tokens` and `loss` of its best run, and `edges` as `jaxlaws.recommender.cells.edges` has
-    them, which is empty where the table sweeps no LR and no batch, or states no N or D. What the table does not state is
-    None.
+    them, which is empty where the table sweeps no LR and no batch, or states no N or D. What it does not state is None.
     """
     usable = replace(runs, table=runs.table.dropna(subset=[name for name in AXES if name in runs.table]))
     found, notes = grids(usable)

@@ -120,6 +120,8 @@ COMMANDS: dict[str, tuple[list[list[str]], Sequence[str], int]] = {
             collect sweep -o new.csv
             status sweep --json
             status sweep
+            inspect runs.csv
+            inspect curves.csv --json --where 'tokens>0' --assume tuning=best
             bench none
             bench fit --repeats 0
             quickstart --out
@@ -220,6 +222,8 @@ FILES: dict[str, tuple[Sequence[str], list[list[str]], int]] = {
             optimum FILE --flops 1e20 --approach 1 --json --force
             fit none FILE
             fit step_law FILE --bootstrap 0 --force --json
+            inspect FILE
+            inspect FILE --json
             """
         ),
         300,
@@ -237,6 +241,8 @@ FILES: dict[str, tuple[Sequence[str], list[list[str]], int]] = {
             optimum published/csv_25 --format multi_power_law --flops 1e20 --approach 1
             optimum published/lr_scheduling --format lr_scheduling --flops 1e20 --approach 1
             optimum published/lr_scheduling --format lr_scheduling_final --flops 1e20 --approach 1
+            inspect published/step_law.csv --format step_law
+            inspect published/csv_25 --format multi_power_law --json
             """
         ),
         300,
@@ -249,6 +255,7 @@ FILES: dict[str, tuple[Sequence[str], list[list[str]], int]] = {
             status sweep --json
             collect sweep
             collect sweep -o new.csv
+            inspect sweep --json
             optimum sweep --flops 1e15 --approach 1
             """
         ),
