@@ -199,7 +199,7 @@ def _foreign(words: list[str]) -> None:
 #: Beginning of a command → how it is accounted for, and why not run where it is not. The first that matches holds.
 TREATMENT: list[tuple[str, str, Callable[[list[str]], None]]] = [
     (r"jaxlaws train .*engine\.distributed=true", "parsed: needs several processes", _parsed),
-    (r"jaxlaws train", "dry", _dry),
+    (r"jaxlaws (train|recommend .*--verify)", "dry", _dry),
     (r"jaxlaws (quickstart|bench)", "parsed: minutes of training, which have tests of their own", _parsed),
     (r"jaxlaws data (org/|.* --tokenizer gpt2)", "parsed: needs a network", _parsed),
     (r"jaxlaws .*(wandb|mlflow):", "parsed: needs a network; tests/test_trackers.py has stand-ins", _parsed),
