@@ -27,11 +27,15 @@ COMMANDS: dict[str, tuple[list[list[str]], Sequence[str], int]] = {
             recommend --params 1e9 --tokens 100B --schedule 'wsd(cooldown=0.2)' --json
             recommend --params-total 1.2e9 --tokens 30B --vocab 50k --width 2048 --layers 24 --compare
             recommend --params 1e9 --tokens 30B --loss 2.5 --untied --compare --json
+            recommend --params 1e9 --tokens 30B --optimizer muon --weight-decay 0.05 --beta2 0.98 --warmup 0.02
+            recommend --moe-active 1B --moe-total 8B --tokens 1T --from-checkpoint 2T --compare
+            recommend --params 1e9 --tokens 30B --parameterisation mup --base-width 256 --width 2048 --layers 24
             """
         ),
         _options(
             "--params --params-total --tokens --law --seq-len --batch-tokens --schedule --vocab --width --layers "
-            "--untied --loss --compare --force --json"
+            "--untied --loss --compare --force --json --optimizer --parameterisation --base-width "
+            "--moe-active --moe-total --from-checkpoint --weight-decay --beta2 --warmup"
         ),
         2_500,
     ),
