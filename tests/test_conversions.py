@@ -207,6 +207,17 @@ def test_the_default_law_s_setting_in_words():
     )
 
 
+@pytest.mark.parametrize("written", ["AdamW", "ADAMW", "torch.optim.AdamW", "adam_w"])
+def test_names_of_others_are_the_names_of_ours(written):
+    theirs = law(optimizer=written, parameterisation="SP")
+    answer = recommend(**Q, law=theirs, optimizer="adamw", parameterisation="standard")
+    assert answer.lr_factor == 1.0
+    assert answer.override == recommend(**Q, optimizer=written, parameterisation="sp").override
+    assert recommend(**Q, law=theirs, optimizer="Muon").setting["optimizer"] == "muon"
+    for name in ("muP", "μP", "µP"):
+        assert recommend(**Q, parameterisation=name, base_width=256, **SHAPE).setting["parameterisation"] == "mup"
+
+
 @pytest.mark.parametrize(
     ("convention", "said"),
     [

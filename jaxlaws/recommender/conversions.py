@@ -60,7 +60,7 @@ CONVERSIONS = (
         "1",
         "ln 2/1.28: ×2 either way is 80%",
         "Ibrahim et al. 2024, arXiv 2403.08763",
-        "D after within 1/3 to 3 of D before, which has to be known",
+        "D after within 1/3 to 3 of D before (tried: 2/3 and 1), which has to be known",
         rules.checkpoint,
     ),
     Conversion(

@@ -20,7 +20,7 @@ from jaxlaws.records.units import short
 _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
 #: An sd of ln LR: 80% within ×2 either way.
 _TWICE = math.log(2) / 1.2815515655
-#: Tokens after a checkpoint over those before it, between which re-warming was tried.
+#: Tokens after a checkpoint over those before it, between which re-warming is answered; it was tried at 2/3 and 1.
 _CONTINUED = (1 / 3, 3.0)
 #: Names of a setting whose values are an optimiser's own.
 OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
@@ -77,8 +77,8 @@ def checkpoint(case: Case) -> Change | Refusal | None:
     own, _ = case.at(case.q.params, case.q.tokens)
     if not low <= share <= high or lr is None or own is None:
         return Refusal(
-            f"no source has a rule for {share:.2g} times the checkpoint's own tokens (tried: {low:.2g} to {high:g}), "
-            "such as a short fine-tuning",
+            f"no source has a rule for {share:.2g} times the checkpoint's own tokens, such as a short fine-tuning "
+            f"(tried: about as many; answered: {low:.2g} to {high:g} times)",
             None,
             0.3,
         )

@@ -23,7 +23,8 @@ ASKED = (
     *("optimizer", "parameterisation", "base_width", "moe_active", "moe_total", "from_checkpoint"),
     *("weight_decay", "beta2", "schedule", "warmup"),
 )
-PARAMETERISATIONS = ("standard", "mup")
+#: What is named by a name → the names.
+_NAMED = {"optimizer": tuple(OPTIMIZERS), "parameterisation": ("standard", "mup")}
 _WARMUP, _SHARE = re.compile(r",?\s*warmup_\w+=[^,)]*"), re.compile(r"warmup_fraction=([\d.eE+-]+)")
 #: Optimiser → how people write it.
 _WRITTEN = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"}
@@ -50,7 +51,15 @@ def stated(convention: Mapping[str, Any]) -> dict[str, Any]:
             return True
         return isinstance(value, str) if name in _WORDS else name not in NAMES or (_is_number(value) and value >= 0)
 
-    return {name: value for name, value in convention.items() if is_valid(name, value)}
+    kept = {name: value for name, value in convention.items() if is_valid(name, value)}
+    return kept | {name: _named(kept[name], name) for name in _NAMED if name in kept}
+
+
+def _named(text: str, kind: str) -> str:
+    """The name as we write it, of one that others write AdamW, torch.optim.AdamW, adam_w or μP; otherwise the text."""
+    plain = re.sub(r"[^a-z0-9]", "", text.rpartition(".")[2].casefold().replace("μ", "mu"))
+    name = {"sp": "standard", "maximalupdate": "mup"}.get(plain, plain)
+    return name if name in _NAMED[kind] else text
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
@@ -134,10 +143,10 @@ def asked(**given: Any) -> dict[str, Any]:
       BadInput: a name that there is not, or a number that makes no sense.
     """
     given = {name: value for name, value in given.items() if value is not None and value is not False}
-    settings: dict[str, Any] = {name: given[name] for name in ("optimizer", "parameterisation") if name in given}
-    for name, valid in (("optimizer", tuple(OPTIMIZERS)), ("parameterisation", PARAMETERISATIONS)):
-        if name in settings and settings[name] not in valid:
-            raise unknown(name, brief(settings[name]), valid)
+    settings: dict[str, Any] = {name: _named(str(given[name]), name) for name in _NAMED if name in given}
+    for name, value in settings.items():
+        if value not in _NAMED[name]:
+            raise unknown(name, brief(value), _NAMED[name])
     if "base_width" in given:
         settings["base_width"] = parse_whole(given["base_width"], "base-width")
     if "weight_decay" in given:
