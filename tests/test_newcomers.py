@@ -36,9 +36,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "wandb" / "run-20261121_100000-ab12" / "run-ab12.wandb").write_bytes(b"\1")
     (folder / "runs").mkdir()
     (folder / "runs" / "events.out.tfevents.1732.host").write_bytes(b"\1")
-    (folder / "configs" / "a").mkdir(parents=True)
-    (folder / "configs" / "a" / "config.yaml").write_text("a: &a {b: 1}\nc: [*a]\n")
-    (folder / "configs" / "a" / "loss.csv").write_text("step,lr,loss\n0,1,3\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("JAXLAWS_CACHE", str(folder / "cache"))
@@ -81,7 +78,6 @@ TRIES = [
     Try(f"recommend multirun {ASK}"),
     Try("fit step_law multirun/2026-11-21/10-00-00 --where config.optim.lr<=1e-2"),
     Try("fit step_law mlruns", "MLFLOW_TRACKING_URI=mlruns"),
-    Try("fit bound configs", "it has aliases"),
 ]
 
 
@@ -98,6 +94,27 @@ def test_a_first_command_works_or_names_what_does(here: Path, attempt: Try, caps
     assert attempt.said in error
     if attempt.then:
         assert main(attempt.then.split()) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.yaml", "a: &a [x]\nb: [*a, *a]", "it has aliases"),
+        ("config.yaml", "{a: " * 100_000, "recursion"),
+        ("config.yaml", "- " * 100_000, "recursion"),
+        ("config.yaml", "a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("config.json", '{"a": ' * 100_000, "recursion"),
+        ("hparams.yaml", "lr: \x1b[2J", "control characters are not allowed"),
+        ("hparams.yaml", "lr: abc", "'config.lr' could both be peak_lr"),
+        ("args.json", "x" * 2**20 + "x", "larger than 1 MiB"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, said: str):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.csv").write_text("step,lr,loss\n0,1e-3,3\n")
+    (tmp_path / "run" / name).write_text(content)
+    with pytest.raises(jaxlaws.BadInput, match=said):
+        jaxlaws.open_runs(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["wandb.csv", "log.jsonl", "multirun"])

@@ -124,6 +124,14 @@ def test_a_record_that_lacks_what_the_others_state_is_left_out(sweep):
         (run.path / "run.json").write_text(json.dumps(whole))
 
 
+def test_a_config_that_is_nested_deeply_is_refused_and_crashes_nothing(tmp_path):
+    run = RunDir(tmp_path / "a")
+    run.ask({}, np.ones(2))
+    (run.path / "config.yaml").write_text("{a: " * 100_000)
+    with pytest.raises(read.Unreadable, match="nested too deeply"):
+        run.config()
+
+
 def test_torn_and_damaged_rows_are_dropped_where_a_run_goes_on(sweep):
     run = sweep[3].directory
     (run.path / "curve.csv").write_text(TORN + "30,1920,1e-3,3,2.9")

@@ -13,6 +13,7 @@ import yaml
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records import published
+from jaxlaws.records.read import yaml_of
 from jaxlaws.records.tabular import MAX_COLUMNS, kind_of
 from jaxlaws.text import printable
 
@@ -111,7 +112,7 @@ def _mapping(file: Path) -> Mapping[str, object]:
         elif _ALIAS.search(text):
             raise ValueError("it has aliases")
         else:
-            values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            values = yaml_of(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = printable((str(error).splitlines() or [type(error).__name__])[0])[:200]
         raise BadInput(

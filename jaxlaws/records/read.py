@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """config.yaml."""
     text = read_text(path)
     try:
-        said = yaml.load(text, _LOADER)
+        said = yaml_of(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(path, _first(error)) from None
     if not isinstance(said, dict):
@@ -118,8 +120,16 @@ def read_config(path: Path) -> dict[str, Any]:
     return said
 
 
-#: The same safe loader, in C where PyYAML was built with it.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def yaml_of(text: str) -> Any:
+    """The value of a YAML text, by the safe loader in C, which deep nesting crashes: Python's own is asked then."""
+    brackets = itertools.accumulate(1 if sign in "[{" else -1 for sign in text if sign in "[]{}")
+    deep = max(brackets, default=0) > _DEEP or _NESTED.search(text)
+    return yaml.load(text, yaml.SafeLoader if deep else getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+#: Brackets inside each other, or lists begun on one line, from which a text counts as deeply nested.
+_DEEP = 50
+_NESTED = re.compile(r"(?:[-?:]\s+){50}")
 
 
 def read_lr(path: Path) -> np.ndarray:
