@@ -18,6 +18,7 @@ import pandas as pd
 
 from jaxlaws.recommender.cells import cells_of
 from jaxlaws.recommender.estimate import estimate
+from jaxlaws.recommender.exponents import drift, prior
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.records.source import open_runs
 
@@ -49,6 +50,10 @@ def main() -> None:
     show("refit covariance", fit.covariance)
     show("refit scatter", fit.scatter)
     show("refit dof", fit.dof)
+    show("refit drift", fit.drift)
+    spread = prior().covariance
+    seen = {"lr": np.cov(stored[:, 1:3].T), "batch": np.diag([0.0, stored[:, 4].var(ddof=1)])}
+    show("bootstrap drift", {axis: drift(spread[k], seen[axis]).tolist() for k, axis in enumerate(seen)})
 
 
 def show(name: str, value: object) -> None:

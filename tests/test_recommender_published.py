@@ -61,6 +61,22 @@ def test_intervals_hold_about_what_they_say(ours):
     assert 0.65 <= ours.basin_covered().mean() <= 0.95
 
 
+@pytest.mark.parametrize("level", ["params", "tokens"])
+def test_a_size_or_a_budget_that_is_left_out(runs, ours, level):
+    """The band of the coverage is the binomial one of 80% of 17 at 95%: 10 to 16."""
+    keys = np.round(np.log([getattr(cell, level) for cell in ours.cells]), 2)
+    advice, half = np.zeros((17, 2)), np.zeros((17, 2))
+    for key in np.unique(keys):
+        law = estimate(without(runs, [c for c, k in zip(ours.cells, keys, strict=True) if k == key]), bootstrap=100)
+        for i in np.flatnonzero(keys == key):
+            n, d = ours.cells[i].params, ours.cells[i].tokens
+            advice[i], half[i] = law.optimum(n, d), [law.half_width(axis, n, d) for axis in ("lr", "batch")]
+    found = score(ours.cells, ours.surfaces, advice, half)
+    assert found.regret.mean() < 0.8e-3
+    assert found.regret.max() < 2.5e-3
+    assert np.all((found.covered().sum(0) >= 10) & (found.covered().sum(0) <= 16))
+
+
 def test_extrapolation_to_larger_models(runs):
     for method in ("two_stage", "one_stage"):
         found = held_out(runs, partial(estimate, bootstrap=0, method=method), lambda cell: cell.params <= 4.3e8)

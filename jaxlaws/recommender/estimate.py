@@ -12,7 +12,7 @@ import numpy as np
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
-from jaxlaws.recommender.exponents import prior
+from jaxlaws.recommender.exponents import drift, prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
 from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
@@ -107,6 +107,7 @@ def estimate(
         ranges=describe(cells),
         forms={"lr": power.forms[0], "batch": power.forms[1] if batch.measured else FIXED},
         rivals={axis: [_rival(part) for part in power.mixture[k]] for k, axis in enumerate(AXES)},
+        drift={axis: drift(expected.covariance[k], covariance[k, 1:, 1:]).tolist() for k, axis in enumerate(AXES)},
         intervals=_intervals(draws, batch.measured),
         level=LEVEL,
         dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},

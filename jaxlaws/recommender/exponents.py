@@ -120,6 +120,16 @@ def prior(*, one_batch: bool = False, studies: Sequence[Study] = STUDIES) -> Pri
     return Prior(mean.reshape(2, 2), np.stack([covariance[:2, :2], covariance[2:, 2:]]))
 
 
+def drift(expected: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """[2, 2] covariance of what exponents may change by outside the data they were fitted to.
+
+    There they are known no better than those of a new setting: what `known`, their covariance inside, lacks of
+    `expected`, the spread between settings.
+    """
+    values, vectors = np.linalg.eigh(expected - known)
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+
 def _precision(design: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """[rows, rows] inverse variance of what a setting reports."""
     return np.linalg.inv(design @ spread @ design.T + _ERROR**2 * np.eye(len(design)))

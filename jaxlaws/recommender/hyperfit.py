@@ -45,6 +45,7 @@ class HyperFit:
       level: of all intervals.
       covariance: {"lr": 3×3, "batch": 3×3} of the coefficients, in the order intercept, N, D.
       scatter: {"lr": sd, "batch": sd} of a cell's optimum about the law, in logs.
+      drift: {"lr", "batch"} → 2×2 covariance of what the exponents of N and D may change by outside `ranges`.
       dof: {"lr", "batch"} degrees of freedom of the scatter; None means large.
       penalty: a, b, c, k_lr, k_batch of `Miss`; None where the loss around the optimum is not known.
       method: `two_stage` or `one_stage`.
@@ -71,6 +72,7 @@ class HyperFit:
     ranges: Mapping[str, Sequence[float]]
     forms: Mapping[str, str] = field(default_factory=lambda: {"lr": "N, D", "batch": "N, D"})
     rivals: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    drift: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     level: float = 0.8
     dof: Mapping[str, float | None] = field(default_factory=lambda: {"lr": None, "batch": None})
@@ -125,9 +127,10 @@ class HyperFit:
         )
 
     def spread(self, axis: str, params: float, tokens: float) -> float:
-        """√(zᵀΣz + scatter² + Σ_f w_f Δ_f²), z = (1, ln N, ln D): the sd in logs of a new cell's optimum.
+        """√(zᵀΣz + scatter² + Σ_f w_f Δ_f² + xᵀDx), z = (1, ln N, ln D): the sd in logs of a new cell's optimum.
 
-        Δ_f is the gap between the law and form f there, w_f its weight: it grows with the distance from the data.
+        Δ_f is the gap between the law and form f there, w_f its weight; x is how far in logs N and D lie outside the
+        ranges of the data, D the `drift` of the exponents there: both grow with the distance from the data.
         """
         z = (1.0, math.log(params), math.log(tokens))
         variance = sum(z[i] * self.covariance[axis][i][j] * z[j] for i in range(3) for j in range(3))
@@ -135,7 +138,15 @@ class HyperFit:
             terms = zip(TERMS, z, strict=True)
             gap = sum((rival[name] - self.params[f"{axis}_{name}"]) * value for name, value in terms)
             variance += rival["weight"] * gap**2
+        if drift := self.drift.get(axis):
+            x = [self._outside("params", params), self._outside("tokens", tokens)]
+            variance += sum(x[i] * drift[i][j] * x[j] for i in range(2) for j in range(2))
         return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2)
+
+    def _outside(self, name: str, value: float) -> float:
+        """How far in logs a value lies outside the range of the data, below it negative."""
+        low, high = self.ranges.get(name, (value, value))
+        return math.log(value / min(max(value, low), high))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every number at full precision."""
@@ -201,6 +212,7 @@ def _checks() -> dict[str, json_file.Check]:
         "intervals": by(PARAMS, c.pair, of_all=False),
         "level": c.between(0, 1, ends=False),
         "covariance": by(AXES, c.sequence(c.sequence(c.between(-1e12, 1e12), 3), 3)),
+        "drift": by(AXES, c.sequence(c.sequence(c.between(-1e6, 1e6), 2), 2), of_all=False),
         "scatter": by(AXES, c.between(0, 1e6)),
         "dof": by(AXES, c.optional(c.between(1, 1e9))),
         "penalty": c.optional(penalty),
