@@ -1,4 +1,4 @@
-"""What the configs of a sweep's runs agree on: the setting of a law that is fitted to them, beyond their table."""
+"""What the configs of a sweep's runs agree on: the setting of a law beyond the columns of its table. No pandas."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.run import RunDir
-from jaxlaws.records.table import Runs
+
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
 
 #: Key of a run's config → its default, of the keys that a law's runs share and that no column of a table holds.
 SHARED: dict[str, Any] = {
@@ -57,6 +58,8 @@ def shared_config(runs: Runs, keys: Collection[str]) -> dict[str, Any]:
       runs: of a sweep's directory; runs of any other source have no configs, and share nothing.
       keys: that are looked for, such as `data.source`.
     """
+    from jaxlaws.records.run import RunDir
+
     names = [str(name) for name in runs.table.index] if Path(runs.source).is_dir() else []
     configs = []
     for name in names[:: 1 + len(names) // _MOST]:
