@@ -74,6 +74,7 @@ def _runs(table: Table, reading: Reading) -> Runs:
         _need_steps(table, bool(reading.schedules))
         frame, curves = curves_of(data, table.source, table.lost, reading.schedules)
     elif table.along:
+        _need_steps(table, schedules=True)
         frame = last_rows(data, table.source, table.lost)
         table.notes.append(f"{table.source} has no learning rates: the last row of each of {len(frame)} runs is taken.")
     else:

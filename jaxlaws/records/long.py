@@ -158,8 +158,9 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
     at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
     if schedule is not None:
         at = at - 1 if at[-1] == len(schedule) else at
+        stated = _stated_warmup(columns, name)
         rising = int(np.argmax(schedule)) + 1 if schedule[0] < schedule.max() else 0
-        return Curve(schedule, at, loss, int(columns.get("warmup_steps", [rising])[0])).check(name)
+        return Curve(schedule, at, loss, rising if stated is None else stated).check(name)
     if "lr" not in columns or np.isnan(columns["lr"]).all():
         raise BadInput(f"curve '{name}' has no learning rate: name its column with --map lr=NAME, or --schedules.")
     known = ~np.isnan(columns["lr"])
@@ -192,12 +193,9 @@ def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:
 
 def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndarray, name: str) -> int:
     """W as stated, else the steps until the LR first stops rising."""
-    if "warmup_steps" in columns and not np.isnan(columns["warmup_steps"]).all():
-        stated = columns["warmup_steps"]
-        warmup = float(stated[~np.isnan(stated)][0])
-        if not 0 <= warmup <= LONGEST or warmup != round(warmup):
-            raise BadInput(f"curve '{name}' has warmup_steps {warmup:g}, expected a whole number from 0.")
-        return int(warmup)
+    stated = _stated_warmup(columns, name)
+    if stated is not None:
+        return stated
     if on[0] > max(np.diff(on[:2]).max(initial=1), 1):
         raise BadInput(
             f"curve '{name}' begins at step {on[0]} and the LRs before it are unknown: add the column warmup_steps, or "
@@ -210,3 +208,13 @@ def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndar
     rising[: on[0]] = rising[on[0]] if len(rising) > on[0] else False
     stop = int(np.argmin(rising)) if not rising.all() else len(rising)
     return stop + 1 if stop else 0
+
+
+def _stated_warmup(columns: Mapping[str, np.ndarray], name: str) -> int | None:
+    stated = columns.get("warmup_steps", np.empty(0))
+    if np.isnan(stated).all():
+        return None
+    warmup = float(stated[~np.isnan(stated)][0])
+    if not 0 <= warmup <= LONGEST or warmup != round(warmup):
+        raise BadInput(f"curve '{name}' has warmup_steps {warmup:g}, expected a whole number from 0.")
+    return int(warmup)

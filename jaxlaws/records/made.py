@@ -104,7 +104,8 @@ def derive(table: Table) -> None:
         if logged and rule.ours != "params_nonembedding" and "steps" in rule.needs:
             continue
         if rule.ours not in table.data and set(rule.needs) <= set(table.data.columns):
-            table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
+            with np.errstate(all="ignore"):
+                table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
             table.made_of[rule.ours] = rule.said.format(*(_said(table, name) for name in rule.needs))
     if logged:
         _drop_contradicted_steps(table)

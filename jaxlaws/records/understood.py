@@ -81,6 +81,8 @@ class Table:
 
 def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
     """The table with our names; `BadInput` where two columns are equally good, or a cell is no number."""
+    if frame.empty:
+        raise BadInput(f"{source} has no rows, expected one row a run or a step.")
     raw, note = reshaped(_with_index(frame))
     twice = [name for name in map(str, raw.columns[raw.columns.duplicated()]) if candidates(name, along=False)]
     if twice:
