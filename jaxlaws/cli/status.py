@@ -200,6 +200,9 @@ def _left(item: RunDir, state: str) -> float:
     from jaxlaws.config import run_config, steps
     from jaxlaws.sweep.plan import Planned
 
-    run = run_config(item.config())
+    config = item.config()
+    if not {"steps", "tokens"} & set(config):
+        raise BadInput("it has neither steps nor tokens, which the config of a run states.")
+    run = run_config(config)
     done = max(item.curve_steps(), default=0) / steps(run) if state == "running" else 0.0
     return Planned(run, item).work * (1 - done)
