@@ -95,6 +95,17 @@ def test_a_sweep_in_wandb_is_fitted_as_its_table_would_be(wandb, tmp_path, capsy
     assert low < TRUTH["lr_N"] < high
 
 
+def test_other_commands_read_a_tracker_too(wandb, capsys):
+    wandb([a_run(str(name), row) for name, row in lr_batch_runs().iterrows()])
+    source = ["wandb:me/lm", "--set", "seq_len=128"]
+    assert main(["inspect", *source]) == 0
+    assert "wandb:me/lm: 108 runs: 108 used" in capsys.readouterr().out
+    wandb([a_run(str(name), row) for name, row in lr_batch_runs().iterrows()])
+    assert main(["recommend", *source, "--params", "100k", "--tokens", "2M", "--json"]) == 0
+    advice = json.loads(capsys.readouterr().out)["peak_lr"]
+    assert advice["low"] < 4.5e-3 * 5 ** TRUTH["lr_N"] * 4 ** TRUTH["lr_D"] < advice["high"]
+
+
 @pytest.mark.parametrize(
     ("address", "path", "filters"),
     [
