@@ -24,7 +24,7 @@ from samples import hydra_multirun, lightning_logs, lr_batch_runs, schedules, wa
 
 from jaxlaws import cli
 from jaxlaws.cli import main
-from jaxlaws.cli.train import FLAGS
+from jaxlaws.cli.train import FLAGS, INSTEAD
 from jaxlaws.records.run import RunDir
 from jaxlaws.request import checked
 
@@ -33,6 +33,7 @@ READER = {
     **{"SWEEP": "sweeps/lr_batch", "sweeps/NAME": "sweeps/lr_batch", "LAW": "step_law", "SOURCE": "runs.csv"},
     **{"DIR": "shards", "/data/shards": "shards", "/sweeps/lr_batch": "sweeps/lr_batch", "$I/$N": "1/8"},
     **{"/data/runs": "runs", "/shared/runs": "runs"},
+    **{f"{group}=./mine.yaml": f"{group}=own/conf/{group}/mine.yaml" for group in ("sweep", "model")},
     **{"FILE_OR_FOLDER": "books", "i/n": "1/8", "sweep=NAME": "sweep=ladder", "model=NAME": "model=6k"},
     **{"max_runs=N": "max_runs=9", "FIT": "multi_power:25M", "FILE|SPEC": "cosine", "SCHEDULE": "cosine"},
 }
@@ -60,6 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     loss = 1.8 + 480 / (sizes * 1e6).ravel() ** 0.35 + 2000 / tokens**0.37
     pd.DataFrame({"name": names, "tokens": tokens, "loss": loss}).to_csv(folder / "named.csv", index=False)
     assert main(["data", str(folder / "books"), "-o", str(folder / "shards")]) == 0
+    assert main(["init", str(folder / "own")]) == 0
     (folder / "lr.py").write_text("import optax\n\nschedule = optax.cosine_decay_schedule(3e-3, 1000)\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -267,12 +269,14 @@ def test_refusals_that_a_page_shows(world: Path, page: Path, capsys: pytest.Capt
 GIVEN_WITH = {
     "data=shards": ["data.path=shards"],
     "data.documents=true": ["data=shards", "data.path=shards"],
+    **{key: ["--config-dir", "own/conf"] for key in ("model=mine", "sweep=./mine.yaml", "+experiment=first")},
 }
 #: Keys that a page names → a word of the sentence that refuses them, as the page says, or why they are parsed only.
 REFUSED = {
     "-m schedule=cosine schedule.cooldown=.1,.2": "does not read it",
     "engine.attention=cudnn": "needs a GPU",
     "sweep.strategy=…": "not an override",
+    "hydra.run.dir=DIR": "is of a single run, and this is a sweep",
 }
 
 
@@ -291,7 +295,7 @@ def test_keys_that_a_page_names(world: Path, page: Path, capsys: pytest.CaptureF
 
 
 def test_options_that_pages_name_exist():
-    options = set().union(*map(known, cli.COMMANDS)) | {"--version", "--env"}  # the last is of SkyPilot
+    options = set().union(*map(known, cli.COMMANDS)) | {"--version", "--env", *INSTEAD}  # --env is of SkyPilot
     for page in PAGES:
         named = {span.split()[0].split("=")[0] for span in documented.spans(page.read_text()) if span.startswith("--")}
         assert named <= options, page.name
