@@ -79,3 +79,46 @@ def test_a_preset_and_a_fit_file_load_no_array_library(tmp_path):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
         assert not {"jax", "numpy", "pandas", "matplotlib", "rich"} & loaded
+
+
+def test_a_source_of_runs_is_fitted_and_answers(tmp_path, monkeypatch, capsys):
+    """From a table to an answer in one command, the same as in two."""
+    monkeypatch.chdir(tmp_path)
+    step_law_runs(half_lrs=3, half_batches=3).table.to_csv("runs.csv", index=False)
+    asked = ["--params", "4e8", "--tokens", "20B"]
+    assert main(["recommend", "runs.csv", *asked]) == 0
+    assert "fitted to runs.csv" in capsys.readouterr().out
+    assert main(["recommend", "runs.csv", *asked, "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert main(["fit", "step_law", "runs.csv", "-o", "law.json"]) == 0
+    for source in (["law.json"], ["--law", "law.json"]):
+        capsys.readouterr()
+        assert main(["recommend", *source, *asked, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["peak_lr"] == one["peak_lr"]
+    assert main(["recommend", "runs.csv", *asked, "--where", "tokens>3e10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["extrapolation"]["outside"]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["runs.csv", "--law", "step_law"], "leave one out"),
+        (["--where", "tokens>1e10"], "give their SOURCE too"),
+        (["gone.csv"], "does not exist"),
+        ([""], "SOURCE is empty"),
+    ],
+)
+def test_a_source_that_cannot_be_meant_is_refused(more, why, capsys):
+    assert main(["recommend", *more, "--params", "4e8", "--tokens", "20B"]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_source_that_says_nothing_exits_3(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runs = step_law_runs(half_lrs=3, half_batches=3).table
+    runs[[name for name in runs if "loss" in name]] = 2.5
+    runs.to_csv("flat.csv", index=False)
+    asked = ["recommend", "flat.csv", "--params", "4e8", "--tokens", "20B"]
+    assert main(asked) == 3
+    assert capsys.readouterr().out.count("peak LR") == 0
+    assert main([*asked, "--force"]) == 0

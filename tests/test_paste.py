@@ -99,6 +99,9 @@ def test_a_schedule_in_a_file_is_said_where_it_cannot_be_trained(tmp_path):
     assert any("no file here" in text for text in gone.warnings)
     runs = recommend(**ASKED, law=fitted(names["optax"]))
     assert any("as a Python program" in text for text in runs.warnings)
+    (tmp_path / "lr.py").write_text("raise SystemExit(5)")
+    with pytest.raises(BadInput, match="one shape to convert from"):
+        recommend(**ASKED, law=fitted(names["optax"]), schedule="linear")
 
 
 def test_a_multiple_moves_the_lr_with_the_batch_and_the_steps():

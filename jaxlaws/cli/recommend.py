@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jaxlaws.cli import paste, verify
@@ -103,13 +104,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fitted(args: argparse.Namespace) -> HyperFit:
-    """`step_law` fitted to the runs of SOURCE."""
-    from jaxlaws.recommender.estimate import estimate
-
+    """`step_law` fitted to the runs of SOURCE; a SOURCE that is such a fit already is that fit."""
     if args.source is None:
         raise BadInput(f"{source_flags(args)[0]} says how runs are read: give their SOURCE too.")
     if args.law is not None:
         raise BadInput(f"--law is '{args.law}', and a law is fitted to SOURCE '{args.source}' too: leave one out.")
+    if args.source.endswith(".json") and not source_flags(args):
+        from jaxlaws.recommender.hyperfit import HyperFit
+
+        with suppress(BadInput):
+            return HyperFit.load(args.source)
+    from jaxlaws.recommender.estimate import estimate
+
     fit = estimate(open_source(args))
     if fit.data.get("used") and not args.json and args.target is None:
         print(printable(fit.data["used"]))

@@ -88,6 +88,8 @@ def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = 
     """
     from jaxlaws.records.source import open_runs
 
+    if not args.source:
+        raise BadInput("SOURCE is empty, expected the name of a sweep directory, a table or a folder.")
     schedules = None
     if args.schedules is not None:
         from jaxlaws.schedules.of_runs import read_schedules

@@ -61,7 +61,7 @@ def _measured(case: Case) -> ScheduleConfig | None:
         fields = parse(str(spec))
     except BadInput:
         return None
-    if fields["name"] == "power":
+    if fields["name"] in ("power", "optax"):  # no shape of its own, and a program that nobody asked to run
         return None
     if fields["name"] in FROM_FILE and case.steps is not None:
         check_file({"name": fields["name"], "file": fields.get("file", "")}, case.steps)
