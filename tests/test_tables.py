@@ -203,11 +203,14 @@ def test_a_crashed_run_may_lack_what_the_others_state():
         (["group==a", "tokens>=2B"], 4),
         ("group!='b b'", 4),
         ("learning_rate<=1e-3", 16),
+        ("optimizer==AdamW", 16),
+        ("optim==adamw_torch", 16),
         ("note>3", 12),
     ],
 )
 def test_selections_by_columns_of_the_file(conditions, kept):
     rows = table(State=["finished", "crashed"] * 8, group=["a", "b b", "b b", "b b"] * 4, lr=1e-3, note=range(16))
+    rows["optim"] = "adamw_torch"
     rows.loc[[4, 8, 12], "group"] = ["a", "a", "a"]
     if conditions == ["group==a", "tokens>=2B"]:
         rows["group"] = np.where(rows.index % 4 == 2, "a", "b")
@@ -267,6 +270,21 @@ def test_final_losses_of_curves_without_a_learning_rate():
     assert "the last row of each of 4 runs" in " ".join(runs.notes)
 
 
+@pytest.mark.parametrize(
+    ("column", "theirs", "ours"),
+    [
+        ("optim", "torch.optim.AdamW", "adamw"),
+        ("optimizer", "Muon", "muon"),
+        ("optimizer", "sophia", "sophia"),
+        ("lr_scheduler_type", "cosine_with_warmup", "cosine"),
+        ("schedule", "wsd(cooldown=0.2)", "wsd(cooldown=0.2)"),
+    ],
+)
+def test_words_of_trainers_mean_ours(column, theirs, ours):
+    found = open_runs(table(**{column: theirs})).table
+    assert set(found["optimizer" if column == "optim" else column.replace("lr_scheduler_type", "schedule")]) == {ours}
+
+
 def _jsonl(rows, path):
     rows.to_json(path, orient="records", lines=True)
 
@@ -289,7 +307,10 @@ def test_formats(tmp_path, name, write):
     pd.testing.assert_frame_equal(open_runs(tmp_path / name).table, expected, check_dtype=False, check_index_type=False)
 
 
-@pytest.mark.parametrize("text", ["not json\n", "[1, 2]", "{}", "[" * 100_000, '{"a": [1]}', "", "[{}]", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    ["not json\n", "[1, 2]", "{}", "[" * 100_000, '{"a": [1]}', "", "[{}]", "[]", '{"kind": "hyper_law", "law": "x"}'],
+)
 def test_json_that_is_no_table_is_one_sentence(tmp_path, text):
     (tmp_path / "runs.jsonl").write_text(text)
     with pytest.raises(BadInput, match=r"runs\.jsonl"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,6 +67,27 @@ _STATUS_WORDS = {
     **dict.fromkeys(("running", "pending", "queued"), "failed"),
     **dict.fromkeys(("divergence", "nan", "exploded"), "diverged"),
 }
+#: What trainers call optimisers and schedules, in small letters without separators → our name.
+_SAME_WORDS = {
+    "optimizer": {
+        **dict.fromkeys(
+            (
+                *("adamw", "adamwtorch", "adamwtorchfused", "adamwhf", "fusedadamw", "torchoptimadamw"),
+                *("torchoptimadamwadamw", "optaxadamw"),
+            ),
+            "adamw",
+        ),
+        **{name: name for name in ("adam", "muon", "sgd", "lion", "nesterov")},
+    },
+    "schedule": {
+        **dict.fromkeys(
+            ("cosine", "cosinewithwarmup", "cosinedecay", "cosineannealing", "cosineannealinglr"), "cosine"
+        ),
+        **dict.fromkeys(("linear", "linearwithwarmup", "lineardecay"), "linear"),
+        **dict.fromkeys(("constant", "constantwithwarmup"), "constant"),
+        **dict.fromkeys(("wsd", "warmupstabledecay", "trapezoidal"), "wsd"),
+    },
+}
 #: More optimiser steps than any run has had: one that implies more is in another unit.
 MAX_STEPS = 1e7
 
@@ -74,6 +96,13 @@ def status_of(word: str) -> str:
     """Our status for a tracker's word for the end of a run; the word itself where it is none."""
     lower = word.strip().lower()
     return _STATUS_WORDS.get(lower, lower if lower in STATUS else word)
+
+
+def word_of(column: str, word: str) -> str:
+    """Our word for a trainer's in one of the columns `WORDS`; the word itself where it has none."""
+    if column == "status":
+        return status_of(word)
+    return _SAME_WORDS.get(column, {}).get(re.sub(r"[\W_]+", "", word).lower(), word)
 
 
 @dataclass(frozen=True)

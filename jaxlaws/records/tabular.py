@@ -211,6 +211,8 @@ def records_of(stream: IO[str]) -> pd.DataFrame:
         content = json.loads(text)
     except json.JSONDecodeError:
         content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if isinstance(content, dict) and {"kind", "law"} <= set(content):
+        raise ValueError("it is a fit of a law and no table of runs")
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list)]
         content = lists[0] if len(lists) == 1 and len(content) <= 3 else [content]

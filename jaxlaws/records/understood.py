@@ -13,7 +13,7 @@ import pandas as pd
 from jaxlaws.errors import BadInput
 from jaxlaws.records.aliases import LOSSES, MADE_FROM, candidates, name_columns, normal
 from jaxlaws.records.shape import reshaped
-from jaxlaws.records.table import COLUMNS, WORDS
+from jaxlaws.records.table import COLUMNS, WORDS, word_of
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
 
@@ -104,6 +104,8 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
             ours = {"step": "steps", "lr": "peak_lr", "loss": "loss_nats"}[ours]
         if ours in (*WORDS, "run_id"):
             data[ours] = words(raw[theirs])
+            if ours in ("optimizer", "schedule"):
+                data[ours] = data[ours].map({word: word_of(ours, word) for word in data[ours].unique()})
         else:
             values, unspoken = numbers(raw[theirs], f"{source}: {ours}")
             data[ours] = values * named.times.get(ours, 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import STATUS, WORDS, Runs, status_of
+from jaxlaws.records.table import STATUS, WORDS, Runs, status_of, word_of
 from jaxlaws.records.tabular import names_of
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
@@ -83,7 +83,7 @@ def _compare(runs: Runs, clause: str, theirs: Callable[[str], pd.Series | None])
         raise BadInput(f"'{printable(clause)}' compares words, expected == or != for {name}.")
     word = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1 else value
     text = column.astype(str)
-    equal = text.to_numpy() == (status_of(word) if name == "status" else word)
+    equal = text.to_numpy() == word_of(name, word)
     if word in STATUS:
         equal |= text.map(status_of).to_numpy() == word
     return np.asarray(equal if sign == "==" else ~equal, bool)
