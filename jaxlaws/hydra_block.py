@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxlaws.text import brief
 #: Settings by the longest beginning that is here → what to say where a config changes one; None where it works as
 #: Hydra's pages say.
 SETTINGS: dict[str, str | None] = {
+    "": "Hydra has no such setting",
     **dict.fromkeys(("mode", "searchpath", "launcher", "sweeper", "run.dir", "sweep.dir", "verbose", "help")),
     **dict.fromkeys(("job_logging", "hydra_logging", "hydra_help", "job", "runtime", "overrides")),
     "sweep.subdir": "every run has a directory of its own in out=DIR, named after what decides its result",
@@ -20,6 +22,7 @@ SETTINGS: dict[str, str | None] = {
     "job.env_copy": "every job has the environment of the command",
     "callbacks": "no config runs code",
 }
+_OF_ONE_RUN = re.compile(r"hydra[.:]job\.(override_dirname|num|id)|hydra[.:]runtime\.output_dir")
 _PLUGINS = "hydra_plugins.jaxlaws_lanes"
 #: Python objects that the block may name.
 _HARMLESS = {
@@ -57,6 +60,8 @@ def check_block(block: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
             raise _foreign(key, value)
         if value != before.get(key) and (told := SETTINGS[_beginning(key)]):
             raise BadInput(f"hydra.{brief(key)} has no effect here: {told}.")
+        if key in ("run.dir", "sweep.dir") and _OF_ONE_RUN.search(str(value)):
+            raise BadInput(f"hydra.{key} is '{brief(value)}', another for every run: {SETTINGS['sweep.subdir']}.")
 
 
 def _foreign(key: str, value: Any) -> BadInput:
@@ -65,7 +70,7 @@ def _foreign(key: str, value: Any) -> BadInput:
 
 
 def _beginning(key: str) -> str:
-    return max((name for name in SETTINGS if f"{key}.".startswith(f"{name}.")), key=len)
+    return max((name for name in SETTINGS if not name or f"{key}.".startswith(f"{name}.")), key=len)
 
 
 def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

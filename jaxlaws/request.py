@@ -74,8 +74,9 @@ class Request(NamedTuple):
         sweep = multirun or self.multirun
         if swept and not sweep:
             raise BadInput(f"{swept[0]} has several values, which makes a sweep: add -m.")
-        if "out" in swept:
-            raise BadInput("out is not the same for all runs of the sweep, expected one value: do not sweep it.")
+        if several := {"out", "sweep"} & set(swept):
+            told = "is not the same for all runs of the sweep, expected one value: do not sweep it"
+            raise BadInput(f"{several.pop()} {told}.")
         for key in _OF_SWEEPS if not sweep else ():
             if key in given:
                 raise BadInput(f"{key} is of a sweep, and this is a single run: add -m, or leave it out.")

@@ -36,6 +36,8 @@ INSTEAD = {
 #: Those of which only one can be given, and those that say which configs there are.
 _ONE_OF = ("-m", "--multirun", "-r", "--run", "--cfg", "-c", "--info", "-i")
 _RUNS = {"-m", "--multirun", "-r", "--run", "--config-dir", "-cd", "--config-name", "-cn"}
+#: What Hydra, and Python's logging, say of a `hydra` block that cannot be.
+_OF_BLOCK = ("Hydra ", "Unable to ", "Unsupported version", "dictionary doesn't specify")
 _PLACE = re.compile(r"\+*(out|hydra\.run\.dir|hydra\.sweep\.dir)=")
 #: Those that Hydra answers, and ends the process.
 _ANSWERED = {"--help", "-h", "--hydra-help"}
@@ -101,8 +103,8 @@ def _split(argv: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
             raise BadInput(f"{name} is '{brief(value)}', expected {' or '.join(values) or 'a name or a directory'}.")
         flags.append((name, value))
     names = [name for name, _ in flags]
-    if several := [name for name in names if name in _ONE_OF][1:]:
-        raise BadInput(f"{several[0]} cannot go together with {next(name for name in names if name in _ONE_OF)}.")
+    if len(several := list(dict.fromkeys(name for name in names if name in _ONE_OF))) > 1:
+        raise BadInput(f"{several[1]} cannot go together with {several[0]}.")
     if not {"--cfg", "-c", *_ANSWERED} & set(names):
         for name in ("--resolve", "--package", "-p"):
             if name in names:
@@ -157,10 +159,10 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
             raise
     except HydraException as error:
         raise BadInput(f"{brief(str(error).strip().splitlines()[0], 300).rstrip('.')}.") from None
-    except RuntimeError as error:
-        if not str(error).startswith("Hydra "):
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, BadInput) or not str(error).startswith(_OF_BLOCK):
             raise
-        raise BadInput(f"{error}: the recipe takes away what Hydra needs, leave its hydra block as it was.") from None
+        raise BadInput(f"{error}: Hydra cannot use its hydra block, leave that as it was.") from None
     finally:
         sys.argv = before
     if failures:
