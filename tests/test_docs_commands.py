@@ -32,7 +32,7 @@ from jaxlaws.request import checked
 READER = {
     **{"SWEEP": "sweeps/lr_batch", "sweeps/NAME": "sweeps/lr_batch", "LAW": "step_law", "SOURCE": "runs.csv"},
     **{"DIR": "shards", "/data/shards": "shards", "/sweeps/lr_batch": "sweeps/lr_batch", "$I/$N": "1/8"},
-    **{"/data/runs": "runs", "/shared/runs": "runs"},
+    **{"/data/runs": "runs", "/shared/runs": "runs", "quickstart/cells": "sweeps/lr_batch"},
     **{f"{group}=./mine.yaml": f"{group}=own/conf/{group}/mine.yaml" for group in ("sweep", "model")},
     **{"FILE_OR_FOLDER": "books", "i/n": "1/8", "sweep=NAME": "sweep=ladder", "model=NAME": "model=6k"},
     **{"max_runs=N": "max_runs=9", "FIT": "multi_power:25M", "FILE|SPEC": "cosine", "SCHEDULE": "cosine"},

@@ -155,19 +155,19 @@ def show(verdict: Mapping[str, Any]) -> None:
         shown = ("diverged", "–") if mean is None else (f"{mean:.4f}", f"{above:.2%}")
         table.add_row(label, f"{point['peak_lr']:.3g}", f"{point['batch_sequences']}", *shown)
     console.print(table)
-    noise = f"two standard errors of the seeds are {verdict['noise']:.2%}"
     if verdict["regret"] is None:
         print("NOT HELD: the run with the advice diverged.")
     elif verdict["held"]:
         print(
-            f"held: {verdict['regret']:.2%} above the best of these points, '{verdict['best']}', where "
-            f"{verdict['within']:.2%} is within the safe band and {noise}."
+            f"held: {verdict['regret']:.2%} above the best of these points, '{verdict['best']}'; the safe band is "
+            f"{verdict['within']:.2%}, and two seeds cannot tell differences below {verdict['noise']:.2%}."
         )
     else:
         point = verdict["points"][verdict["best"]]
         print(
             f"NOT HELD: '{verdict['best']}' (peak LR {point['peak_lr']:.3g}, {point['batch_sequences']} sequences) is "
-            f"better by {verdict['regret']:.2%}, and {noise}: take it, and add runs like it to the law's sweep."
+            f"better by {verdict['regret']:.2%}, and two seeds tell differences above {verdict['noise']:.2%}: "
+            "take it, and add runs like it to the law's sweep."
         )
     print(f"runs: {verdict['directory']}")
 

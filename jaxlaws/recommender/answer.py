@@ -56,9 +56,9 @@ def recommend(
       seq_len: tokens in a sequence; without it the law's, or 2048.
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
       force: answer from a fit that is not to be trusted, or to an absurd question, with a label.
-      **more: params_total, vocab, width, layers, loss, untied of `question`; the setting, of `setting.asked`:
-        optimizer, parameterisation, base_width, moe_active, moe_total, from_checkpoint, weight_decay, beta2, schedule,
-        such as `wsd(cooldown=0.2)`, and warmup.
+      **more: params_total, multiple_of, vocab, width, layers, loss, untied of `question`; the setting, of
+        `setting.asked`: optimizer, parameterisation, base_width, moe_active, moe_total, from_checkpoint, weight_decay,
+        beta2, schedule, such as `wsd(cooldown=0.2)`, and warmup.
 
     Raises:
       BadInput: the question makes no sense, the law is not defined for it, or no source converts to the setting.
