@@ -3,7 +3,7 @@
     python experiments/step_law_regret.py [--data DIR] [--figure FILE]
 
 About 90 s on two cores. Expect: published law .111% mean regret on the 17 cells, the near-best recipe left out
-.080%, two stages left out .063% (.57 × the published law's), one stage left out .066%. The surface is
+.080%, two stages left out .064% (.58 × the published law's), one stage left out .067%. The surface is
 `jaxlaws.recommender.surface.Surface`; every number is a mean over cells, with its standard error from the noise of
 runs.
 """

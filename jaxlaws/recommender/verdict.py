@@ -145,7 +145,7 @@ def findings(
     """
     if all(np.ptp(cell.y) < 1e-9 for cell in cells):
         return [Finding("unidentified", "the runs of every cell have the same loss", "check the column of the loss")]
-    used = f" (used: LR of {power.forms[0]}, batch of {power.forms[1]})"
+    used = f" (used: LR of {power.forms[0]}, batch of {power.forms[1]}, other exponents from published sweeps)"
     return [
         *_rates(cells, found, local.convex),
         *_runs(cells, local.moved),
