@@ -25,7 +25,7 @@ def set_columns(table: Table, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         ours = ours_of(name, table.along)
         if ours is None or ours == "run_id":
-            raise unknown("column in --set", name, OURS)
+            raise unknown("column in --set", name, OURS - {"run_id"})
         table.data[ours] = str(value) if ours in WORDS else parse_number(_truth(value), f"--set {name}")  # type: ignore[arg-type]
         table.made_of[ours] = f"{printable(value)} (--set)"
 
