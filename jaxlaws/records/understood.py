@@ -150,9 +150,11 @@ def _along(raw: pd.DataFrame, known: Sequence[str], ids: Sequence[str], mapped: 
     step = "step" in mapped or any(ours == "step" for name in known for ours, *_ in candidates(name, along=True))
     if not step:
         return False
+    sizes = [name for name in known if any(ours in _SIZES for ours, *_ in candidates(name, along=False))]
+    if {"step", "lr", "loss"} <= set(raw) and not sizes:
+        return True
     if ids:
         return not any(raw[name].is_unique for name in ids)
-    sizes = [name for name in known if any(ours in _SIZES for ours, *_ in candidates(name, along=False))]
     return not any(raw[name].nunique() > 1 for name in [*sizes, *(mapped[o] for o in _SIZES if o in mapped)])
 
 
