@@ -3,6 +3,7 @@
 import io
 import subprocess
 
+import argcomplete.io
 import pytest
 import yaml
 from argcomplete import CompletionFinder
@@ -45,6 +46,7 @@ def offered(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(CompletionFinder, "_init_debug_stream", lambda _: None)  # which takes descriptor 9
+    monkeypatch.setattr(argcomplete.io, "debug_stream", io.StringIO())
     out, codes = io.StringIO(), []
     complete(whole_parser(line.split()), output_stream=out, exit_method=codes.append)
     assert codes == [0]
