@@ -105,7 +105,7 @@ def test_a_first_command_works_or_names_what_does(here: Path, attempt: Try, caps
         ("config.yaml", "a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
         ("config.json", '{"a": ' * 100_000, "recursion"),
         ("hparams.yaml", "lr: \x1b[2J", "control characters are not allowed"),
-        ("hparams.yaml", "lr: abc", "'config.lr' could both be peak_lr"),
+        ("hparams.yaml", "lr: abc", "peak_lr in row 1 is 'abc', expected a number"),
         ("args.json", "x" * 2**20 + "x", "larger than 1 MiB"),
     ],
 )
