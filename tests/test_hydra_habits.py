@@ -103,10 +103,9 @@ def launched(folder, monkeypatch):
     monkeypatch.setattr(
         "jaxlaws.cli.train.launch", lambda runs, out, *_: calls.append(Launched(list(runs), str(out))) or 0
     )
-    files, handlers, level = sorted(folder.rglob("*")), list(logging.root.handlers), logging.root.level
+    files, logs = sorted(folder.rglob("*")), (list(logging.root.handlers), logging.root.level)
     yield calls
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+    assert (logging.root.handlers, logging.root.level) == logs
     assert sorted(folder.rglob("*")) == files, "nothing is written before there is a run to train"
 
 

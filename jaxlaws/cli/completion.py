@@ -53,7 +53,7 @@ def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[st
       parsed_args: the words before it, with `config_dir` and `config_name` where they are given.
     """
     from jaxlaws.compose import PRIMARY, Sources, groups, options
-    from jaxlaws.overrides import KEYS
+    from jaxlaws.overrides import FILE, KEYS
 
     folder = getattr(parsed_args, "config_dir", None)
     name = getattr(parsed_args, "config_name", None) or PRIMARY
@@ -63,7 +63,7 @@ def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[st
     try:
         if assigned:
             before = prefix[: len(prefix) - len(value.rpartition(",")[2])]
-            return [f"{before}{choice}" for choice in options(plain, sources)]
+            return [f"{before}{choice}" for choice in options(plain, sources) if not choice.startswith(FILE)]
         sections = {known.rpartition(".")[0] for known in KEYS} - {""}
         names = [f"{group}=" for group in groups(sources)]
         names += [f"{known}." if known in sections else f"{known}=" for known in KEYS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import sys
@@ -151,6 +152,7 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
     task.many = many  # type: ignore[attr-defined]
     store_schema()
     before, sys.argv = sys.argv, ["jaxlaws train", *argv]
+    handlers, level = list(logging.root.handlers), logging.root.level
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a sweep's exception and exit
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=PRIMARY)(task)()
@@ -165,6 +167,8 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
         raise BadInput(f"{error}: Hydra cannot use its hydra block, leave that as it was.") from None
     finally:
         sys.argv = before
+        logging.root.handlers[:] = handlers  # Hydra's write to the streams of this command
+        logging.root.setLevel(level)
     if failures:
         raise failures[0]
     return max(codes, default=0)
