@@ -26,12 +26,6 @@ def reshaped(raw: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return raw, ""
 
 
-def _steps_of(raw: pd.DataFrame) -> str | None:
-    return next(
-        (name for name in map(str, raw) if any(ours == "step" for ours, *_ in candidates(name, along=True))), None
-    )
-
-
 def _first(raw: pd.DataFrame, wanted: str) -> str | None:
     """The first column that may be one of ours."""
     return next((name for name in map(str, raw) if any(ours == wanted for ours, *_ in candidates(name, True))), None)
