@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,6 +22,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # A shell's background job ignores SIGINT, and so would every process that these tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# JAX's family loads absl, whose handler closes the stream it was made with once Hydra sets up logging: not pytest's.
+absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 PublishedPath = Callable[[str], Path]
 

@@ -9,6 +9,7 @@ import json
 import re
 import runpy
 import shlex
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -159,6 +160,7 @@ def _run_command(words: list[str]) -> None:
 
 
 def _module(words: list[str]) -> None:
+    sys.modules.pop(words[2], None)  # another test may have imported it
     runpy.run_module(words[2], run_name="__main__", alter_sys=True)
 
 

@@ -14,6 +14,8 @@ from jaxlaws.cli import main
 from jaxlaws.config import DataConfig, EvalConfig, ModelConfig, OptimizerConfig, RunConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender import transfer
+from jaxlaws.recommender.case import Case, Refusal
+from jaxlaws.recommender.question import question
 from jaxlaws.schedules import families
 from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.schedules.exchange import from_optax, lambda_table, read_table, to_optax, write_table
@@ -98,8 +100,10 @@ def test_an_optax_file_runs_once_in_a_process_and_says_so(tmp_path, monkeypatch,
 
 def test_a_schedule_that_a_fit_names_runs_no_program(tmp_path):
     (tmp_path / "lr.py").write_text("raise SystemExit")
-    with pytest.raises(BadInput, match="is of one run length"):
-        transfer._schedule(f"optax(file={tmp_path}/lr.py:lr)")
+    own = {"schedule": f"optax(file={tmp_path}/lr.py:lr)"}
+    run = {"peak_lr": 1e-3, "batch_tokens": 2**20, "steps": 1000, "batches": None, "at": lambda n, d: (None, None)}
+    case = Case("law", question(params="1B", tokens="1B"), measured=own, asked={"schedule": "linear"}, **run)
+    assert isinstance(transfer.change(case), Refusal)
 
 
 def test_an_optax_schedule_in_a_file_is_a_family_known_by_its_text(tmp_path):

@@ -187,6 +187,19 @@ class HyperFit:
         return table
 
 
+def _cell() -> json_file.Check:
+    """The check of a cell, which answers near it speak of."""
+    c = json_file
+    above_zero, count = c.between(0, 1e308, ends=False), c.between(0, 1e15)
+    edge = c.record(edge=c.optional(c.one_of(("low", "high", "single"))), add=c.sequence(above_zero))
+    return c.record(
+        **dict.fromkeys(("params", "tokens", "peak_lr", "batch_tokens", "loss"), above_zero),
+        **dict.fromkeys(("runs", "diverged"), count),
+        **dict.fromkeys(("se_ln_lr", "se_ln_batch"), c.between(0, 1e308)),
+        edges=c.record(peak_lr=edge, batch_tokens=edge),
+    )
+
+
 def _checks() -> dict[str, json_file.Check]:
     """Field of a fit → its check."""
     c = json_file
@@ -223,7 +236,7 @@ def _checks() -> dict[str, json_file.Check]:
         "draws": draws,
         "ranges": c.mapping(c.positive_pair),
         "sigma": c.optional(size),
-        "cells": c.sequence(c.mapping(c.anything)),
+        "cells": c.sequence(_cell()),
         "held_out": c.mapping(c.anything),
         "warnings": c.sequence(c.text),
         "data": c.mapping(c.anything),
