@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, Failed
+from jaxlaws.records.files import write_atomic
 from jaxlaws.records.units import short
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def verify(answer: Recommendation, dry_run: bool, yes: bool) -> dict[str, Any] |
         verdict["points"][label] |= {"peak_lr": point.optimizer.peak_lr, "batch_sequences": _batch(point)}
     verdict["directory"] = str(out)
     with contextlib.suppress(OSError):
-        (out / "verify.json").write_text(json.dumps(verdict, indent=1, allow_nan=False) + "\n")
+        write_atomic(out / "verify.json", json.dumps(verdict, indent=1, allow_nan=False) + "\n")
     return verdict
 
 
