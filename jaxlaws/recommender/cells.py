@@ -139,9 +139,10 @@ def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
 
 def levels(values: np.ndarray) -> np.ndarray:
     """The distinct values of a grid axis in logs, ascending: labels that differ by rounding only are one."""
-    values = np.unique(values)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(values) > SAME_LABEL) + 1])
-    return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
+    values = np.sort(values)
+    values = values[np.append(True, values[1:] > values[:-1])]
+    starts = np.append(0, np.flatnonzero(values[1:] - values[:-1] > SAME_LABEL) + 1)
+    return np.add.reduceat(values, starts) / (np.append(starts[1:], len(values)) - starts)
 
 
 def level_counts(cells: Sequence[Cell], axis: int) -> np.ndarray:

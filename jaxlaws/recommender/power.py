@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -270,8 +271,10 @@ def identified(z: np.ndarray) -> list[str]:
     """The forms of `FORMS` that cells at these (1, ln N, ln D) identify, one cell to spare, whichever is left out."""
 
     def spread(columns: tuple[int, ...]) -> float:
-        parts = (np.delete(z[:, columns[1:]], i, 0) for i in range(len(z)))
-        return min(np.linalg.svd(part - part.mean(0), compute_uv=False)[-1] for part in parts)
+        # What a cell leaves of the scatter about the mean: Σ d dᵀ − n/(n−1) d_i d_iᵀ.
+        d = z[:, columns[1:]] - z[:, columns[1:]].mean(0)
+        scatter = d.T @ d - len(d) / (len(d) - 1) * d[:, :, None] * d[:, None, :]
+        return math.sqrt(max(float(np.linalg.eigvalsh(scatter).min()), 0.0))
 
     enough = [name for name, columns in FORMS.items() if len(z) > len(columns)]
     return [name for name in enough if name == "constant" or spread(FORMS[name]) > _SPREAD]
