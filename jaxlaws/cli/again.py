@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Keys of a run's config that say its length and its batch: of each pair one is given.
 _PAIRS = {"tokens": "steps", "batch_sequences": "batch_tokens"}
+#: Text that Hydra's grammar takes without quotes: words and paths, and counts such as 250k.
+_PLAIN = re.compile(r"[A-Za-z./][\w./-]*|\d+(?:\.\d+)?[A-Za-z]")
 
 
 def with_command(runs: Runs, entry: Mapping[str, Any], sweep: Path) -> dict[str, Any]:
@@ -111,6 +113,6 @@ def _written(value: Any) -> str:
     """A value in Hydra's grammar: numbers, null, lists, and text in quotes where it is not plain."""
     if isinstance(value, float):
         return f"{value:.6g}" if float(f"{value:.6g}") == value else repr(value)
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z./][\w./-]*", value):
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return value if isinstance(value, str) else json.dumps(value)

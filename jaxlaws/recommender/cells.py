@@ -199,7 +199,7 @@ def _possible(name: str, ends: Sequence[float], grid: np.ndarray, cell: Cell, se
         values = seq_len * np.maximum(np.round(values / seq_len), 1.0)
         values = values[values <= cell.tokens]
     else:
-        values = values[values < 1.0]
+        values = np.array([float(f"{value:.10g}") for value in values[values < 1.0]])
     new = [value for value in values if np.abs(np.log(value) - grid).min() > SAME_LABEL]
     return [float(value) for value in dict.fromkeys(new)]
 
