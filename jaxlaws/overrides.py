@@ -48,8 +48,10 @@ def one_sentence(what: str) -> Iterator[None]:
         raise BadInput(f"{what}: it is nested too deeply.") from None
     except Exception as error:  # three libraries, each with errors of its own and Python's besides
         chain: list[BaseException] = [error]
-        while chain[-1].__cause__ is not None and not type(chain[-1].__cause__).__module__.startswith("antlr4"):
-            chain.append(chain[-1].__cause__)
+        while (cause := chain[-1].__cause__) is not None and not type(cause).__module__.startswith("antlr4"):
+            if cause in chain:  # OmegaConf raises errors from themselves
+                break
+            chain.append(cause)
         if isinstance(chain[-1], BadInput):
             raise chain[-1] from None
         if found := _NO_KEY.search(str(chain[-1])):

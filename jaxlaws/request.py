@@ -106,7 +106,7 @@ def checked(texts: Sequence[str], sources: Sources = OURS) -> Request:
       sources: where configs come from.
     """
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict
 
     most = most_runs(texts)
     parsed = parse([named_files(text) for text in texts], most)
@@ -126,7 +126,9 @@ def checked(texts: Sequence[str], sources: Sources = OURS) -> Request:
     for block in [params, *cells]:
         for item in parse(typed(block), most):
             _checked_first(item, sources, most)
-    config = resolved(OmegaConf.masked_copy(whole, [key for key in whole if key != "hydra"]))
+    with open_dict(whole):
+        del whole["hydra"]
+    config = resolved(whole)
     check_settings(SweepConfig(**config["sweep"]), EngineConfig(**config["engine"]))
     if not (params or cells):
         check(run_config(config))

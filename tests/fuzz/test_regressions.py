@@ -27,6 +27,8 @@ FILES: dict[str, object] = {
     "loop": ...,
 }
 LINES = """
+train --dry-run 'data_seed=${optimizer.name}'
+train --dry-run 'seed=${data_seed}' 'data_seed=${seed}'
 predict deep.json --params 1e9 --tokens 1e10
 predict chinchilla:epoch --params 1e-300 --tokens 1.4T
 predict deep_fit.json --params 1e9 --tokens 1e10
