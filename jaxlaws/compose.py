@@ -17,9 +17,9 @@ from typing import Any
 from jaxlaws.config import TrainConfig
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.hydra_block import check_block
-from jaxlaws.overrides import FILE, GROUPS, KEYS, in_quotes, one_sentence
+from jaxlaws.overrides import FILE, GROUPS, KEYS, one_sentence
 from jaxlaws.records.read import read_text
-from jaxlaws.text import brief
+from jaxlaws.text import brief, in_quotes
 
 #: The primary config.
 PRIMARY = "train"

@@ -16,7 +16,7 @@ from jaxlaws.config import RIVALS, SweepConfig, TrainConfig, keys
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.units import parse_number, parse_positive
 from jaxlaws.sweep.space import parser
-from jaxlaws.text import brief
+from jaxlaws.text import brief, in_quotes
 
 #: Characters of one override, at most: Hydra's parser takes seconds for more.
 MOST_CHARACTERS = 20_000
@@ -98,11 +98,6 @@ def _parsed(reader: Any, text: str) -> Any:
             return reader.parse_override(f"{key}={in_quotes(value)}")
     with one_sentence(told if key.lstrip("+~") not in KEYS else f"{told} ({_QUOTING})"):
         return reader.parse_override(text)
-
-
-def in_quotes(text: str) -> str:
-    """The text as a quoted value of Hydra's grammar."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
 
 
 def rivals(given: Mapping[str, bool]) -> list[str]:

@@ -11,7 +11,6 @@ from jaxlaws.config import EngineConfig, SweepConfig, check, check_settings, run
 from jaxlaws.errors import BadInput
 from jaxlaws.overrides import (
     check_key,
-    in_quotes,
     is_plain,
     most_runs,
     on_copy,
@@ -22,7 +21,7 @@ from jaxlaws.overrides import (
     typed,
 )
 from jaxlaws.sweep.space import Interval, Values, values
-from jaxlaws.text import brief
+from jaxlaws.text import brief, in_quotes
 
 #: Settings that make a sweep of one run, and others that only a sweep has.
 _MULTIPLIES = ("sweep.replicates", "sweep.samples", "sweep.zip")

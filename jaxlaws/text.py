@@ -51,6 +51,11 @@ def quoted(argument: object) -> str:
     return shlex.quote(printable(argument))
 
 
+def in_quotes(text: str, mark: str = "'") -> str:
+    """The text as a quoted value of Hydra's grammar, between single or double quotation marks."""
+    return mark + re.sub(rf"(\\*){mark}", rf"\1\1\\{mark}", re.sub(r"(\\+)$", r"\1\1", text)) + mark
+
+
 def figure(value: float, digits: int = 4) -> str:
     """A number for a formula: 1.817, 2085, 6.4e13, 1e-5."""
     return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")

@@ -21,10 +21,15 @@ RUN = RunConfig(
 )
 
 
+def warmed(steps=3000, warmup=150, peak=3e-3):
+    """[steps] the share of the steps after the warm-up that is over, and the LR that is constant after it."""
+    x = np.maximum(np.arange(steps) - warmup, 0) / (steps - warmup)
+    return x, peak * np.minimum((np.arange(steps) + 1) / warmup, 1)
+
+
 def schedules(steps=3000, warmup=150, peak=3e-3):
     """Name → [steps] LR."""
-    x = np.maximum(np.arange(steps) - warmup, 0) / (steps - warmup)
-    warm = peak * np.minimum((np.arange(steps) + 1) / warmup, 1)
+    x, warm = warmed(steps, warmup, peak)
     return {
         "cosine": warm * (0.55 + 0.45 * np.cos(np.pi * x)),
         "constant": warm,

@@ -11,24 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import samples
 
-from jaxlaws.config import DataConfig, EngineConfig, EvalConfig, RunConfig
+from jaxlaws.config import EngineConfig, RunConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.errors import BadInput
-from jaxlaws.model.shape import ModelConfig
 from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import plan
 from jaxlaws.train import measure
 from jaxlaws.train.devices import join_processes
 
-RUN = RunConfig(
-    model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
-    data=DataConfig(source="language", vocab=16, seq_len=16),
-    eval=EvalConfig(points=2, sequences=32),
-    steps=100,
-    batch_sequences=4,
-)
+RUN = replace(samples.RUN, steps=100)
 
 
 def train(sweep: Path, *runs: RunConfig, **engine):

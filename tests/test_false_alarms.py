@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from samples import warmed
 
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import open_fit, predict
@@ -38,9 +39,8 @@ TRUTHS = {
 POINT, OFFSET = 1e-3, 1e-3
 
 
-def schedules(steps=3000, warmup=150, peak=3e-3):
-    x = np.maximum(np.arange(steps) - warmup, 0) / (steps - warmup)
-    warm = peak * np.minimum((np.arange(steps) + 1) / warmup, 1)
+def schedules():
+    x, warm = warmed()
     return {
         "cosine": warm * (0.55 + 0.45 * np.cos(np.pi * x)),
         "constant": warm,

@@ -15,6 +15,7 @@ FLOORS = {
     "meanings": -1,
     "errors": 0,
     "text": 0,
+    "nested": 0,
     "status": 1,
     "extrapolation": 3,
     "hyper": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +19,10 @@ from jaxlaws.config import RunConfig, run_config
 from jaxlaws.errors import BadInput
 from jaxlaws.model.ladder import ladder
 from jaxlaws.model.shape import count_params
+from jaxlaws.nested import dotted
 from jaxlaws.records.cells import SAME_TOKENS
 from jaxlaws.records.run import RunDir
-from jaxlaws.text import quoted
+from jaxlaws.text import in_quotes, quoted
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -73,10 +74,10 @@ def command(
       out: directory of the sweep.
       chosen: config group → the choice that replaces what the run has of it.
     """
-    wanted = dict(_leaves(asdict(config)))
+    wanted = dict(dotted(asdict(config)))
     choices = {group: str(wanted[f"{group}.name"]) for group in ("schedule", "optimizer")} | dict(chosen)
     for group, name in chosen.items():
-        wanted |= dict(_leaves(_choice(group, name), f"{group}."))
+        wanted |= dict(dotted(_choice(group, name), f"{group}."))
     for key in swept:
         wanted |= {key: None, **({_PAIRS[key]: None} if key in _PAIRS else {})}
     default = _defaults(choices)
@@ -88,12 +89,12 @@ def command(
 
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
     """What `jaxlaws train` takes where nothing is said but these choices: of our config files, on top of the schema."""
-    settings = dict(_leaves(asdict(RunConfig())))
+    settings = dict(dotted(asdict(RunConfig())))
     primary = yaml.safe_load((conf_dir() / "train.yaml").read_text())
     groups = {name: value for entry in primary["defaults"] if isinstance(entry, dict) for name, value in entry.items()}
     for group, name in {**groups, **choices}.items():
         if "override" not in group:
-            settings |= dict(_leaves(_choice(group, name), f"{group}."))
+            settings |= dict(dotted(_choice(group, name), f"{group}."))
     return settings | {key: value for key, value in primary.items() if key in settings}
 
 
@@ -101,18 +102,10 @@ def _choice(group: str, name: str) -> dict[str, Any]:
     return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text()) or {}
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _written(value: Any) -> str:
     """A value in Hydra's grammar: numbers, null, lists, and text in quotes where it is not plain."""
     if isinstance(value, float):
         return f"{value:.6g}" if float(f"{value:.6g}") == value else repr(value)
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return in_quotes(value)
     return value if isinstance(value, str) else json.dumps(value)

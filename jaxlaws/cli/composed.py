@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxlaws.config import RunConfig, check, run_config
+from jaxlaws.config import RunConfig, run_config
 from jaxlaws.request import checked
 from jaxlaws.unread import refuse_unread
 
@@ -17,6 +17,5 @@ def composed(texts: Sequence[str]) -> RunConfig:
     """
     request = checked(texts)
     run = run_config(request.config)
-    check(run)
     refuse_unread([run], request.given)
     return run

@@ -16,9 +16,9 @@ from jaxlaws.compose import PRIMARY, Sources, conf_dir, in_words, store_schema
 from jaxlaws.config import EngineConfig, SweepConfig, check_values, run_config
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.meanings import meaning
-from jaxlaws.overrides import KEYS, in_quotes, resolved
+from jaxlaws.overrides import KEYS, resolved
 from jaxlaws.request import checked
-from jaxlaws.text import brief
+from jaxlaws.text import brief, in_quotes
 from jaxlaws.unread import refuse_unread
 
 #: Hydra's flags that work here → the values that one may have, None for one without a value, () for any.

@@ -13,7 +13,7 @@ from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.shapes import model
 from jaxlaws.records.shared import SHARED
 from jaxlaws.schedules.names import FROM_FILE, MOST_STEPS, NAMES, OF_THE_RUN
-from jaxlaws.text import printable, quoted
+from jaxlaws.text import in_quotes, printable, quoted
 
 #: Optimiser → what it reads of a law's convention, besides `clip`.
 OPTIMIZERS = {
@@ -205,4 +205,4 @@ def hydra_text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{value:.10g}"
-    return value if _BARE.fullmatch(value) else '"' + printable(value).replace('"', '\\"') + '"'
+    return value if _BARE.fullmatch(value) else in_quotes(printable(value), '"')

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from jaxlaws.errors import BadInput
+from jaxlaws.nested import dotted
 from jaxlaws.records import published
 from jaxlaws.records.read import yaml_of
 from jaxlaws.records.tabular import MAX_COLUMNS, kind_of
@@ -121,10 +122,6 @@ def _mapping(file: Path) -> Mapping[str, object]:
     return values if isinstance(values, Mapping) else {}
 
 
-def scalars(values: Mapping[str, object], head: str = "") -> Iterator[tuple[str, object]]:
+def scalars(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """(`optimizer.lr`, value) of the numbers, words and truth values of a config, those inside mappings included."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from scalars(value, f"{head}{name}.")
-        elif isinstance(value, str | int | float):
-            yield f"{head}{name}", value
+    return ((name, value) for name, value in dotted(values) if isinstance(value, str | int | float))

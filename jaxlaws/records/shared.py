@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput
+from jaxlaws.nested import dotted
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -64,17 +65,10 @@ def shared_config(runs: Runs, keys: Collection[str]) -> dict[str, Any]:
     configs = []
     for name in names[:: 1 + len(names) // _MOST]:
         with suppress(OSError, BadInput):
-            configs.append(dict(_flat(RunDir(Path(runs.source) / name).config())))
+            values = dotted(RunDir(Path(runs.source) / name).config())
+            # A fit keeps them as JSON, which has no infinity.
+            configs.append({key: "inf" if value == math.inf else value for key, value in values})
     if not configs:
         return {}
     first = configs[0]
     return {key: first[key] for key in keys if key in first and all(one.get(key) == first[key] for one in configs)}
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every value; infinity as a word, since JSON has none."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", "inf" if value == math.inf else value

@@ -15,7 +15,7 @@ import lzma
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.nested import dotted
 from jaxlaws.text import from_spreadsheet, printable
 
 #: Bytes of a table, unpacked, and its columns: tables of runs and curves are far below, and both fit in memory.
@@ -219,17 +220,10 @@ def records_of(stream: IO[str]) -> pd.DataFrame:
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         raise ValueError("it holds no records")
     nested = any(isinstance(value, dict) for record in content for value in record.values())
-    table = pd.DataFrame([_flat(record) for record in content] if nested else content)
+    table = pd.DataFrame([dict(dotted(record)) for record in content] if nested else content)
     if len(table.columns) > MAX_COLUMNS:
         raise ValueError(f"{len(table.columns):,} columns, at most {MAX_COLUMNS:,} are read: keep the ones needed")
     return table
-
-
-def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in record.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
-    return flat
 
 
 def _parquet(path: Path, words: Callable[[str], bool]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from jaxlaws.nested import dotted
 from jaxlaws.records.read import Unreadable
 from jaxlaws.records.run import RunDir, run_dirs
 from jaxlaws.sweep.plan import Planned
@@ -89,17 +90,9 @@ def _values(configs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Dotted key → its values by their text."""
     found: dict[str, dict[str, Any]] = {}
     for item in configs:
-        for key, value in _flat(item):
+        for key, value in dotted(item):
             found.setdefault(key, {})[repr(value)] = value
     return found
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _some(values: Sequence[Any]) -> str:

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.nested import dotted
 from jaxlaws.train.checksum import checksums, sha256
 from jaxlaws.train.mesh import agreed
 
@@ -258,15 +259,9 @@ def _named(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested values by dotted keys, as JSON holds them."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in dotted(values)}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
