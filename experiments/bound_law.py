@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from jaxlaws.laws.bound import lr_noise
+from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.records.source import open_runs
 
 

@@ -26,16 +26,16 @@ def fit(law: str, runs: Runs | pd.DataFrame | str | os.PathLike[str], **options:
       BadInput: the law is unknown, the runs cannot be understood, or they are too few.
     """
     from jaxlaws.errors import unknown
-    from jaxlaws.laws.names import LAW_NAMES, LOSS_LAWS
+    from jaxlaws.laws.table import LAWS
     from jaxlaws.recommender.estimate import HYPER_LAWS, estimate
 
     if law in HYPER_LAWS:
         return estimate(_runs(runs), law=law, **options)
-    if law not in LAW_NAMES:
-        raise unknown("law", law, (*LAW_NAMES, *HYPER_LAWS))
+    if law not in LAWS:
+        raise unknown("law", law, (*LAWS, *HYPER_LAWS))
     from jaxlaws.fitting.fit import fit as fit_loss
 
-    return fit_loss(law, _runs(runs, curves=LOSS_LAWS[law].kind == "curve"), **options)
+    return fit_loss(law, _runs(runs, curves=LAWS[law].kind == "curve"), **options)
 
 
 def recommend(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from jaxlaws.fitting.fit import fit
-from jaxlaws.laws.bound import lr_noise
+from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.schedules.families import constant, cosine, wsd
 

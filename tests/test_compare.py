@@ -54,14 +54,14 @@ def test_errors_of_other_losses_are_shown_and_not_ranked(other, message):
 
 
 def test_the_first_kind_that_all_have_is_used():
-    both = {"forward": errors(0.05), "leave_one_run_out": errors(0.02)}
+    both = {"extrapolation": errors(0.05), "leave_one_run_out": errors(0.02)}
     fits = {"x": fit_of(0, held_out=both), "y": fit_of(0, held_out={"leave_one_run_out": errors(0.01)})}
     found = compare(fits)
     assert found.kind == "leave_one_run_out"
-    with pytest.raises(BadInput, match="y has no held-out error 'forward', it has leave_one_run_out"):
+    with pytest.raises(BadInput, match="y has no held-out error 'extrapolation', it has leave_one_run_out"):
         compare(
             {"x": fit_of(0, held_out=both), "y": fit_of(0, held_out={"leave_one_run_out": errors(0.01)})},
-            kind="forward",
+            kind="extrapolation",
         )
 
 

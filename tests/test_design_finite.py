@@ -16,7 +16,7 @@ from jaxlaws.design.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit, predict
 from jaxlaws.fitting.result import Fit
-from jaxlaws.laws.bound import lr_noise
+from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.laws.table import LAWS, get
 from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array, spec_string
@@ -55,7 +55,7 @@ def test_every_law_of_curves_is_here():
 def test_losses_at_the_end_of_every_family_are_finite(law, family):
     fit, size = FITS[law], SIZE.get(law)
     lr = schedule_array(ENDING[family], STEPS, PEAK)
-    predicted = final_losses(fit, lr, WARMUP, size)[0]
+    predicted = final_losses(fit, lr, WARMUP, params=size)[0]
     assert 0 < predicted < 20
     extra = {} if size is None else {"N": size}
     objective = final_loss(get(law), fit.params, lr, WARMUP, extra)
@@ -134,7 +134,7 @@ def test_the_best_cooldown_is_no_worse_than_its_table(law):
 def test_ways_to_extend_a_run_rank_as_the_losses_of_their_schedules(law):
     lr = schedule_array(ENDING["wsd"], STEPS, PEAK)
     ways = extend(FITS[law], lr, 2 * STEPS, WARMUP, SIZE.get(law))
-    losses = [final_losses(FITS[law], way.lr, WARMUP, SIZE.get(law))[0] for way in ways]
+    losses = [final_losses(FITS[law], way.lr, WARMUP, params=SIZE.get(law))[0] for way in ways]
     assert [way.loss for way in ways] == pytest.approx(losses)
     assert losses == sorted(losses)
     best = cooldowns(FITS[law], [2 * STEPS], PEAK, WARMUP, params=SIZE.get(law))[0]

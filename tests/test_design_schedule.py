@@ -14,7 +14,7 @@ from jaxlaws.design.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit
 from jaxlaws.fitting.result import Fit
-from jaxlaws.laws.bound import lr_noise
+from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.laws.table import get
 
 STEPS, WARMUP, PEAK = 24_000, 2160, 3e-4

@@ -25,7 +25,7 @@ def saved(path):
         params=PARAMS,
         intervals={"E": [1.7, 1.9]},
         draws={name: (value * np.exp(0.01 * rng.standard_normal(50))).tolist() for name, value in PARAMS.items()},
-        scatter={"sigma": 0.001, "offset": 0.0, "quantiles": [-0.001, 0.0, 0.001]},
+        scatter={"sigma": 0.001, "offset": 0.0, "size": 3.0, "quantiles": [-0.001, 0.0, 0.001]},
         ranges={"N": [1e8, 1e10]},
     ).save(path)
     return path.read_text()
@@ -62,7 +62,7 @@ SPOILED = [
     (("draws",), [[1.0, 2.0]], "draws is a list of 1, expected an object"),
     (("draws", "E"), [1.0], "draws.* is a list of .*as the others have|draws.* is .*expected 1 values"),
     (("draws", "alpha"), [None] * 50, r"draws.alpha\[0\] is null"),
-    (("scatter",), {"sigma": 1.0}, "scatter is an object of 1, expected an object with sigma, offset, quantiles"),
+    (("scatter",), {"sigma": 1.0}, "scatter is an object of 1, expected an object with sigma, offset, size, quantiles"),
     (("scatter", "quantiles"), [1, "x"], r"scatter.quantiles\[1\] is"),
     (("status",), "excellent", "status is .*expected one of converged"),
     (("findings",), [{"status": "weak"}], r"findings\[0\] is an object of 1"),

@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 0,
     "text": 0,
     "nested": 0,
+    "inputs": 0,
     "status": 1,
     "extrapolation": 3,
     "hyper": 1,

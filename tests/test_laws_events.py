@@ -44,12 +44,12 @@ def test_events_equal_the_double_sum(name, peak):
     x = events.inputs(lr, at)
     for C, beta, gamma in ((2.07, 0.58, 0.64), (0.38, 0.11, 0.9), (20.0, 1.5, 0.3)):
         kernel = lambda lr, s, n: -np.expm1(-beta * np.log1p(C * np.exp(-gamma * np.log(lr) + np.log(s + 1e-300))))  # noqa: E731, B023
-        ours = np.sum(x["drop"] * kernel(np.exp(x["log_lr"]), x["lr_sum"], x["steps"]), 1)
+        ours = np.sum(x["drop"] * kernel(np.exp(x["log_lr"]), x["lr_sum"], x["age"]), 1)
         scale = 0.11 / peak
         np.testing.assert_allclose(scale * ours, scale * double_sum(lr, at, kernel), atol=1e-6)
     for decay in (0.99, 0.999):
         kernel = lambda lr, s, n: -np.expm1(n * np.log(decay)) / (1 - decay)  # noqa: E731, B023
-        ours = np.sum(x["drop"] * kernel(None, None, x["steps"]), 1)
+        ours = np.sum(x["drop"] * kernel(None, None, x["age"]), 1)
         scale = 5e-4 / peak
         np.testing.assert_allclose(scale * ours, scale * double_sum(lr, at, kernel), atol=1e-6)
 
@@ -62,7 +62,7 @@ def test_momentum_recursion_is_the_event_form():
         total += m
         s2[i] = total
     x = events.inputs(lr, np.array([1000, 3000, STEPS - 1]))
-    ours = np.sum(x["drop"] * -np.expm1(x["steps"] * np.log(decay)) / (1 - decay), 1)
+    ours = np.sum(x["drop"] * -np.expm1(x["age"] * np.log(decay)) / (1 - decay), 1)
     np.testing.assert_allclose(ours, s2[[1000, 3000, STEPS - 1]], atol=1e-6 / 2)
 
 

@@ -43,32 +43,32 @@ def test_leave_one_out_is_the_error_of_refits():
     assert found.held_out["leave_one_run_out"]["mae"] == pytest.approx(np.mean(np.abs(off)), rel=1e-3)
 
 
-def test_forward_is_the_error_of_a_fit_to_the_smaller_runs():
+def test_extrapolation_is_the_error_of_a_fit_to_the_smaller_runs():
     runs = table()
     found = fit("chinchilla", runs, bootstrap=0)
     compute = runs.table["params_total"] * runs.table["tokens"]
     large = compute > compute.quantile(0.8)
     split = fit("chinchilla", runs, train=list(runs.table.index[~large]), bootstrap=0)
-    assert found.held_out["forward"]["runs"] == large.sum() == 3
-    assert found.held_out["forward"]["rmse"] == pytest.approx(split.held_out["test"]["rmse"], rel=1e-3)
+    assert found.held_out["extrapolation"]["runs"] == large.sum() == 3
+    assert found.held_out["extrapolation"]["rmse"] == pytest.approx(split.held_out["test"]["rmse"], rel=1e-3)
 
 
-def test_forward_of_curves_predicts_the_longest():
+def test_extrapolation_of_curves_predicts_the_longest():
     runs = ramps()
     found = fit("opl", runs, bootstrap=0)
-    assert found.held_out["forward"]["runs"] == 2
-    assert found.held_out["forward"]["mae"] < 0.005
+    assert found.held_out["extrapolation"]["runs"] == 2
+    assert found.held_out["extrapolation"]["mae"] < 0.005
     assert found.held_out["leave_one_run_out"]["mae"] < 0.005
 
 
-def test_a_law_that_is_wrong_shows_it_forward_and_not_in_sample():
+def test_a_law_that_is_wrong_shows_it_outside_and_not_in_sample():
     runs = ramps()
     floor = {
         name: Curve(c.lr, c.at, np.where(c.at > 5000, c.loss + 0.05, c.loss), c.warmup_steps)
         for name, c in runs.curves.items()
     }
     wrong = fit("opl", Runs(runs.table, floor), bootstrap=0)
-    assert wrong.held_out["forward"]["mae"] > 4 * fit("opl", runs, bootstrap=0).held_out["forward"]["mae"]
+    assert wrong.held_out["extrapolation"]["mae"] > 4 * fit("opl", runs, bootstrap=0).held_out["extrapolation"]["mae"]
 
 
 def test_runs_to_fit_by_condition_or_by_name(tmp_path, capsys):

@@ -69,7 +69,7 @@ SEEN = {
         "1 times as much as a constant",
     ),
     "hardly better than a constant": (
-        {"held_out": {"forward": {"rmse": 0.06, "constant_rmse": 0.1}}},
+        {"held_out": {"extrapolation": {"rmse": 0.06, "constant_rmse": 0.1}}},
         "weak",
         "60% of the error of a constant",
     ),

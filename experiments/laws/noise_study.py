@@ -126,7 +126,7 @@ def simulations(folder: Path, kind: str, count: int = 8, seed: int = 1):
             out = 3.0
             with jax.enable_x64(True):
                 for weight, law in zip(share, ("multi_power", "annealing"), strict=True):
-                    terms = get(law).columns
+                    terms = get(law).basis
                     assert terms is not None
                     _, power, gain = (np.asarray(column) for column in terms(constants, x))
                     end, start = (float(terms(constants, point)[2][0]) for point in ends)

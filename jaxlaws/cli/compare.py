@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fits", metavar="FIT", nargs="+", help="fit files that `jaxlaws fit … -o` wrote")
     parser.add_argument("--by", default="mae", help="metric: mae (default), rmse, pred_e or worst_e")
     parser.add_argument(
-        "--held-out", metavar="KIND", help="test, forward or leave_one_run_out; the first that all have"
+        "--held-out", metavar="KIND", help="test, extrapolation or leave_one_run_out; the first that all have"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 

@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.laws.names import LAW_NAMES, LOSS_LAWS
+    from jaxlaws.laws.table import LAWS
 
     hyper = _hyper_laws()
-    laws = (*LAW_NAMES, *hyper)
+    laws = (*LAWS, *hyper)
     if args.law not in laws:
         if args.source in laws or (args.source is None and Path(args.law).exists()):
             law = args.source or "step_law"
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise unknown("law", args.law, laws)
     if args.source is None:
         raise BadInput(f"there are no runs to fit, expected such as jaxlaws fit {args.law} runs.csv.")
-    runs = open_source(args, curves=args.law in LOSS_LAWS and LOSS_LAWS[args.law].kind == "curve")
+    runs = open_source(args, curves=args.law in LAWS and LAWS[args.law].kind == "curve")
     with Output(args.output) as file:
         result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
         file.write(result.text())
@@ -188,7 +188,8 @@ def _show_loss_law(console: Any, result: Any) -> None:
     )
     if result.curves:
         _show_curves(console, result)
-    for name in ("leave_one_run_out", "forward") if result.curves else ("test", "leave_one_run_out", "forward"):
+    kinds = ("leave_one_run_out", "extrapolation")
+    for name in kinds if result.curves else ("test", *kinds):
         if name in result.held_out:
             row = result.held_out[name]
             console.print(f"{name.replace('_', ' ')}: mean error {row['mae']:.4f} nats, worst {row['worst_e']:.2%}")

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from jaxlaws.fitting.predict import UNITS, open_fit, predict
+    from jaxlaws.fitting.predict import open_fit, predict, unit_of
     from jaxlaws.status import require_trusted
 
     fit = open_fit(args.fit)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if at is None:
         edges = "" if answer.low is None else f"  ({answer.level:.0%} of {kind}: {answer.low:.4f} to {answer.high:.4f})"
-        print(f"{answer.value:.4f} {UNITS.get(fit.convention.get('loss', ''), 'nats a token')}{edges}")
+        print(f"{answer.value:.4f} {unit_of(fit)}{edges}")
     else:
         print("step,loss" if answer.low is None else "step,loss,low,high")
         columns = [column for column in answer[:3] if column is not None]

@@ -61,8 +61,9 @@ def gains(
     fit: Fit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, params: float | None = None
 ) -> dict[str, Gain]:
     """What lr[steps] gains against each of the others, under the fit's own convention of the warm-up."""
-    ours = final_losses(fit, lr, warmup_steps, params)
-    return {name: gain(fit, ours, final_losses(fit, other, warmup_steps, params)) for name, other in others.items()}
+    ours = final_losses(fit, lr, warmup_steps, params=params)
+    theirs = {name: final_losses(fit, other, warmup_steps, params=params) for name, other in others.items()}
+    return {name: gain(fit, ours, losses) for name, losses in theirs.items()}
 
 
 def gain(fit: Fit, ours: np.ndarray, theirs: np.ndarray) -> Gain:

@@ -11,8 +11,8 @@ import numpy as np
 from jax.scipy.special import digamma
 
 from jaxlaws.fitting.predict import need_finite
-from jaxlaws.laws.base import Inputs, Law
-from jaxlaws.laws.bound import ROUNDING
+from jaxlaws.laws.curves.bound import ROUNDING
+from jaxlaws.laws.law import Inputs, Law
 from jaxlaws.laws.table import get
 
 
@@ -36,12 +36,11 @@ def final_inputs(law: Law, warm: Any, levels: Any, widths: Any, extra: Inputs | 
     before = jnp.concatenate([warm[-1:] if warm.shape[0] else levels[:1], levels[:-1]])
     out = {
         "S": total,
-        "S_after": suffix[0],
         "lr": levels[-1],
         "peak": peak,
         "drop": before - levels,
         "lr_sum": suffix,
-        "steps": jnp.cumsum(widths[::-1])[::-1],
+        "age": jnp.cumsum(widths[::-1])[::-1],
         "log_lr": jnp.log(jnp.maximum(levels, 1e-9 * peak)),
     }
     if "V" in law.inputs:

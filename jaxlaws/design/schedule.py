@@ -15,7 +15,7 @@ from jaxlaws.design.objective import final_loss, loss, pad_warm_up
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import need_finite
 from jaxlaws.fitting.result import Fit
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.schedules.spec import MOST_STEPS
 

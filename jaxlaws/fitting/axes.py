@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxlaws.laws.base import Law
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Law
 
 
 def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -17,10 +18,9 @@ def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
       inputs: as `jaxlaws.fitting.points.Points` holds them; of a curve law `S` and `peak` too. The steps of a curve
         are not among them: they are those of its last point.
     """
+    names = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].column and not INPUTS[key].many}
     if law.kind == "curve":
-        names = {"params": "N", "lr_sum": "S", "peak_lr": "peak"}
-    else:
-        names = {"params": "N", "tokens": "D", "batch_tokens": "B", "steps": "steps"}
+        names |= {"lr_sum": "S", "peak_lr": "peak"}
     out = {name: np.asarray(inputs[key], float) for name, key in names.items() if key in inputs}
     if {"batch_tokens", "steps"} <= set(out) and "tokens" not in out:
         out["tokens"] = out["batch_tokens"] * out["steps"]

@@ -1,27 +1,32 @@
-"""Which columns of a table of runs a law reads. No JAX: `jaxlaws inspect` reads it too."""
+"""Which columns of a table of runs a law reads, and its inputs in them. No JAX: `jaxlaws inspect` reads it too."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jaxlaws.errors import BadInput
-from jaxlaws.laws.names import Shape
+from jaxlaws.inputs import INPUTS, PARAMS
+from jaxlaws.laws.law import Law
 from jaxlaws.records.aliases import remedy
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
 
-#: Input of a point law → column of the table (`N` comes from one of the `PARAMS` columns).
-COLUMNS = {"D": "tokens", "B": "batch_tokens", "steps": "steps"}
-PARAMS = ("params_nonembedding", "params_total")
+
+def columns_of(law: Law) -> tuple[str, ...]:
+    """The columns of a table that the law may read; `share.` stands for all that begin with it."""
+    return tuple(
+        column
+        for name in law.inputs
+        if (row := INPUTS[name]).column
+        for column in (PARAMS if name == "N" else (f"{row.column}.",) if row.many else (row.column,))
+    )
 
 
-def columns_of(law: Shape) -> tuple[str, ...]:
-    """The columns of a table that the law may read."""
-    return (*(PARAMS if "N" in law.inputs else ()), *(COLUMNS[name] for name in law.inputs if name in COLUMNS))
-
-
-def params_of(law: Shape, runs: Runs, params_column: str | None) -> str:
+def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     """The column that `N` is read from."""
     if params_column is not None:
         if params_column not in PARAMS:
@@ -36,3 +41,44 @@ def params_of(law: Shape, runs: Runs, params_column: str | None) -> str:
         f"{runs.source} has no column params_nonembedding or params_total for every run, the law {law.name} needs N: "
         f"{remedy('params_nonembedding', runs.table.columns, unknown)}."
     )
+
+
+def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What a law reads of the table besides schedules.
+
+    Returns:
+      symbol → values [runs], or [runs, names] of an input of several columns; and what of it is a convention.
+
+    Raises:
+      BadInput: a column is missing, or has a value that the law is not defined for.
+    """
+    inputs, convention = {}, {}
+    for name in law.inputs:
+        row = INPUTS[name]
+        if row.of_schedule:
+            continue
+        if row.many:
+            columns = [str(column) for column in runs.table.columns if str(column).startswith(f"{row.column}.")]
+            if not columns:
+                raise BadInput(
+                    f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}."
+                )
+            convention[row.column] = ",".join(column.removeprefix(f"{row.column}.") for column in columns)
+        else:
+            columns = [params_of(law, runs, params_column) if name == "N" else row.column]
+            if name == "N":
+                convention["params"] = columns[0]
+        values = runs.need(*columns)[columns].to_numpy(float)
+        good = np.isfinite(values) & ((values >= 0) if row.zero else (values > 0))
+        if not good.all():
+            column = columns[int(np.argmin(good.all(0)))]
+            expected = "a number of at least 0" if row.zero else "a positive number"
+            raise BadInput(f"{runs.source}: {column} has a value that is not {expected}: drop those runs.")
+        inputs[name] = values if row.many else values[:, 0]
+    return inputs, convention
+
+
+def cells(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[runs] number of the combination of inputs that a run has, to six digits of a logarithm."""
+    flat = np.column_stack([np.arcsinh(1e6 * value) for value in inputs.values()])
+    return np.unique(np.round(flat, 6), axis=0, return_inverse=True)[1].reshape(-1)

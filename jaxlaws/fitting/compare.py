@@ -11,7 +11,7 @@ from jaxlaws.fitting.result import Fit
 #: Kinds of held-out error, the most telling first, and what they are.
 KINDS = {
     "test": "runs that were named to be held out",
-    "forward": "the largest fifth of the runs, predicted from the others",
+    "extrapolation": "the largest fifth of the runs, predicted from the others",
     "leave_one_run_out": "every run, predicted from the others",
 }
 #: Errors to rank by: the lower the better.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxlaws.laws.names import Shape
+from jaxlaws.laws.law import Law
 from jaxlaws.status import Finding
 
 #: sd of ln D around its line in ln N up to which the runs lie on that line, for any noise a loss has.
@@ -22,7 +22,7 @@ WHAT_TO_RUN = {
 }
 
 
-def too_few(law: Shape, runs: int, distinct: int) -> str:
+def too_few(law: Law, runs: int, distinct: int) -> str:
     """Why so little cannot be fitted at all, as a clause; empty where it can be tried.
 
     Args:
@@ -45,7 +45,7 @@ def too_few(law: Shape, runs: int, distinct: int) -> str:
     return ""
 
 
-def of_design(law: Shape, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray) -> list[Finding]:
+def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray) -> list[Finding]:
     """What the design leaves open in a law.
 
     Args:
@@ -64,7 +64,7 @@ def of_design(law: Shape, inputs: Mapping[str, np.ndarray], run: np.ndarray, at:
     return out + (sizes(inputs["N"]) if "N" in law.inputs else [])
 
 
-def spare(law: Shape, runs: int) -> list[Finding]:
+def spare(law: Law, runs: int) -> list[Finding]:
     """Whether anything is left to test the constants on."""
     if runs >= (SPARE if law.kind == "curve" else len(law.names) + SPARE):
         return []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 
 #: sd of a direction, in ln of its constants, from which it is named as weak, and from which it is unidentified.
 WEAK, UNIDENTIFIED = 1.0, 5.0
@@ -60,27 +60,36 @@ def at_bounds(law: Law, theta: np.ndarray, low: np.ndarray, high: np.ndarray) ->
     return [name for i, name in enumerate(law.names) if theta[i] <= low[i] + edge[i] or theta[i] >= high[i] - edge[i]]
 
 
-def prior_in_words(law: Law, of_the_prior: Mapping[str, tuple[float, float]]) -> list[str]:
+def prior_in_words(law: Law, of_the_prior: Mapping[str, tuple[float, float]], scale: Mapping[str, float]) -> list[str]:
     """What the prior is, how much of each constant is its, and how far from it the published constants lie.
 
     Args:
       law: with its prior and presets.
       of_the_prior: constant → (sd from the centre, share of the prior's variance that the data leave).
+      scale: of the data.
     """
-    priors = {name: law.prior[name] for name in of_the_prior}
+    priors = {p.name: p.prior for p in law.parameters if p.name in of_the_prior and p.prior}
     if not priors:
         return []
     parts = [
-        f"{name} to {np.exp(mean):.3g} (sd {sd:g} of ln, the data leave {of_the_prior[name][1]:.0%} of its variance)"
+        f"{name} to {_in_units(law, name, mean, scale):.3g} (sd {sd:g} of ln, "
+        f"the data leave {of_the_prior[name][1]:.0%} of its variance)"
         for name, (mean, sd) in priors.items()
     ]
     presets = []
     for variant, preset in law.presets.items():
-        away = {name: abs(np.log(preset.values[name]) - mean) / sd for name, (mean, sd) in priors.items()}
+        theta = dict(zip(law.names, np.asarray(law.unconstrain(preset.values, scale)), strict=True))
+        away = {name: abs(theta[name] - mean) / sd for name, (mean, sd) in priors.items()}
         farthest = max(away, key=away.__getitem__)
         presets.append(f"{law.name}:{variant} lies {away[farthest]:.1f} sd away in {farthest}")
     told = f"; published constants: {', '.join(presets)}" if presets else ""
     return [f"a prior draws {', '.join(parts)}, and the intervals hold given it{told}."]
+
+
+def _in_units(law: Law, name: str, mean: float, scale: Mapping[str, float]) -> float:
+    """The centre of a prior as a constant, where the constants in its unit are at their own centres."""
+    centre = {p.name: float(np.exp(p.prior[0])) if p.prior else 1.0 for p in law.parameters}
+    return float(np.exp(mean) * law.parameters[law.names.index(name)].unit(centre, scale))
 
 
 def next_basin(objectives: Sequence[float] | np.ndarray) -> float | None:

@@ -28,7 +28,7 @@ def noise_scale(problem: Problem, solution: Solution) -> float:
     """
     chosen = problem.points
     predicted = problem.predict(solution.theta[best_of(solution)])
-    residual = np.log(chosen.loss) - np.log(np.maximum(predicted, 1e-9))
+    residual = chosen.residual(predicted)
     inner = residual - resample.run_means(chosen, residual)[chosen.run]
     phi = resample.correlation(chosen, inner)
     return float(1.4826 * np.median(np.abs(inner)) * np.sqrt((1 + phi) / (1 - phi)))
@@ -48,7 +48,7 @@ class Evidence:
         self.rng = np.random.default_rng(seed + 1)
         self.predicted = problem.predict(self.theta)
         chosen, count = problem.points, len(problem.law.names)
-        self.residual = np.log(chosen.loss) - np.log(np.maximum(self.predicted, 1e-9))
+        self.residual = chosen.residual(self.predicted)
         means = resample.run_means(chosen, self.residual)
         self.single = len(chosen.loss) == len(chosen.names)
         self.phi = resample.correlation(chosen, self.residual)
@@ -61,13 +61,14 @@ class Evidence:
         few = problem.law.kind == "curve" and self.cells < resample.CLUSTERS
         self.offset = max(problem.noise.offset, spread, RUN_SD if few else 0.0)
         self.unit = resample.rounding(chosen.loss)
-        self.rounding = self.unit / float(np.mean(chosen.loss))
+        self.rounding = self.unit / chosen.size
         self.sigma = max(self.sigma, self.rounding / np.sqrt(12))
 
     @property
     def point_noise(self) -> float | None:
-        """sd of ln L of a point about the line through its neighbours on the curve; None for single points."""
-        run, y = self.problem.points.run, np.log(self.problem.points.loss)
+        """sd of a residual about the line through its neighbours on the curve; None for single points."""
+        run, loss = self.problem.points.run, self.problem.points.loss
+        y = self.problem.points.residual(np.full_like(loss, self.problem.points.size))
         bend = (y[2:] - 2 * y[1:-1] + y[:-2])[run[2:] == run[:-2]]
         return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6)) if len(bend) >= 8 else None
 
@@ -76,7 +77,7 @@ class Evidence:
         out, step = [], 1e-3
         for i, name in enumerate(self.problem.law.names):
             moved = self.problem.predict(self.theta + step * np.eye(len(self.theta))[i])
-            slope = (np.log(np.maximum(moved, 1e-9)) - np.log(np.maximum(self.predicted, 1e-9))) / step
+            slope = (self.residual - self.problem.points.residual(moved)) / step
             if max(self.sigma, self.rounding) > diagnose.UNIDENTIFIED * np.sqrt(np.sum(slope**2)):
                 out.append(name)
         return out
@@ -84,18 +85,15 @@ class Evidence:
     def of_the_prior(self) -> dict[str, tuple[float, float]]:
         """Constant with a prior → (how many sd its value lies from the centre, share of its variance that is left).
 
-        A share of 1 says that the data add nothing: posterior variance over that of the prior, in ln of the constant.
+        A share of 1 says that the data add nothing: posterior variance over that of the prior, of the coordinate.
         """
         problem, hessian = self.problem, self.solution.hessian[self.best]
         centre, sd = problem.prior
         if not problem.noise.shrink or not np.isfinite(sd).any():
             return {}
-        here, step = np.log(problem.constants(self.theta)), 1e-4
-        moved = np.log(problem.constants(self.theta + step * np.eye(len(self.theta))))
-        slope = (moved - here) / step
-        variance = np.einsum("ij,jk,ik->i", slope.T, np.linalg.pinv(hessian, hermitian=True), slope.T)
+        variance = np.diag(np.linalg.pinv(hessian, hermitian=True))
         return {
-            name: (float((here[i] - centre[i]) / sd[i]), float(np.clip(variance[i] / sd[i] ** 2, 0, 1)))
+            name: (float((self.theta[i] - centre[i]) / sd[i]), float(np.clip(variance[i] / sd[i] ** 2, 0, 1)))
             for i, name in enumerate(problem.law.names)
             if np.isfinite(sd[i]) and name not in problem.fixed
         }
@@ -141,7 +139,7 @@ class Evidence:
             rank = distinct >= len(problem.law.names)
         else:
             middle = np.log(self.predicted) if problem.noise.log else self.predicted
-            unit = 1.0 if problem.noise.log else float(np.mean(chosen.loss))
+            unit = 1.0 if problem.noise.log else chosen.size
             offset = problem.noise.offset
             target = resample.simulated(chosen, middle, self.sigma * unit, self.phi, offset * unit, count, self.rng)
             kind = f"parametric: fewer than {enough} {'cells' if self.single else 'runs'} to draw from"
@@ -183,7 +181,7 @@ class Evidence:
             predicted = self.problem.predict(solved.theta[-1])[beyond]
             constant = float(chosen.loss[~beyond].mean())
             errors = score.errors(chosen.loss[beyond], predicted, constant)
-            out["forward"] = {**errors, "runs": int((~forward).sum())}
+            out["extrapolation"] = {**errors, "runs": int((~forward).sum())}
         return out
 
     def _size(self) -> np.ndarray:

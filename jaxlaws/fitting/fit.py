@@ -20,7 +20,7 @@ from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
 from jaxlaws.records.settings import comparable
@@ -181,7 +181,7 @@ def _gather(
                 "noise": noise.name,
                 "params": values,
                 "objective": objective * noise.sigma**2,
-                "objective_plain": plain_objective(problem.points.loss, state.predicted),
+                "objective_plain": float(np.sum(noises.huber(state.residual))),
                 "intervals": intervals,
                 "level": LEVEL,
                 "resampling": kind,
@@ -193,7 +193,7 @@ def _gather(
                     *runs.warnings,
                     *map(str, found),
                     *_lost(counts),
-                    *diagnose.prior_in_words(law, prior),
+                    *diagnose.prior_in_words(law, prior, problem.points.scale()),
                 ],
                 "curves": curves,
                 "held_out": held_out,
@@ -201,6 +201,7 @@ def _gather(
                 "scatter": {
                     "sigma": state.sigma,
                     "offset": state.offset,
+                    "size": problem.points.size,
                     "quantiles": np.quantile(state.scatter(), _QUANTILES).tolist(),
                 },
                 "draws": {name: [float(f"{x:.12g}") for x in keep[:, i]] for i, name in enumerate(law.names)},
@@ -225,11 +226,6 @@ def _gather(
             }
         )
     )
-
-
-def plain_objective(loss: np.ndarray, predicted: np.ndarray) -> float:
-    """Σ Huber_δ(ln L − ln L̂) with δ = 1e-3, the objective of the papers, whatever noise model was fitted."""
-    return float(np.sum(noises.huber(np.log(loss) - np.log(np.maximum(predicted, 1e-9)))))
 
 
 def _known(train: Sequence[str], everything: Points) -> Sequence[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jaxlaws.errors import unknown
-from jaxlaws.laws.base import Law
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.laws.law import Law
 
 _TEMPER = 4.0
 #: Where the squared error of the plain objective turns into an absolute one, in ln L.
@@ -79,4 +79,6 @@ def get(name: str | None, law: Law) -> Noise:
     name = name or law.noise
     if name not in NOISES:
         raise unknown("noise model", name, NOISES)
+    if law.signed and NOISES[name].log:
+        raise BadInput(f"the noise model {name} is of ln L and the metric of {law.name} may be negative: squared_loss.")
     return NOISES[name]

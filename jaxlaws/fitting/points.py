@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.columns import COLUMNS, params_of
+from jaxlaws.fitting.columns import cells, read_inputs
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import events
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -29,6 +30,7 @@ class Points:
       cell: [runs] index of the (N, D) pair or of the run: what a bootstrap draws.
       at: [points] last step before the loss, for curves.
       convention: what the inputs mean.
+      signed: whether the metric may be negative.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -38,6 +40,7 @@ class Points:
     cell: np.ndarray
     at: np.ndarray
     convention: Mapping[str, str]
+    signed: bool = False
 
     def of(self, names: Sequence[str]) -> Points:
         """The points of these runs only."""
@@ -57,13 +60,24 @@ class Points:
         )
 
     def scale(self) -> dict[str, float]:
-        """Typical value of every input, by which coordinates are centred."""
-        names = {"S": "S", "V": "V", "peak": "lr", "N": "N", "D": "D", "B": "B", "steps": "steps"}
-        return {
-            names[key]: float(np.exp(np.mean(np.log(value))))
-            for key, value in self.inputs.items()
-            if key in names and value.ndim == 1
-        }
+        """Typical value of every unit of the inputs, by which constants are made unitless."""
+        out = {}
+        for name, value in self.inputs.items():
+            unit = INPUTS[name].unit
+            if unit:
+                out[unit] = float(np.exp(np.mean(np.log(value[value > 0])))) if (value > 0).any() else 1.0
+        return out
+
+    @property
+    def size(self) -> float:
+        """Mean absolute loss."""
+        return float(np.mean(np.abs(self.loss)))
+
+    def residual(self, predicted: np.ndarray) -> np.ndarray:
+        """[points] ln L − ln L̂; of a metric that may be negative (L − L̂)/size."""
+        if self.signed:
+            return (self.loss - predicted) / self.size
+        return np.log(self.loss) - np.log(np.maximum(predicted, 1e-9))
 
 
 def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: str = "included") -> Points:
@@ -87,49 +101,39 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
 
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
     runs = runs.finished()
-    columns = {key: column for key, column in COLUMNS.items() if key in law.inputs}
-    convention = {**law.convention, "loss": runs.loss_column}
-    if "N" in law.inputs:
-        columns["N"] = convention["params"] = params_of(law, runs, params_column)
-    table = runs.need(*columns.values())
-    inputs = {key: table[column].to_numpy(float) for key, column in columns.items()}
-    for key, column in columns.items():
-        if not np.all(np.isfinite(inputs[key]) & (inputs[key] > 0)):
-            raise BadInput(f"{runs.source}: {column} has a value that is not a positive number: drop those runs.")
-    loss = table[runs.loss_column].to_numpy(float)
+    inputs, read = read_inputs(law, runs, params_column)
+    loss = runs.table[runs.loss_column].to_numpy(float)
     if not len(loss):
         raise BadInput(f"{runs.source} has no finished run with a finite {runs.loss_column}.")
-    if np.any(loss <= 0):
+    if np.any(loss <= 0) and not law.signed:
         raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
-    cell = np.unique(np.round(np.log(np.stack(list(inputs.values()))), 6), axis=1, return_inverse=True)[1].reshape(-1)
+    metric = law.convention.get("loss", "nats")
+    convention = {**law.convention, "loss": runs.loss_column if metric == "nats" else metric, **read}
     count = np.arange(len(loss))
-    names = tuple(str(name) for name in table.index)
-    return Points(inputs, loss, count, names, cell, np.full(len(loss), -1), convention)
+    names = tuple(str(name) for name in runs.table.index)
+    return Points(inputs, loss, count, names, cells(inputs), np.full(len(loss), -1), convention, law.signed)
 
 
 def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: str) -> Points:
     names = [str(name) for name in runs.table.index if name in runs.curves]
     if not names:
         raise BadInput(f"{runs.source} has no curves, the law {law.name} is fitted to curves (step, lr, loss).")
-    size = params_of(law, runs, params_column) if "N" in law.inputs else None
+    of_table, read = read_inputs(law, runs.select(names), params_column)
     parts, losses, ats, kept = [], [], [], []
-    for name in names:
+    for row, name in enumerate(names):
         curve = runs.curves[name]
         after = curve.at >= max(curve.warmup_steps - 1, 0)
         if not after.any():
             continue
         part = curve_inputs(curve.lr, curve.at[after], curve.warmup_steps, warmup_ld)
-        if size is not None:
-            part["N"] = np.full(int(after.sum()), runs.table[size].to_numpy(float)[runs.table.index.get_loc(name)])
+        part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in of_table.items()}
         parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
         losses.append(curve.loss[after])
         ats.append(curve.at[after])
         kept.append(name)
     if not kept:
         raise BadInput(f"{runs.source} has no loss after the warm-up in any of its {len(names)} curves.")
-    convention = {**law.convention, "loss": "nats", "warmup_ld": warmup_ld}
-    if size is not None:
-        convention["params"] = size
+    convention = {**law.convention, "loss": "nats", "warmup_ld": warmup_ld, **read}
     run = np.repeat(np.arange(len(kept)), [len(loss) for loss in losses])
     stacked = events.stack(parts)
     return Points(

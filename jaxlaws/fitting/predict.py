@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.extrapolation import WORDS, Extrapolation, extrapolation, impossible_loss
+from jaxlaws.extrapolation import Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.resample import FEW
 from jaxlaws.fitting.result import Fit
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Law
 from jaxlaws.status import require_trusted
 
 if TYPE_CHECKING:
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
 #: Convention of the loss → its unit, where it is not nats a token.
 UNITS = {"bits_per_character": "bits a character"}
+
+
+def unit_of(fit: Fit) -> str:
+    """The unit of the loss that a fit predicts, for people."""
+    loss = fit.convention.get("loss", "nats")
+    return UNITS.get(loss, "nats a token" if "nats" in loss or "loss" in loss else loss.replace("_", " "))
 
 
 class Prediction(NamedTuple):
@@ -77,29 +86,26 @@ def preset_names(laws) -> list[str]:
 def predict(
     fit: Fit | str | Path,
     *,
-    params: float | None = None,
-    tokens: float | None = None,
-    batch_tokens: float | None = None,
     curve: Curve | None = None,
     lr: np.ndarray | None = None,
     at: np.ndarray | None = None,
     warmup_steps: int = 0,
     params_column: str | None = None,
     warmup_ld: str | None = None,
+    **inputs: Any,
 ) -> Prediction:
     """The loss of a new run: of a model and a token budget, or along a schedule.
 
     Args:
       fit: a `Fit`, a fit file, or a preset such as `multi_power:25M`.
-      params: N.
-      tokens: D.
-      batch_tokens: B, for laws that read the batch; steps are D / B.
       curve: a schedule with the points asked for; its loss is not read.
       lr: [steps] the schedule, instead of `curve`.
       at: [points] last step before each loss; the end of the schedule without it.
       warmup_steps: leading steps of `lr` that are warm-up.
       params_column: what `params` counts; refused where the fit counts otherwise.
       warmup_ld: convention of the warm-up; refused where the fit has another.
+      **inputs: what else the law reads, by the names of the columns of a table: params, tokens, batch_tokens, … Steps
+        are tokens / batch_tokens where they are not given, and the reverse.
 
     Raises:
       BadInput: something that the law needs is missing, a convention differs, or the law has no finite loss there.
@@ -109,10 +115,10 @@ def predict(
     _same_convention(fit, "warmup_ld", warmup_ld)
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
-    inputs, at, single = _inputs(fit, params, tokens, batch_tokens, lr, at, warmup_steps)
-    values = _evaluate(fit, inputs)
+    read, at, single = _inputs(fit, inputs, lr, at, warmup_steps)
+    values = _evaluate(fit, read)
     low, high = _edges(values[0], _new_runs(fit, values[1:]), fit.level)
-    reach = _reach(fit, inputs, at, values[0])
+    reach = _reach(fit, read, at, values[0])
     warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
     if single:
         least, most = (None if edge is None else float(edge[0]) for edge in (low, high))
@@ -120,10 +126,10 @@ def predict(
     return Prediction(values[0], low, high, fit.level, reach, warnings)
 
 
-def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, params: float | None = None) -> np.ndarray:
+def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
     """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
-    inputs, _, _ = _inputs(fit, params, None, None, lr, None, warmup_steps)
-    return _evaluate(fit, inputs)[:, 0]
+    read, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
+    return _evaluate(fit, read)[:, 0]
 
 
 def _same_convention(fit: Fit, key: str, given: str | None) -> None:
@@ -135,42 +141,75 @@ def _same_convention(fit: Fit, key: str, given: str | None) -> None:
 
 
 def _inputs(
-    fit: Fit, params, tokens, batch_tokens, lr, at, warmup_steps
+    fit: Fit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
     """What the law reads, at which steps of a curve, and whether one number is asked for."""
     from jaxlaws.fitting.points import curve_inputs
     from jaxlaws.laws.table import get
 
     law = get(fit.law)
-    if law.kind == "curve":
-        if lr is None:
-            raise BadInput(f"the law {law.name} predicts along a schedule: give one (--schedule, or lr=).")
-        if np.any(~np.isfinite(lr)) or np.any(np.asarray(lr) < 0):
-            raise BadInput("the schedule has a learning rate that is negative or not a number.")
-        points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
-        if len(points) and not 0 <= points.min() <= points.max() < len(lr):
-            raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
-        held = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
-        if "N" in law.inputs:
-            held["N"] = np.full(len(points), _given("params", params, law.name))
-        return {key: held[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
-    if lr is not None:
-        raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
-    given = {"N": ("params", params), "D": ("tokens", tokens), "B": ("batch_tokens", batch_tokens)}
-    if "steps" in law.inputs:
-        given["steps"] = ("tokens", tokens)
-    out = {key: np.array([_given(*given[key], law.name)]) for key in law.inputs}
-    if "steps" in law.inputs:
-        out["steps"] = out["steps"] / out["B"]
-    return out, None, True
+    values = keywords(law, given, fit.convention)
+    if law.kind == "point":
+        if lr is not None:
+            raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
+        return {key: value[None] for key, value in values.items()}, None, True
+    if lr is None:
+        raise BadInput(f"the law {law.name} predicts along a schedule: give one (--schedule, or lr=).")
+    if np.any(~np.isfinite(lr)) or np.any(np.asarray(lr) < 0):
+        raise BadInput("the schedule has a learning rate that is negative or not a number.")
+    points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
+    if len(points) and not 0 <= points.min() <= points.max() < len(lr):
+        raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
+    read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
+    read |= {key: np.repeat(value[None], len(points), 0) for key, value in values.items()}
+    return {key: read[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
 
 
-def _given(name: str, value: float | None, law: str) -> float:
-    if value is None:
-        raise BadInput(f"the law {law} needs {name}: give --{name.replace('_', '-')} ({name}= in Python).")
-    if not (np.isfinite(value) and value > 0):
-        raise BadInput(f"{name} is {value}, expected a positive number.")
-    return float(value)
+def keywords(law: Law, given: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """What a law reads besides a schedule, from keywords named as columns: symbol → number, or [names] of several.
+
+    Raises:
+      BadInput: a keyword is unknown or missing, or a value is not what the law is defined for.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    known = {row.column for row in INPUTS.values() if row.column}
+    for name in values:
+        if name not in known:
+            raise unknown("input", name, known)
+    total, batch, steps = (values.get(name) for name in ("tokens", "batch_tokens", "steps"))
+    if steps is None and total is not None and batch:
+        values["steps"] = total / batch
+    if total is None and batch is not None and steps is not None:
+        values["tokens"] = batch * steps
+    out = {}
+    for key in law.inputs:
+        row = INPUTS[key]
+        if row.of_schedule:
+            continue
+        name = row.column
+        if name not in values:
+            if name == "steps":
+                name = "batch_tokens" if batch is None else "tokens"
+            raise BadInput(f"the law {law.name} needs {name}: give --{name.replace('_', '-')} ({name}= in Python).")
+        if row.many:
+            out[key] = _several(values[name], name, convention.get(name, "").split(","))
+            continue
+        value = np.asarray(values[name], np.float64)
+        if value.ndim or not (np.isfinite(value) and (value >= 0 if row.zero else value > 0)):
+            expected = "a number of at least 0" if row.zero else "a positive number"
+            raise BadInput(f"{name} is {values[name]}, expected {expected}.")
+        out[key] = value
+    return out
+
+
+def _several(given: Mapping[str, float], name: str, parts: Sequence[str]) -> np.ndarray:
+    """[parts] an input of several columns; what is not named is 0."""
+    for part, value in given.items():
+        if part not in parts:
+            raise unknown(name, part, parts)
+        if not (np.isfinite(value) and value >= 0):
+            raise BadInput(f"{name}.{part} is {value}, expected a number of at least 0.")
+    return np.array([float(given.get(part, 0.0)) for part in parts])
 
 
 def _evaluate(fit: Fit, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -209,6 +248,8 @@ def _evaluator(law_name: str, names: tuple[str, ...]):
 
 def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
     """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
+    from jaxlaws.laws.table import get
+
     if len(values) < FEW:
         return values
     rng = np.random.default_rng(0)
@@ -216,6 +257,8 @@ def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
     noise = rng.choice(np.asarray(fit.scatter["quantiles"]), len(rows)) + fit.scatter["offset"] * rng.standard_normal(
         len(rows)
     )
+    if get(fit.law).signed:
+        return rows + fit.scatter["size"] * noise[:, None]
     return rows * np.exp(noise)[:, None]
 
 
@@ -240,7 +283,7 @@ def _reach(fit: Fit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losse
     values = {name: float(value[last]) for name, value in axes(get(fit.law), inputs).items()}
     if at is not None:
         values["steps"] = float(at[last] + 1)
-    unit = UNITS.get(fit.convention.get("loss", ""), "nats a token")
-    wrong = [text for loss in (losses.min(), losses.max()) for text in impossible_loss(float(loss), unit=unit)]
-    ranges = {name: pair for name, pair in fit.ranges.items() if name in WORDS}
-    return extrapolation(values, ranges, list(dict.fromkeys(wrong)))
+    unit = unit_of(fit)
+    ends = (losses.min(), losses.max()) if get(fit.law).convention.get("loss") == "nats" else ()
+    wrong = [text for loss in ends for text in impossible_loss(float(loss), unit=unit)]
+    return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))

@@ -16,7 +16,7 @@ from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Data, Lane, Solution, run_lanes, solver
 from jaxlaws.fitting.start import starts
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 
 #: Precision of offsets that are as good as none.
 _NO_OFFSET = 1e12
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @lru_cache(maxsize=64)
 def _predictor(law: Law):
-    return jax.jit(lambda theta, inputs, scale: law.predict(law.from_line(theta, scale), inputs))
+    return jax.jit(lambda theta, inputs, scale: law.predict(law.constrain(theta, scale), inputs))
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Problem:
             if name not in self.law.names:
                 raise unknown(f"constant of {self.law.name}", name, self.law.names)
             low, high = self.law.parameters[self.law.names.index(name)].bounds
-            moved = self.law.natural(dict.fromkeys(self.law.names, 0.5), self.points.scale())[name] != 0.5
-            if moved or not low <= value <= high:
-                reason = "depends on the units of the data" if moved else f"must lie in [{low:g}, {high:g}]"
+            has_unit = name not in self.law.unitless
+            if has_unit or not low <= value <= high:
+                reason = "depends on the units of the data" if has_unit else f"must lie in [{low:g}, {high:g}]"
                 raise BadInput(f"{name} of {self.law.name} {reason}: it cannot be fixed at {value:g}.")
 
     @property
@@ -65,14 +65,15 @@ class Problem:
         edges = [(self.fixed[p.name],) * 2 if p.name in self.fixed else p.bounds for p in self.law.parameters]
         with jax.enable_x64(True):
             lines = [
-                [float(p.to_line(edge)) for edge in pair] for p, pair in zip(self.law.parameters, edges, strict=True)
+                [float(p.unconstrain(edge)) for edge in pair]
+                for p, pair in zip(self.law.parameters, edges, strict=True)
             ]
         return np.array(lines)[:, 0], np.array(lines)[:, 1]
 
     @property
     def prior(self) -> np.ndarray:
-        """[2, parameters] centre and sd of ln of the constants."""
-        return np.array([self.law.prior.get(name, (0.0, np.inf)) for name in self.law.names]).T
+        """[2, parameters] centre and sd of the coordinates; an infinite sd where there is no prior."""
+        return np.array([p.prior or (0.0, np.inf) for p in self.law.parameters]).T
 
     def data(self, tolerance: float = TOLERANCE, delta: float | None = None, plain: bool = False) -> Data:
         """What the lanes share; `plain` asks the same program for the plain Huber objective."""
@@ -93,7 +94,12 @@ class Problem:
 
     def solve(self, lanes: Lane, data: Data, stage: str) -> Solution:
         """The solutions of all lanes."""
-        program = solver(self.law, self.noise.log, self.noise.offset > 0, self.noise.shrink and bool(self.law.prior))
+        program = solver(
+            self.law,
+            self.noise.log,
+            self.noise.offset > 0,
+            self.noise.shrink and bool(np.isfinite(self.prior[1]).any()),
+        )
         total = len(lanes.theta)
         with jax.enable_x64(True):
             return run_lanes(program, lanes, data, self.width, lambda done: self.progress(stage, done, total))
@@ -139,8 +145,8 @@ class Problem:
             return np.asarray(_predictor(self.law)(theta, inputs, self.points.scale()))
 
     def constants(self, theta: np.ndarray) -> np.ndarray:
-        """[..., parameters] natural constants of coordinates."""
+        """[..., parameters] constants of coordinates."""
         scale = self.points.scale()
         with jax.enable_x64(True):
-            values = self.law.from_line(jnp.moveaxis(jnp.asarray(theta), -1, 0), scale)
+            values = self.law.constrain(jnp.moveaxis(jnp.asarray(theta), -1, 0), scale)
             return np.stack([np.asarray(values[name]) for name in self.law.names], -1)

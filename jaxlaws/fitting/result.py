@@ -34,7 +34,7 @@ class Fit:
       starts, starts_agreeing: how many random starts, and the share within 1e-6 of the best objective.
       warnings: sentences for people.
       curves: run → split (train, test, -), r2, mae, rmse, pred_e, worst_e.
-      held_out: errors where data were left out: `test`, `leave_one_run_out`, `forward`, `gaps`, `decay_gaps`.
+      held_out: errors where data were left out: `test`, `leave_one_run_out`, `extrapolation`, `gaps`, `decay_gaps`.
       diagnostics: gradient, condition number, bounds, unidentified directions, next basin, δ, resamples.
       scatter: of a new run about the law: `offset` sd of a run, `quantiles` of ln L − ln L̂ of a point.
       draws: name → resampled values of the constant; the same place of every name is one resample.
@@ -136,7 +136,7 @@ def _checks() -> dict[str, json_file.Check]:
         if value == {}:
             return {}
         size = c.between(0, 1e308)
-        return c.record(sigma=size, offset=size, quantiles=c.sequence(c.number))(value, name)
+        return c.record(sigma=size, offset=size, size=size, quantiles=c.sequence(c.number))(value, name)
 
     return {
         "law": known,

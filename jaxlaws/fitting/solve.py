@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlaws.laws.base import Law
+from jaxlaws.laws.law import Law
 
 ITERATIONS = 300
 #: Curvature of a point in the absolute part of Huber, as a share of its Gauss–Newton value (its true value is 0).
@@ -31,7 +31,7 @@ class Data(NamedTuple):
       low, high: [parameters] bounds of the coordinates.
       delta, sigma: of the noise model.
       offset_precision: 1/s² of the offsets of runs.
-      prior_precision: [parameters] of ln of the natural constants.
+      prior_precision: [parameters] of the coordinates.
       tolerance: of convergence.
     """
 
@@ -54,7 +54,7 @@ class Lane(NamedTuple):
       theta: [parameters] its start.
       weight: [runs] of every run.
       target: [points] ln L, or L.
-      prior: [parameters] centre of the prior of ln of the natural constants.
+      prior: [parameters] centre of the prior of the coordinates.
     """
 
     theta: Any
@@ -109,12 +109,8 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
     """
 
     def prediction(theta, data: Data):
-        loss = law.predict(law.from_line(theta, data.scale), data.inputs)
+        loss = law.predict(law.constrain(theta, data.scale), data.inputs)
         return jnp.log(jnp.maximum(loss, 1e-9)) if log else loss
-
-    def log_constants(theta, data: Data):
-        constants = law.from_line(theta, data.scale)
-        return jnp.stack([jnp.log(jnp.maximum(constants[name], 1e-300)) for name in law.names])
 
     def local(theta, offset, lane: Lane, data: Data) -> _Local:
         def twice(t):
@@ -134,11 +130,10 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         gradient = -pull @ jacobian
         hessian = (jacobian * curve[:, None]).T @ jacobian
         if prior:
-            row = log_constants(theta, data) - lane.prior
-            slope = jax.jacfwd(log_constants)(theta, data)
-            objective += 0.5 * jnp.sum(data.prior_precision * row**2)
-            gradient += (data.prior_precision * row) @ slope
-            hessian += (slope * data.prior_precision[:, None]).T @ slope
+            away = theta - lane.prior
+            objective += 0.5 * jnp.sum(data.prior_precision * away**2)
+            gradient += data.prior_precision * away
+            hessian += jnp.diag(data.prior_precision)
         if not offsets:
             return _Local(objective, gradient, hessian, None, None, None)
         runs = len(lane.weight)

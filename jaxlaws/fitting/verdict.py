@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxlaws.fitting import design_checks, residuals
 from jaxlaws.fitting.points import Points
-from jaxlaws.laws.base import Law
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Law
 from jaxlaws.status import Finding
 
 #: Share of starts at the best optimum below which the search is weak.
@@ -139,7 +140,7 @@ def _against_a_constant(seen: Seen) -> list[Finding]:
     """Errors on what was left out, over those of a constant: the mean of what was fitted."""
     words = {
         "leave_one_run_out": "each run predicted from the others",
-        "forward": "the largest runs predicted from the others",
+        "extrapolation": "the largest runs predicted from the others",
         "test": "the held-out runs",
     }
     for kind, told in words.items():
@@ -160,7 +161,8 @@ def _sign(seen: Seen) -> list[Finding]:
     """Slopes of ln L that no law of ours can have: with N or D up, or along the steps up."""
     logs, names = _coordinates(seen.points, seen.law)
     x = np.column_stack([np.ones(len(logs)), logs - logs.mean(0)])
-    y = np.log(seen.points.loss)
+    loss = seen.points.loss
+    y = loss / seen.points.size if seen.points.signed else np.log(loss)
     if len(y) <= x.shape[1] + 1 or np.linalg.cond(x) > 100:
         return []
     slope = np.linalg.lstsq(x, y, rcond=None)[0]
@@ -178,7 +180,7 @@ def _gaps(seen: Seen) -> list[Finding]:
     gaps = seen.held_out.get("gaps") or {}
     if not gaps:
         return []
-    floor = 2 * np.hypot(seen.noise or 0.0, seen.unit / np.mean(seen.points.loss)) * np.mean(seen.points.loss)
+    floor = 2 * np.hypot(seen.noise or 0.0, seen.unit / seen.points.size) * seen.points.size
     if gaps["mean_measured"] < floor:
         what = (
             f"the runs differ by {gaps['mean_measured']:.2g} nats on average, no more than the noise of a point, and "
@@ -196,9 +198,9 @@ def _gaps(seen: Seen) -> list[Finding]:
 def _structure(seen: Seen) -> list[Finding]:
     """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share."""
     size = float(np.std(seen.residual))
-    if size * np.mean(seen.points.loss) < seen.unit:
+    if size * seen.points.size < seen.unit:
         return []
-    if seen.noise is not None and size > DRIFT * max(seen.noise, seen.unit / np.mean(seen.points.loss)):
+    if seen.noise is not None and size > DRIFT * max(seen.noise, seen.unit / seen.points.size):
         what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
         return [Finding("weak", f"{what}{seen.noise:.2g}", _OTHERS)]
     if seen.law.kind == "curve":
@@ -221,9 +223,7 @@ def _coordinates(points: Points, law: Law) -> tuple[np.ndarray, list[str]]:
     """[points, inputs] logs of what the loss falls with, and their names; the steps for curves."""
     if law.kind == "curve":
         return np.log(points.at + 1.0)[:, None], ["the steps"]
-    names = [name for name in ("N", "D") if name in points.inputs]
-    if "steps" in points.inputs and "D" not in names:
-        names.append("steps")
+    names = [name for name in points.inputs if INPUTS[name].falls]
     return np.log(np.stack([points.inputs[name] for name in names], -1)), names
 
 

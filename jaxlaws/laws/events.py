@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.laws.bound import lr_noise
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.curves.bound import lr_noise
 
 #: Largest error that one block may add, as a share of (total drop) · (kernel between 0 and 1).
 TOLERANCE = 2e-6
@@ -30,8 +31,8 @@ def inputs(
       tolerance: of a block of drops; 0 keeps every drop.
 
     Returns:
-      `S` LR sum with warm-up, `S_after` without it, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
-      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `steps` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded
+      `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
+      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `age` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded
       with drops of zero.
     """
     if warmup_ld not in _WARMUP:
@@ -51,19 +52,18 @@ def inputs(
     shape = (len(at), max(int(count.max(initial=0)), 1))
     out = {
         "S": total[at + 1],
-        "S_after": total[at + 1] - total[np.minimum(warmup_steps, at + 1)],
         "V": lr_noise(lr, at),
         "lr": lr[at],
         "peak": np.full(len(at), peak),
         "drop": np.zeros(shape),
         "lr_sum": np.ones(shape),
-        "steps": np.ones(shape),
+        "age": np.ones(shape),
         "log_lr": np.full(shape, np.log(peak)),
     }
     grid = np.arange(len(lr))
     out["drop"][point, column] = drop
     out["lr_sum"][point, column] = np.maximum(total[at[point] + 1] - np.interp(step, grid, total[:-1]), 0.0)
-    out["steps"][point, column] = at[point] + 1 - step
+    out["age"][point, column] = at[point] + 1 - step
     out["log_lr"][point, column] = log_lr
     return out
 
@@ -71,13 +71,13 @@ def inputs(
 def stack(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The points of several curves one after the other, events padded to the longest."""
     width = max(part["drop"].shape[1] for part in parts)
-    fill = {"drop": 0.0, "lr_sum": 1.0, "steps": 1.0, "log_lr": -1.0}
 
     def padded(part, key):
         value = part[key]
-        if key not in fill:
+        fill = INPUTS[key].events
+        if fill is None:
             return value
-        return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fill[key])
+        return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fill)
 
     return {key: np.concatenate([padded(part, key) for part in parts]) for key in parts[0]}
 

@@ -1,26 +1,35 @@
-"""Every law by name. Adding a law is one file, one entry here and one row in the table of tests."""
+"""Every law by name: those of the files of `points` and `curves`, and those of plug-ins. Loads no JAX."""
 
 from __future__ import annotations
 
-from jaxlaws.errors import unknown
-from jaxlaws.laws import annealing, baselines, bound, chinchilla, critical_batch, farseer, kaplan, multi_power
-from jaxlaws.laws.base import Law
+from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
-LAWS: dict[str, Law] = {
-    law.name: law
-    for law in (
-        multi_power.LAW,
-        annealing.LAW,
-        annealing.SIZED,
-        baselines.OPL,
-        baselines.LLDL,
-        bound.LAW,
-        chinchilla.LAW,
-        kaplan.LAW,
-        critical_batch.LAW,
-        farseer.LAW,
-    )
-}
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws import curves, points
+from jaxlaws.laws.law import Law
+
+#: Name → law.
+LAWS: dict[str, Law] = {}
+
+
+def register(laws: Iterable[Law]) -> None:
+    """Add laws to the table; `BadInput` where a name is taken or an input has no row in `INPUTS`."""
+    for law in laws:
+        if law.name in LAWS and LAWS[law.name] is not law:
+            raise BadInput(f"there are two laws with the name {law.name}: give one of them another.")
+        for name in law.inputs:
+            if name not in INPUTS:
+                raise unknown(f"input of the law {law.name}", name, INPUTS, "give it a row in jaxlaws.inputs.INPUTS;")
+        LAWS[law.name] = law
+
+
+def of_module(module: ModuleType) -> list[Law]:
+    """The laws that a module defines at its top."""
+    return [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
 
 
 def get(name: str) -> Law:
@@ -28,3 +37,8 @@ def get(name: str) -> Law:
     if name not in LAWS:
         raise unknown("law", name, LAWS)
     return LAWS[name]
+
+
+for _package in (curves, points):
+    for _module in iter_modules(_package.__path__, f"{_package.__name__}."):
+        register(of_module(import_module(_module.name)))

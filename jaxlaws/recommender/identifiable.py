@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import design_checks
-from jaxlaws.fitting.columns import COLUMNS, columns_of, params_of
-from jaxlaws.laws.names import LOSS_LAWS, Shape
+from jaxlaws.fitting.columns import cells, columns_of, read_inputs
+from jaxlaws.laws.law import Law
+from jaxlaws.laws.table import LAWS
 from jaxlaws.recommender.cells import cells_of, seq_len_of
 from jaxlaws.recommender.estimate import HYPER_LAWS, READS
 from jaxlaws.recommender.verdict import of_grids
@@ -33,7 +34,7 @@ def identifiable(runs: Runs) -> dict[str, dict[str, Any]]:
       runs: opened with `collect`.
     """
     judges: dict[str, Callable[[Runs], Sequence[Finding]]] = dict.fromkeys(HYPER_LAWS, _of_hyper_law)
-    judges |= {name: partial(_of_loss_law, law) for name, law in LOSS_LAWS.items()}
+    judges |= {name: partial(_of_loss_law, law) for name, law in LAWS.items()}
     return {name: _answer(name, judge, runs) for name, judge in judges.items()}
 
 
@@ -56,7 +57,7 @@ def _settled(name: str, runs: Runs) -> Runs:
     """The runs as a fit of the law takes them, with what it would ask."""
     if name in HYPER_LAWS:
         return one_setting(runs, name, READS)
-    law = LOSS_LAWS[name]
+    law = LAWS[name]
     return comparable(runs, name, columns_of(law), law.kind == "curve")
 
 
@@ -70,29 +71,25 @@ def _of_hyper_law(runs: Runs) -> Sequence[Finding]:
     return of_grids(cells, seq_len_of(runs))
 
 
-def _of_loss_law(law: Shape, runs: Runs) -> Sequence[Finding]:
+def _of_loss_law(law: Law, runs: Runs) -> Sequence[Finding]:
     inputs, run, at = (_points if law.kind == "point" else _curves)(law, runs)
     count = len(np.unique(run))
     distinct = len(run)
     if law.kind == "point":
-        logs = np.round(np.log(np.stack(list(inputs.values()))), 6)
-        distinct = len(np.unique(logs, axis=1).T)
+        distinct = int(cells(inputs).max()) + 1
     if why := design_checks.too_few(law, count, distinct):
         raise BadInput(f"{why}.")
     return [*design_checks.of_design(law, inputs, run, at), *design_checks.spare(law, count)]
 
 
-def _points(law: Shape, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def _points(law: Law, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """(inputs, [points] run, [points] step) of a point law."""
     ended = runs.finished()
-    names = {key: column for key, column in COLUMNS.items() if key in law.inputs}
-    names["N"] = params_of(law, ended, None)
-    table = ended.need(*names.values())
-    count = np.arange(len(table))
-    return {key: table[column].to_numpy(float) for key, column in names.items()}, count, count
+    count = np.arange(len(ended.table))
+    return read_inputs(law, ended, None)[0], count, count
 
 
-def _curves(law: Shape, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def _curves(law: Law, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """(inputs, [points] run, [points] step) of a curve law: the losses after the warm-up."""
     names = [name for name in runs.table.index if name in runs.curves]
     kept = [(name, curve.at >= curve.warmup_steps - 1) for name, curve in ((n, runs.curves[n]) for n in names)]
@@ -107,7 +104,6 @@ def _curves(law: Shape, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, 
         "lr": np.concatenate([lr[steps] for lr, steps in zip(lrs, at, strict=True)]),
         "peak": np.repeat([lr.max() for lr in lrs], length),
     }
-    if "N" in law.inputs:
-        size = runs.table[params_of(law, runs, None)].to_dict()
-        inputs["N"] = np.repeat([float(size[name]) for name, _ in kept], length)
+    of_table, _ = read_inputs(law, runs.select([name for name, _ in kept]), None)
+    inputs |= {key: np.repeat(values, length, 0) for key, values in of_table.items()}
     return inputs, np.repeat(np.arange(len(kept)), length), np.concatenate(at)

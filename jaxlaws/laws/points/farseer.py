@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
-from jaxlaws.laws.base import Law, Parameter, Preset
+from jaxlaws.laws.law import Coordinates, Law, Parameter, Preset
+from jaxlaws.laws.lazy import jnp
 
 _TERMS = (("a1", "b1", "alpha"), ("a2", "b2", "beta"), ("a3", "b3", "gamma"))
 
 
-def predict(params, inputs):
+def loss(params, inputs):
     """L = exp(a3·N^γ + b3) + exp(a2·N^β + b2)·D^(−exp(a1·N^α + b1)) (Predictable Scale II, arXiv 2506.10972).
 
     Args:
@@ -20,7 +19,7 @@ def predict(params, inputs):
     return jnp.exp(log_floor) + jnp.exp(log_size - jnp.exp(log_exponent) * jnp.log(inputs["D"]))
 
 
-def _natural(p, scale):
+def _dimensional(p, scale):
     """a·N^g + b from its value and its slope in ln N at the typical N; the data term at the typical D."""
     log_n, log_d = jnp.log(scale["N"]), jnp.log(scale["D"])
     exponent = jnp.exp(p["b1"])
@@ -33,7 +32,7 @@ def _natural(p, scale):
     return out
 
 
-def _centred(p, scale):
+def _nondimensional(p, scale):
     log_n, log_d = jnp.log(scale["N"]), jnp.log(scale["D"])
     size = {a: p[a] * jnp.exp(p[g] * log_n) for a, _, g in _TERMS}
     value = {b: size[a] + p[b] for a, b, _ in _TERMS}
@@ -52,7 +51,6 @@ LAW = Law(
     name="farseer",
     formula="L = exp(a3 N^gamma + b3) + exp(a2 N^beta + b2) D^(-exp(a1 N^alpha + b1))",
     reference="Predictable Scale II, arXiv 2506.10972",
-    kind="point",
     inputs=("N", "D"),
     parameters=(
         _real("a3", "size of the floor's dependence on N", (-0.2, 0.0), (-3.0, 3.0)),
@@ -65,9 +63,8 @@ LAW = Law(
         _real("b1", "offset of ln of the data exponent", (-1.8, -0.3), (-5.0, 1.5)),
         _real("alpha", "exponent of N in the data exponent", (0.05, 0.4), (-2.0, 2.0)),
     ),
-    predict=predict,
-    natural=_natural,
-    centred=_centred,
+    function=loss,
+    coordinates=Coordinates(_dimensional, _nondimensional, of=("a1", "a2", "a3", "b1", "b2", "b3")),
     convention={"params": "params_nonembedding", "loss": "nats"},
     presets={
         "published": Preset(

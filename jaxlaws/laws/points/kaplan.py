@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jaxlaws.laws.base import Law, Parameter, Preset
+from jaxlaws.laws.law import Coordinates, Law, Parameter, Preset
 
 
-def predict(params, inputs):
+def loss(params, inputs):
     """L = [(N_c/N)^(α_N/α_D) + D_c/D]^α_D (Kaplan et al. 2020, arXiv 2001.08361, equation 1.5).
 
     Args:
@@ -16,7 +16,7 @@ def predict(params, inputs):
     return (by_size + params["D_c"] / inputs["D"]) ** params["alpha_D"]
 
 
-def _natural(p, scale):
+def _dimensional(p, scale):
     return {
         **p,
         "N_c": scale["N"] * p["N_c"] ** (1 / p["alpha_N"]),
@@ -24,7 +24,7 @@ def _natural(p, scale):
     }
 
 
-def _centred(p, scale):
+def _nondimensional(p, scale):
     return {**p, "N_c": (p["N_c"] / scale["N"]) ** p["alpha_N"], "D_c": (p["D_c"] / scale["D"]) ** p["alpha_D"]}
 
 
@@ -32,7 +32,6 @@ LAW = Law(
     name="kaplan",
     formula="L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D",
     reference="Kaplan et al. 2020, arXiv 2001.08361",
-    kind="point",
     inputs=("N", "D"),
     parameters=(
         Parameter("N_c", "parameters at which the size term is one nat", (0.5, 4.0)),
@@ -40,9 +39,8 @@ LAW = Law(
         Parameter("alpha_N", "exponent of parameters", (0.03, 0.5), (0.005, 3.0)),
         Parameter("alpha_D", "exponent of tokens", (0.03, 0.5), (0.005, 3.0)),
     ),
-    predict=predict,
-    natural=_natural,
-    centred=_centred,
+    function=loss,
+    coordinates=Coordinates(_dimensional, _nondimensional, of=("N_c", "D_c")),
     convention={"params": "params_nonembedding", "loss": "nats"},
     presets={
         "published": Preset(

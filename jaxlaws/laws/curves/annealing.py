@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+from dataclasses import replace
 
-from jaxlaws.laws.base import Law, Parameter, Preset, linear_law
+from jaxlaws.laws.law import Coordinates, Law, Parameter, Preset, with_units, without_units
+from jaxlaws.laws.lazy import jnp
 
 
 def annealed(decay, inputs):
@@ -12,18 +13,18 @@ def annealed(decay, inputs):
 
     Args:
       decay: the forgetting factor λ a step.
-      inputs: `drop` and `steps` n_k = s − k + 1 of the events [..., events].
+      inputs: `drop` and `age` n_k = s − k + 1 of the events [..., events].
     """
-    kernel = -jnp.expm1(inputs["steps"] * jnp.log(decay)) / (1 - decay)
+    kernel = -jnp.expm1(inputs["age"] * jnp.log(decay)) / (1 - decay)
     return jnp.sum(inputs["drop"] * kernel, -1)
 
 
-def columns(params, inputs):
+def basis(params, inputs):
     """The terms of L(s) = L0 + A·S1^-α − C·S2 (Tissue et al. 2024, arXiv 2408.11029).
 
     Args:
       params: `alpha` and `lambda`, the forgetting factor a step.
-      inputs: `S` [...], the LR sum with warm-up, and the events `drop`, `steps` [..., events].
+      inputs: `S` [...], the LR sum with warm-up, and the events `drop`, `age` [..., events].
 
     Returns:
       1, S1^-α and −S2, with coefficients L0 (nats a token), A and C.
@@ -32,36 +33,27 @@ def columns(params, inputs):
     return jnp.ones_like(power), power, -annealed(params["lambda"], inputs)
 
 
-def sized_columns(params, inputs):
+def sized_basis(params, inputs):
     """The terms of L(s) = L0 + A·S1^-α + B·N^-β − C·S2·N^γ (Tissue et al. 2024, §5).
 
     Args:
       params: `alpha`, `lambda`, `beta` and `gamma`, exponents of the number of parameters.
-      inputs: as `columns`, and `N` [...].
+      inputs: as `basis`, and `N` [...].
 
     Returns:
       1, S1^-α, N^-β and −S2·N^γ, with coefficients L0, A, B and C.
     """
-    one, power, gain = columns(params, inputs)
+    one, power, gain = basis(params, inputs)
     return one, power, one * inputs["N"] ** -params["beta"], gain * inputs["N"] ** params["gamma"]
 
 
-def _natural(p, scale):
-    return {**p, "A": p["A"] * scale["S"] ** p["alpha"], "C": p["C"] * (1 - p["lambda"]) / scale["lr"]}
-
-
-def _centred(p, scale):
-    return {**p, "A": p["A"] * scale["S"] ** -p["alpha"], "C": p["C"] * scale["lr"] / (1 - p["lambda"])}
-
-
-def _sized_natural(p, scale):
-    q = _natural(p, scale)
-    return {**q, "B": q["B"] * scale["N"] ** q["beta"], "C": q["C"] * scale["N"] ** -q["gamma"]}
-
-
-def _sized_centred(p, scale):
-    p = {**p, "B": p["B"] * scale["N"] ** -p["beta"], "C": p["C"] * scale["N"] ** p["gamma"]}
-    return _centred(p, scale)
+def _coordinates(parameters):
+    """C is fitted as C/(1 − λ): the gain of a drop once its momentum is spent."""
+    return Coordinates(
+        lambda p, scale: with_units(parameters, {**p, "C": p["C"] * (1 - p["lambda"])}, scale),
+        lambda p, scale: without_units(parameters, {**p, "C": p["C"] / (1 - p["lambda"])}, scale),
+        of=("C",),
+    )
 
 
 _REFERENCE = "Tissue et al. 2024, arXiv 2408.11029"
@@ -70,25 +62,31 @@ _RANGE = "{} Llama-2, peak LR 3e-4, 24,000 steps; fitted here to the public curv
 _RANGES = {"steps": (24_000, 24_000), "peak_lr": (3e-4, 3e-4)}
 _MOMENTUM = "S2 = sum_i m_i,  m_i = lambda m_i-1 + (lr_i-1 - lr_i)"
 _L0 = Parameter("L0", "irreducible loss, nats a token")
-_A = Parameter("A", "size of the power law in the LR sum")
+_A = Parameter("A", "size of the power law in the LR sum", units={"S": "alpha"})
 _ALPHA = Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0))
-_C = Parameter("C", "loss gained by a unit of annealing area")
+_C = Parameter("C", "loss gained by a unit of annealing area", units={"lr": -1})
 _LAMBDA = Parameter(
     "lambda", "forgetting factor of the annealing momentum, a step", (0.99, 0.9995), (0.9, 0.9999), "memory"
+)
+_PARAMETERS = (_L0, _A, _ALPHA, _C, _LAMBDA)
+_SIZED = (
+    *(_L0, _A, _ALPHA),
+    Parameter("B", "loss of one parameter above the rest", units={"N": "beta"}),
+    Parameter("beta", "exponent of parameters", (0.1, 1.0), (0.01, 3.0)),
+    replace(_C, units={"lr": -1, "N": "-gamma"}),
+    Parameter("gamma", "exponent of parameters in the gain of annealing", (-0.3, 0.3), (-2.0, 2.0), "real"),
+    _LAMBDA,
 )
 
 LAW = Law(
     name="annealing",
     formula=f"L(s) = L0 + A S1^-alpha - C S2,  {_MOMENTUM}",
     reference=_REFERENCE,
-    kind="curve",
-    inputs=("S", "drop", "steps"),
-    parameters=(_L0, _A, _ALPHA, _C, _LAMBDA),
-    predict=linear_law(columns, ("L0", "A", "C")),
-    columns=columns,
+    inputs=("S", "drop", "age"),
+    parameters=_PARAMETERS,
+    basis=basis,
     linear=("L0", "A", "C"),
-    natural=_natural,
-    centred=_centred,
+    coordinates=_coordinates(_PARAMETERS),
     convention=_CONVENTION,
     presets={
         "25M": Preset(
@@ -110,22 +108,10 @@ SIZED = Law(
     name="annealing_size",
     formula=f"L(s) = L0 + A S1^-alpha + B N^-beta - C S2 N^gamma,  {_MOMENTUM}",
     reference=_REFERENCE,
-    kind="curve",
-    inputs=("S", "drop", "steps", "N"),
-    parameters=(
-        _L0,
-        _A,
-        _ALPHA,
-        Parameter("B", "loss of one parameter above the rest"),
-        Parameter("beta", "exponent of parameters", (0.1, 1.0), (0.01, 3.0)),
-        _C,
-        Parameter("gamma", "exponent of parameters in the gain of annealing", (-0.3, 0.3), (-2.0, 2.0), "real"),
-        _LAMBDA,
-    ),
-    predict=linear_law(sized_columns, ("L0", "A", "B", "C")),
-    columns=sized_columns,
+    inputs=("S", "drop", "age", "N"),
+    parameters=_SIZED,
+    basis=sized_basis,
     linear=("L0", "A", "B", "C"),
-    natural=_sized_natural,
-    centred=_sized_centred,
+    coordinates=_coordinates(_SIZED),
     convention={**_CONVENTION, "params": "params_nonembedding"},
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+from jaxlaws.laws.law import Law, Parameter, Preset
+from jaxlaws.laws.lazy import jnp
 
-from jaxlaws.laws.base import Law, Parameter, Preset, linear_law
 
-
-def columns(params, inputs):
+def basis(params, inputs):
     """The terms of L = E + A / N^α + B / D^β (Hoffmann et al. 2022, arXiv 2203.15556).
 
     Args:
@@ -21,34 +20,22 @@ def columns(params, inputs):
     return one, one * inputs["N"] ** -params["alpha"], one * inputs["D"] ** -params["beta"]
 
 
-def _natural(p, scale):
-    return {**p, "A": p["A"] * scale["N"] ** p["alpha"], "B": p["B"] * scale["D"] ** p["beta"]}
-
-
-def _centred(p, scale):
-    return {**p, "A": p["A"] * scale["N"] ** -p["alpha"], "B": p["B"] * scale["D"] ** -p["beta"]}
-
-
 _RANGE = "N 44M to 16B, D 5B to 1.4T"
 _RANGES = {"params": (44e6, 16e9), "tokens": (5e9, 1.4e12)}
 LAW = Law(
     name="chinchilla",
     formula="L = E + A/N^alpha + B/D^beta",
     reference="Hoffmann et al. 2022, arXiv 2203.15556",
-    kind="point",
     inputs=("N", "D"),
     parameters=(
         Parameter("E", "irreducible loss, nats a token"),
-        Parameter("A", "loss of one parameter above E"),
-        Parameter("B", "loss of one token above E"),
+        Parameter("A", "loss of one parameter above E", units={"N": "alpha"}),
+        Parameter("B", "loss of one token above E", units={"D": "beta"}),
         Parameter("alpha", "exponent of parameters", (0.1, 1.0), (0.01, 3.0)),
         Parameter("beta", "exponent of tokens", (0.1, 1.0), (0.01, 3.0)),
     ),
-    predict=linear_law(columns, ("E", "A", "B")),
-    columns=columns,
+    basis=basis,
     linear=("E", "A", "B"),
-    natural=_natural,
-    centred=_centred,
     convention={"params": "params_total", "loss": "nats"},
     presets={
         "hoffmann": Preset(

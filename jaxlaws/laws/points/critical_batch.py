@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-
-from jaxlaws.laws.base import Law, Parameter
+from jaxlaws.laws.law import Coordinates, Law, Parameter
+from jaxlaws.laws.lazy import jax, jnp
 
 #: Halvings of the bracket in ln L.
 _HALVINGS = 60
@@ -21,7 +19,7 @@ def _excess(loss, params, inputs):
     )
 
 
-def predict(params, inputs):
+def loss(params, inputs):
     """The root L of L = (N_c/N)^α_N + (S_c/S_min)^α_S, S_min = S/(1 + B_crit(L)/B), B_crit = B*/L^(1/α_B).
 
     The right-hand side falls in L, so the root is unique: bisection in ln L, then one Newton step F/F' with F' held
@@ -48,7 +46,7 @@ def predict(params, inputs):
     return root - _excess(root, params, inputs) / slope
 
 
-def _natural(p, scale):
+def _dimensional(p, scale):
     return {
         **p,
         "N_c": scale["N"] * p["N_c"] ** (1 / p["alpha_N"]),
@@ -57,7 +55,7 @@ def _natural(p, scale):
     }
 
 
-def _centred(p, scale):
+def _nondimensional(p, scale):
     return {
         **p,
         "N_c": (p["N_c"] / scale["N"]) ** p["alpha_N"],
@@ -70,7 +68,6 @@ LAW = Law(
     name="critical_batch",
     formula="L = (N_c/N)^alpha_N + (S_c/S_min)^alpha_S,  S_min = S/(1 + B_crit/B),  B_crit = B_star/L^(1/alpha_B)",
     reference="Kaplan et al. 2020, arXiv 2001.08361; implicit in L as in arXiv 2403.06563",
-    kind="point",
     inputs=("N", "B", "steps"),
     parameters=(
         Parameter("N_c", "parameters at which the size term is one nat", (0.5, 4.0), (1e-4, 1e4)),
@@ -80,8 +77,7 @@ LAW = Law(
         Parameter("B_star", "critical batch at a loss of one nat, tokens", (0.1, 10.0), (1e-4, 1e4)),
         Parameter("alpha_B", "exponent of the loss in the critical batch", (0.1, 0.6), (0.03, 10.0)),
     ),
-    predict=predict,
-    natural=_natural,
-    centred=_centred,
+    function=loss,
+    coordinates=Coordinates(_dimensional, _nondimensional, of=("N_c", "S_c", "B_star")),
     convention={"params": "params_nonembedding", "loss": "nats", "batch": "batch_tokens"},
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxlaws.laws.base import Law, Parameter, linear_law
+from jaxlaws.laws.law import Law, Parameter
+from jaxlaws.laws.lazy import jnp
 
 #: Steps before a point that are summed one by one, and the width of the blocks before them over their distance.
 EXACT, BLOCK = 64, 0.02
@@ -55,7 +55,7 @@ def lr_noise(lr: np.ndarray, at: np.ndarray) -> np.ndarray:
     return out
 
 
-def columns(params, inputs):
+def basis(params, inputs):
     """The terms of L(t) = L0 + A·S^-α + B·V^α: 1, S^-α and V^α with coefficients L0, A and B.
 
     S is the LR sum and V the LR noise of `lr_noise`, the two terms by which the last-iterate bound (Schaipp et al.,
@@ -71,30 +71,18 @@ def columns(params, inputs):
     return jnp.ones_like(power), power, inputs["V"] ** params["alpha"]
 
 
-def _natural(p, scale):
-    return {**p, "A": p["A"] * scale["S"] ** p["alpha"], "B": p["B"] * scale["V"] ** -p["alpha"]}
-
-
-def _centred(p, scale):
-    return {**p, "A": p["A"] * scale["S"] ** -p["alpha"], "B": p["B"] * scale["V"] ** p["alpha"]}
-
-
 LAW = Law(
     name="bound",
     formula="L(t) = L0 + A S^-alpha + B V^alpha, V = lr_t + sum_k<t lr_k^2 / sum_k<j<=t lr_j",
     reference="terms of the bound of Schaipp et al., ICML 2025, arXiv 2501.18965",
-    kind="curve",
     inputs=("S", "V"),
     parameters=(
         Parameter("L0", "irreducible loss of this model, nats a token"),
-        Parameter("A", "size of the power law in the LR sum"),
-        Parameter("B", "size of the power law in the LR noise"),
+        Parameter("A", "size of the power law in the LR sum", units={"S": "alpha"}),
+        Parameter("B", "size of the power law in the LR noise", units={"V": "-alpha"}),
         Parameter("alpha", "exponent of both", (0.1, 1.0), (0.02, 3.0)),
     ),
-    predict=linear_law(columns, ("L0", "A", "B")),
-    columns=columns,
+    basis=basis,
     linear=("L0", "A", "B"),
-    natural=_natural,
-    centred=_centred,
     convention={"loss": "nats", "lr_sum": "lr_steps"},
 )

@@ -1,0 +1,61 @@
+"""What laws read: every input by its symbol. A law with a new input is one file and one row here. No JAX, no numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a law.
+
+    Attributes:
+      meaning: what it is, with its unit.
+      column: of a table of runs, which is also the flag (`--unique-tokens`) and the keyword (`unique_tokens=`); empty
+        for what is read off a schedule.
+      unit: scale by whose typical value it is divided where constants are made unitless; inputs of one unit share it;
+        empty for a plain number.
+      zero: whether it may be 0; all others are positive.
+      falls: whether every law's loss falls with more of it.
+      many: whether it is several columns, `column.NAME` each, [points, names].
+      events: whether it has a value for every change of the LR before a point, [points, events], and the value that
+        stands for no change.
+    """
+
+    meaning: str
+    column: str = ""
+    unit: str = ""
+    zero: bool = False
+    falls: bool = False
+    many: bool = False
+    events: float | None = None
+
+    @property
+    def of_schedule(self) -> bool:
+        """Whether it is read off a schedule."""
+        return not self.column
+
+
+#: Symbol in formulas → input. `N` is read from `params_nonembedding` or `params_total`.
+INPUTS: dict[str, Input] = {
+    "N": Input("parameters of the model", "params", "N", falls=True),
+    "D": Input("training tokens", "tokens", "D", falls=True),
+    "B": Input("tokens in a step", "batch_tokens", "B"),
+    "steps": Input("optimiser steps", "steps", "steps", falls=True),
+    "S": Input("sum of the LRs up to the point, warm-up included", unit="S"),
+    "V": Input("noise of the LR, as `jaxlaws.laws.curves.bound` defines it, in units of the LR", unit="V"),
+    "lr": Input("LR of the last step"),
+    "peak": Input("largest LR of the schedule", unit="lr"),
+    "drop": Input("by how much the LR falls at a change", events=0.0),
+    "lr_sum": Input("sum of the LRs from a change to the point", events=1.0),
+    "age": Input("steps from a change to the point, both included", events=1.0),
+    "log_lr": Input("ln of the LR after a change", events=-1.0),
+}
+#: Columns that `N` may be read from.
+PARAMS = ("params_nonembedding", "params_total")
+
+
+def reads_schedule(inputs: Iterable[str]) -> bool:
+    """Whether a law of these inputs is a law of curves."""
+    return any(INPUTS[name].of_schedule for name in inputs)

@@ -1,0 +1,1 @@
+"""Laws of the loss along a schedule, one file each."""

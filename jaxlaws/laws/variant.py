@@ -1,0 +1,82 @@
+"""The algebra of laws: a base law with effective inputs, a penalty, a shift and a link is a law like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jaxlaws.laws.law import Inputs, Law, Parameter, Params
+from jaxlaws.laws.lazy import jnp
+
+
+def variant(
+    base: Law,
+    *,
+    name: str,
+    formula: str,
+    reference: str,
+    inputs: tuple[str, ...],
+    parameters: tuple[Parameter, ...] = (),
+    effective: Callable[[Params, Inputs], Mapping[str, Any]] | None = None,
+    penalty: Callable[[Params, Inputs], Any] | None = None,
+    shift: Callable[[Params, Inputs], Any] | None = None,
+    link: Callable[[Params, Any], Any] | None = None,
+    unlink: Callable[[Params, Any], Any] | None = None,
+    **changes: Any,
+) -> Law:
+    """The law  link(base(effective inputs) · exp(penalty) + shift).
+
+    What is linear in the base stays linear, so that starts are projected as for the base.
+
+    Args:
+      base: a law without presets of its own to keep: published constants belong to one formula.
+      name, formula, reference: of the new law.
+      inputs: everything that it reads.
+      parameters: constants beyond those of the base.
+      effective: (params, inputs) → inputs of the base that are replaced, such as {"N": N·(k ln P + 1)}.
+      penalty: (params, inputs) → ln of the factor of the loss.
+      shift: (params, inputs) → what is added to the loss.
+      link: (params, loss) → another metric.
+      unlink: its inverse.
+      **changes: of other fields of `Law`, such as `convention` or `presets`.
+    """
+
+    def read(params: Params, given: Inputs) -> Inputs:
+        return given if effective is None else {**given, **effective(params, given)}
+
+    def factor(params: Params, given: Inputs) -> Any:
+        return 1.0 if penalty is None else jnp.exp(penalty(params, given))
+
+    def function(params: Params, given: Inputs) -> Any:
+        assert base.function is not None
+        value = base.function(params, read(params, given)) * factor(params, given)
+        return value if shift is None else value + shift(params, given)
+
+    def basis(params: Params, given: Inputs) -> tuple[Any, ...]:
+        assert base.basis is not None
+        times = factor(params, given)
+        return tuple(times * term for term in base.basis(params, read(params, given)))
+
+    def offset(params: Params, given: Inputs) -> Any:
+        value: Any = 0.0
+        if base.offset is not None:
+            value = base.offset(params, read(params, given)) * factor(params, given)
+        return value if shift is None else value + shift(params, given)
+
+    assert base.link is None, f"{base.name} has a link, which comes last: make a variant of what it is made of"
+    linear = base.basis is not None
+    return replace(
+        base,
+        name=name,
+        formula=formula,
+        reference=reference,
+        inputs=inputs,
+        parameters=(*base.parameters, *parameters),
+        function=None if linear else function,
+        basis=basis if linear else None,
+        offset=offset if linear and (base.offset is not None or shift is not None) else None,
+        link=link,
+        unlink=unlink,
+        **{"presets": {}, **changes},
+    )
