@@ -43,6 +43,22 @@ INPUTS: dict[str, Input] = {
     "D": Input("training tokens", "tokens", "D", falls=True),
     "B": Input("tokens in a step", "batch_tokens", "B"),
     "steps": Input("optimiser steps", "steps", "steps", falls=True),
+    "U": Input("tokens of which no two are the same", "unique_tokens", "D"),
+    "streams": Input("streams that one model computes in parallel", "parallel_streams"),
+    "N_mean": Input("mean over the training of the parameters that are active", "params_mean", "N", falls=True),
+    "experts": Input("experts of a routed model, 1 of a dense one", "experts"),
+    "N_vocab": Input("parameters of embedding and head", "params_vocab", "N_vocab"),
+    "chars": Input("characters trained on", "characters", "D", falls=True),
+    "bits_w": Input("bits of the weights in training", "bits_weights"),
+    "bits_a": Input("bits of the activations in training", "bits_activations"),
+    "bits_kv": Input("bits of the key–value cache in training", "bits_kv"),
+    "bits_post": Input("bits of the weights after training", "bits_post"),
+    "examples": Input("examples of fine-tuning", "finetune_examples", "examples", zero=True, falls=True),
+    "bpb": Input("bits a byte of the right answers of a task", "task_bpb"),
+    "eta": Input("peak LR", "peak_lr", "lr"),
+    "decay": Input("weight decay", "weight_decay"),
+    "aspect": Input("width over depth of the model", "aspect_ratio"),
+    "r": Input("shares of the domains in the training data, which sum to 1", "share", zero=True, many=True),
     "S": Input("sum of the LRs up to the point, warm-up included", unit="S"),
     "V": Input("noise of the LR, as `jaxlaws.laws.curves.bound` defines it, in units of the LR", unit="V"),
     "lr": Input("LR of the last step"),
@@ -54,6 +70,12 @@ INPUTS: dict[str, Input] = {
 }
 #: Columns that `N` may be read from.
 PARAMS = ("params_nonembedding", "params_total")
+
+
+def declares(column: str) -> bool:
+    """Whether a column of a table of runs belongs to an input: its own name, or `NAME.part` of an input of several."""
+    name, dot, part = column.partition(".")
+    return any(row.column == name and row.many == bool(dot and part) for row in INPUTS.values() if row.column)
 
 
 def reads_schedule(inputs: Iterable[str]) -> bool:

@@ -43,6 +43,16 @@ def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     )
 
 
+def parts_of(law: Law, runs: Runs) -> dict[str, str]:
+    """Input of several columns → the names of its parts in the table, joined by commas, as a convention has them."""
+    several = [INPUTS[name].column for name in law.inputs if INPUTS[name].many]
+    found = {
+        name: [str(column).removeprefix(f"{name}.") for column in runs.table if str(column).startswith(f"{name}.")]
+        for name in several
+    }
+    return {name: ",".join(parts) for name, parts in found.items() if parts}
+
+
 def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """What a law reads of the table besides schedules.
 
@@ -52,18 +62,20 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
     Raises:
       BadInput: a column is missing, or has a value that the law is not defined for.
     """
-    inputs, convention = {}, {}
+    inputs: dict[str, np.ndarray] = {}
+    convention: dict[str, str] = {}
     for name in law.inputs:
         row = INPUTS[name]
         if row.of_schedule:
             continue
         if row.many:
-            columns = [str(column) for column in runs.table.columns if str(column).startswith(f"{row.column}.")]
+            parts = parts_of(law, runs)
+            columns = [f"{row.column}.{part}" for part in parts.get(row.column, "").split(",") if part]
             if not columns:
                 raise BadInput(
                     f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}."
                 )
-            convention[row.column] = ",".join(column.removeprefix(f"{row.column}.") for column in columns)
+            convention |= parts
         else:
             columns = [params_of(law, runs, params_column) if name == "N" else row.column]
             if name == "N":

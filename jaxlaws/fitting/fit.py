@@ -15,7 +15,7 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting import design_checks, diagnose, resample, score, verdict
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
-from jaxlaws.fitting.columns import columns_of
+from jaxlaws.fitting.columns import columns_of, parts_of
 from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
@@ -71,7 +71,7 @@ def fit(
     Raises:
       BadInput: the law, a run or a column is unknown, or there are too few points.
     """
-    the_law = get(law)
+    the_law = get(law, parts_of(get(law), runs))
     model = noises.get(noise, the_law)
     runs = comparable(runs, law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)

@@ -145,9 +145,8 @@ def _inputs(
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
     """What the law reads, at which steps of a curve, and whether one number is asked for."""
     from jaxlaws.fitting.points import curve_inputs
-    from jaxlaws.laws.table import get
 
-    law = get(fit.law)
+    law = fit.model
     values = keywords(law, given, fit.convention)
     if law.kind == "point":
         if lr is not None:
@@ -218,7 +217,7 @@ def _evaluate(fit: Fit, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
     constants = np.array(fit.rows(), np.float64)
     with jax.enable_x64(True):
-        losses = np.asarray(_evaluator(fit.law, tuple(fit.params))(constants, inputs))
+        losses = np.asarray(_evaluator(fit.model, tuple(fit.params))(constants, inputs))
     need_finite(fit.law, losses[0])
     return losses
 
@@ -233,12 +232,8 @@ def need_finite(law: str, losses: np.ndarray | float) -> None:
 
 
 @lru_cache(maxsize=64)
-def _evaluator(law_name: str, names: tuple[str, ...]):
+def _evaluator(law: Law, names: tuple[str, ...]):
     import jax
-
-    from jaxlaws.laws.table import get
-
-    law = get(law_name)
 
     def losses(rows, inputs):
         return jax.lax.map(lambda row: law.predict(dict(zip(names, row, strict=True)), inputs), rows)
@@ -248,8 +243,6 @@ def _evaluator(law_name: str, names: tuple[str, ...]):
 
 def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
     """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
-    from jaxlaws.laws.table import get
-
     if len(values) < FEW:
         return values
     rng = np.random.default_rng(0)
@@ -257,7 +250,7 @@ def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
     noise = rng.choice(np.asarray(fit.scatter["quantiles"]), len(rows)) + fit.scatter["offset"] * rng.standard_normal(
         len(rows)
     )
-    if get(fit.law).signed:
+    if fit.model.signed:
         return rows + fit.scatter["size"] * noise[:, None]
     return rows * np.exp(noise)[:, None]
 
@@ -277,13 +270,11 @@ def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarr
 
 def _reach(fit: Fit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
     """How far a question lies outside the data of the fit: of a curve, its last point."""
-    from jaxlaws.laws.table import get
-
     last = 0 if at is None else int(np.argmax(at))
-    values = {name: float(value[last]) for name, value in axes(get(fit.law), inputs).items()}
+    values = {name: float(value[last]) for name, value in axes(fit.model, inputs).items()}
     if at is not None:
         values["steps"] = float(at[last] + 1)
     unit = unit_of(fit)
-    ends = (losses.min(), losses.max()) if get(fit.law).convention.get("loss") == "nats" else ()
+    ends = (losses.min(), losses.max()) if fit.model.convention.get("loss") == "nats" else ()
     wrong = [text for loss in ends for text in impossible_loss(float(loss), unit=unit)]
     return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))

@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
 from jaxlaws.status import STATUSES, TRUSTED
+
+if TYPE_CHECKING:
+    from jaxlaws.laws.law import Law
 
 KIND = "jaxlaws.fit"
 
@@ -75,9 +78,14 @@ class Fit:
     @property
     def formula(self) -> str:
         """The law with the fitted numbers in place of its constants."""
-        from jaxlaws.laws.table import LAWS
+        return self.model.written(self.params)
 
-        return LAWS[self.law].written(self.params)
+    @property
+    def model(self) -> Law:
+        """The law itself."""
+        from jaxlaws.laws.table import get
+
+        return get(self.law, self.convention)
 
     def rows(self) -> list[list[float]]:
         """[1 + resamples, constants] in the order of `params`: the fitted constants first, then every resample."""
@@ -106,19 +114,24 @@ WRITTEN = "a fit of a loss law that `jaxlaws fit LAW … -o` wrote"
 
 
 def _checks() -> dict[str, json_file.Check]:
-    """Field of a fit → its check; `law` is checked first and says which constants the others must name."""
-    from jaxlaws.laws.table import LAWS
+    """Field of a fit → its check; `law` and `convention` come first and say which constants the others must name."""
+    from jaxlaws.laws.table import LAWS, get
 
     c, some_number = json_file, json_file.optional(json_file.number)
-    law: list[str] = []
+    law: list[Law] = []
 
     def known(value: Any, name: str) -> str:
-        law.append(c.one_of(tuple(LAWS))(value, name))
-        return law[0]
+        law.append(get(c.one_of(tuple(LAWS))(value, name)))
+        return law[0].name
+
+    def convention(value: Any, name: str) -> Mapping[str, str]:
+        meaning = c.mapping(c.text)(value, name)
+        law.append(get(law[0].name, meaning))
+        return meaning
 
     def constants(check: c.Check, of_all: bool = True) -> c.Check:
         def checked(value: Any, name: str) -> Mapping[str, Any]:
-            return c.keys(c.mapping(check)(value, name), name, LAWS[law[0]].names, of_all)
+            return c.keys(c.mapping(check)(value, name), name, law[-1].names, of_all)
 
         return checked
 
@@ -126,7 +139,7 @@ def _checks() -> dict[str, json_file.Check]:
         return c.same_length(constants(c.sequence(c.number))(value, name), name) if value else {}
 
     def positive(value: Any, name: str) -> Mapping[str, Any]:
-        for parameter in LAWS[law[0]].parameters:
+        for parameter in law[-1].parameters:
             one = c.between(0, 1e308 if parameter.link == "log" else 1)
             if parameter.link != "real" and isinstance(value, Mapping) and parameter.name in value:
                 one(value[parameter.name], f"{name}.{parameter.name}")
@@ -140,7 +153,7 @@ def _checks() -> dict[str, json_file.Check]:
 
     return {
         "law": known,
-        "convention": c.mapping(c.text),
+        "convention": convention,
         "noise": c.text,
         "params": positive,
         "objective": some_number,

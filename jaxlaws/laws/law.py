@@ -118,6 +118,8 @@ class Law:
       presets: published constants by variant.
       noise: name of the noise model that it is fitted with where none is asked for.
       signed: whether the metric may be 0 or negative, so that errors are differences in place of ratios.
+      of_parts: names of the columns of its input of several → the law with the constants of each of them; the law
+        itself then is a template without such constants.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Law:
     presets: Mapping[str, Preset] = field(default_factory=dict)
     noise: str = "huber"
     signed: bool = False
+    of_parts: Callable[[tuple[str, ...]], Law] | None = None
 
     @property
     def kind(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.inputs import INPUTS
@@ -32,11 +33,27 @@ def of_module(module: ModuleType) -> list[Law]:
     return [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
 
 
-def get(name: str) -> Law:
-    """The law of this name; `BadInput` with the valid names otherwise."""
+def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:
+    """The law of this name; `BadInput` with the valid names otherwise.
+
+    Args:
+      name: of a law.
+      convention: of a fit, which says the parts of an input of several columns: {"share": "web,code"}.
+    """
     if name not in LAWS:
         raise unknown("law", name, LAWS)
-    return LAWS[name]
+    law = LAWS[name]
+    several = [INPUTS[key].column for key in law.inputs if INPUTS[key].many]
+    if law.of_parts is None or not several or several[0] not in convention:
+        return law
+    return _of_parts(law, tuple(convention[several[0]].split(",")))
+
+
+@lru_cache(maxsize=64)
+def _of_parts(law: Law, parts: tuple[str, ...]) -> Law:
+    """One law for equal parts, so that what is compiled for it serves again."""
+    assert law.of_parts is not None
+    return law.of_parts(parts)
 
 
 for _package in (curves, points):

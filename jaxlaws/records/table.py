@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.inputs import declares
 from jaxlaws.records.used import Used
 
 #: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
@@ -52,6 +53,8 @@ COLUMNS: Mapping[str, str] = {
     "tokens_per_second": "tokens in a step over the median time of a step, its share where lanes were packed",
 }
 
+#: Columns of validation losses beside that of the training distribution: `val_loss.code`, nats a token.
+TARGET = "val_loss."
 #: Columns whose values are words.
 WORDS = ("status", "model", "parameterisation", "schedule", "optimizer", "corpus")
 #: Columns that say what was measured, all others say what was run.
@@ -151,6 +154,7 @@ class Runs:
       doubts: question → sentence, what was doubted and is assumed all the same.
       notes: sentences about what was changed of the source.
       used: how the source was understood, where it is a table.
+      target: which of the losses `val_loss.NAME` laws are fitted to; that of the training distribution where empty.
       asked: (question or "", sentence) of everything that a fit would refuse, where it is collected; None where it is
         refused at once.
     """
@@ -164,10 +168,11 @@ class Runs:
     notes: tuple[str, ...] = ()
     used: Used | None = None
     asked: tuple[tuple[str, str], ...] | None = None
+    target: str = ""
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
-            if column not in COLUMNS:
+            if column not in COLUMNS and not declares(str(column)) and not str(column).startswith(TARGET):
                 raise unknown("column", str(column), COLUMNS)
 
     @cached_property
@@ -182,7 +187,10 @@ class Runs:
 
     @property
     def loss_column(self) -> str:
-        """The column of the final loss: the validation loss of our own runs, or the loss that a table reports."""
+        """The column of the final loss: that of the target, the validation loss of our own runs, or a table's."""
+        if self.target:
+            self.need(TARGET + self.target)
+            return TARGET + self.target
         for name in ("val_loss_nats", "loss_nats"):
             if name in self.table:
                 return name

@@ -1,0 +1,89 @@
+"""A truth for every law and inputs to evaluate it at: what the tests of all laws share. A new law is one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Law
+from jaxlaws.laws.table import LAWS
+
+#: Input → range of its values, drawn log-uniformly; whole numbers where both ends are integers.
+RANGES: dict[str, tuple[float, float]] = {
+    "N": (1e8, 1e10),
+    "D": (1e9, 1e11),
+    "B": (1e5, 1e6),
+    "steps": (1e3, 1e5),
+    "S": (0.3, 7.0),
+    "V": (1e-5, 1e-3),
+    "lr": (3e-5, 3e-4),
+    "peak": (3e-4, 3.1e-4),
+    "lr_sum": (1e-3, 3.0),
+    "age": (1.0, 1e4),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Constants of a law that its data could have.
+
+    Attributes:
+      params: by name, or of a preset `variant`.
+      parts: of an input of several columns.
+      ranges: of inputs, where others than `RANGES` are meant.
+      recover: how far a fit to 200 exact losses may be off in any unitless constant, as a share.
+    """
+
+    params: Mapping[str, float] | str
+    parts: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    recover: float = 1e-4
+
+    def law(self, name: str) -> Law:
+        """The law, with the constants of its parts."""
+        law = LAWS[name]
+        return law.of_parts(self.parts) if law.of_parts and self.parts else law
+
+    def constants(self, name: str) -> dict[str, float]:
+        """Its constants."""
+        return dict(LAWS[name].presets[self.params].values) if isinstance(self.params, str) else dict(self.params)
+
+    def inputs(self, name: str, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+        """Inputs of a point law [count], [count, parts] or, of a curve law, [count, 4] events."""
+        rng, out = np.random.default_rng(seed), {}
+        for key in self.law(name).inputs:
+            row = INPUTS[key]
+            if row.many:
+                out[key] = rng.dirichlet(np.ones(len(self.parts)), count)
+                continue
+            shape = (count,) if row.events is None else (count, 4)
+            if key == "drop":
+                out[key] = 1e-5 * rng.standard_normal(shape)
+            elif key == "log_lr":
+                out[key] = np.log(rng.uniform(3e-5, 3e-4, shape))
+            else:
+                low, high = (self.ranges or RANGES).get(key) or RANGES[key]
+                out[key] = np.exp(rng.uniform(np.log(low), np.log(high), shape))
+        return out
+
+
+#: Law → its sample.
+SAMPLES: dict[str, Sample] = {
+    "chinchilla": Sample("epoch"),
+    "kaplan": Sample("published"),
+    "critical_batch": Sample(
+        {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21}
+    ),
+    "farseer": Sample("published"),
+    "multi_power": Sample("25M"),
+    "annealing": Sample("25M"),
+    "annealing_size": Sample(
+        {"L0": 1.5, "A": 0.9, "alpha": 0.5, "B": 40.0, "beta": 0.25, "C": 0.1, "gamma": 0.1, "lambda": 0.99}
+    ),
+    "opl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5}),
+    "lldl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5, "B": 400.0}),
+    "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
+}
