@@ -77,7 +77,7 @@ class EngineConfig:
       checkpoint_seconds, checkpoint_steps: seconds, or steps, between checkpoints of a run that is trained alone.
       keep: checkpoints kept; where the latest is damaged the one before is taken.
       tensorboard, wandb: log each validation there too (extra `log`).
-      profile: write a `jax.profiler` trace of a few dispatches into the run's directory.
+      profile: write a `jax.profiler` trace of a few chunks into the run's directory.
       distributed: join the other processes of the job first (`jaxlaws.train.devices.join_processes`).
     """
 

@@ -13,7 +13,7 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
-from jaxlaws.recommender.answer import compare, recommend
+from jaxlaws.recommender.answer import every_law, recommend
 from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.convert import Refused
 from jaxlaws.recommender.estimate import estimate
@@ -338,7 +338,7 @@ LONG = {"params": 7e9, "tokens": 1.4e12, "width": 4096, "layers": 32, "vocab": 5
     ],
 )
 def test_every_row_of_a_comparison_is_converted_or_says_why_not(asked):
-    rows = compare(**LONG, **asked)
+    rows = every_law(**LONG, **asked)
     for name, row in rows.items():
         if isinstance(row, str):
             assert re.match(rf"{name} |no source ", row), row

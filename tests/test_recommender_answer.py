@@ -9,7 +9,7 @@ import pytest
 import jaxlaws
 from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.errors import BadInput, Untrusted
-from jaxlaws.recommender.answer import compare, recommend
+from jaxlaws.recommender.answer import every_law, recommend
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.miss import Miss, band, linex, student
 from jaxlaws.recommender.presets import DEFAULT, PRESETS
@@ -134,7 +134,7 @@ def test_schedule_conversion_shows_its_factor():
 
 
 def test_compare_answers_or_says_why_not():
-    answers = compare(**LARGE, width=4096, layers=32, vocab=50_000)
+    answers = every_law(**LARGE, width=4096, layers=32, vocab=50_000)
     assert set(answers) == set(PRESETS)
     assert "give --loss" in answers["minicpm:published"]
     per_token = 72 * 32 * 4096**2 + 12 * 32 * 4096 * 2048
@@ -143,7 +143,7 @@ def test_compare_answers_or_says_why_not():
     assert deepseek.batch_tokens.value == pytest.approx(0.2920 * (per_token * 1.4e12) ** 0.3271)
     porian = answers["porian:published"]
     assert porian.peak_lr.value == pytest.approx(3.7 * (7e9 + 50_000 * 4096) ** -0.36)
-    bare = compare(**LARGE)
+    bare = every_law(**LARGE)
     assert "--layers" in bare["deepseek:published"]
     assert "--vocab" in bare["porian:published"]
     lines = bare["power_lines:published"]

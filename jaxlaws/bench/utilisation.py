@@ -41,7 +41,7 @@ def matmul_flops(size: int, repeats: int) -> float:
 
 
 def row(name: str, model: ModelConfig, batch: int, seq_len: int, peak: float) -> Row:
-    """The median step of three dispatches beside the same FLOPs at the measured peak: the share of it is the speedup.
+    """The median step of three chunks beside the same FLOPs at the measured peak: the share of it is the speedup.
 
     Args:
       name: of the row.

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.recommender.answer import compare, recommend
+    from jaxlaws.recommender.answer import every_law, recommend
 
     names = [
         *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "multiple_of"),
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.target is not None:
         paste.paste(answer, args.target, args.output)
         return 0
-    others = compare(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
+    others = every_law(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
     if not args.json:
         _show(answer)
         if others:

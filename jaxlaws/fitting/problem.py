@@ -1,4 +1,4 @@
-"""One law, one noise model and one set of points as a problem that the solver takes, with its starts and lanes."""
+"""One law, one noise model and one set of points as a problem that the solver takes, with its starts and tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
-from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Data, Lane, Solution, run_lanes, solver
+from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Shared, Solution, Task, run_tasks, solver
 from jaxlaws.fitting.start import starts
 from jaxlaws.laws.law import Law
 
@@ -30,7 +30,7 @@ def _predictor(law: Law):
 
 @dataclass(frozen=True)
 class Problem:
-    """Points to fit `law` to under `noise`, `width` lanes at a time; every array in and out is numpy float64."""
+    """Points to fit `law` to under `noise`, `width` tasks at a time; every array in and out is numpy float64."""
 
     law: Law
     noise: Noise
@@ -75,11 +75,11 @@ class Problem:
         """[2, parameters] centre and sd of the coordinates; an infinite sd where there is no prior."""
         return np.array([p.prior or (0.0, np.inf) for p in self.law.parameters]).T
 
-    def data(self, tolerance: float = TOLERANCE, delta: float | None = None, plain: bool = False) -> Data:
-        """What the lanes share; `plain` asks the same program for the plain Huber objective."""
+    def shared(self, tolerance: float = TOLERANCE, delta: float | None = None, plain: bool = False) -> Shared:
+        """What the tasks share; `plain` asks the same program for the plain Huber objective."""
         low, high = self.bounds
         sd = self.prior[1]
-        return Data(
+        return Shared(
             inputs=self.inputs,
             run=self.points.run,
             scale=self.points.scale(),
@@ -92,17 +92,17 @@ class Problem:
             tolerance=tolerance,
         )
 
-    def solve(self, lanes: Lane, data: Data, stage: str) -> Solution:
-        """The solutions of all lanes."""
+    def solve(self, tasks: Task, shared: Shared, stage: str) -> Solution:
+        """The solutions of all tasks."""
         program = solver(
             self.law,
             self.noise.log,
             self.noise.offset > 0,
             self.noise.shrink and bool(np.isfinite(self.prior[1]).any()),
         )
-        total = len(lanes.theta)
+        total = len(tasks.theta)
         with jax.enable_x64(True):
-            return run_lanes(program, lanes, data, self.width, lambda done: self.progress(stage, done, total))
+            return run_tasks(program, tasks, shared, self.width, lambda done: self.progress(stage, done, total))
 
     def from_starts(self, count: int, seed: int, plain: bool = False) -> Solution:
         """The solutions from `count` random starts, under the noise model or the plain Huber objective."""
@@ -112,10 +112,10 @@ class Problem:
                 self.law, count, seed, self.inputs, self.points.loss, weight, self.points.scale(), *self.bounds
             )
         ones = np.ones((count, len(self.points.names)))
-        lanes = Lane(
+        tasks = Task(
             theta, ones, np.broadcast_to(self.target, (count, len(weight))), np.broadcast_to(self.prior[0], theta.shape)
         )
-        return self.solve(lanes, self.data(plain=plain), "scale" if plain else "starts")
+        return self.solve(tasks, self.shared(plain=plain), "scale" if plain else "starts")
 
     def from_best(
         self,
@@ -125,17 +125,17 @@ class Problem:
         weight: np.ndarray | None = None,
         target: np.ndarray | None = None,
         prior: np.ndarray | None = None,
-        **data: Any,
+        **changes: Any,
     ) -> Solution:
-        """The solutions from one start under many run weights, targets or prior centres [lanes, …]."""
+        """The solutions from one start under many run weights, targets or prior centres [tasks, …]."""
         count = max(len(given) if given is not None else 1 for given in (weight, target, prior))
-        lanes = Lane(
+        tasks = Task(
             np.broadcast_to(theta, (count, len(theta))),
             np.ones((count, len(self.points.names))) if weight is None else weight,
             np.broadcast_to(self.target, (count, len(self.target))) if target is None else target,
             np.broadcast_to(self.prior[0], (count, len(theta))) if prior is None else prior,
         )
-        return self.solve(lanes, self.data(**{"tolerance": RESAMPLE_TOLERANCE, **data}), stage)
+        return self.solve(tasks, self.shared(**{"tolerance": RESAMPLE_TOLERANCE, **changes}), stage)
 
     def predict(self, theta: np.ndarray, points: Points | None = None) -> np.ndarray:
         """[points] loss at coordinates `theta`, at these points or at others."""

@@ -1,4 +1,4 @@
-"""Damped Gauss–Newton for any law under any noise model: all starts and all resamples are lanes of one program."""
+"""Damped Gauss–Newton for any law under any noise model: all starts and all resamples are tasks of one program."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jaxlaws.laws.law import Law
 ITERATIONS = 300
 #: Curvature of a point in the absolute part of Huber, as a share of its Gauss–Newton value (its true value is 0).
 _TAIL = 0.3
-#: A lane has converged once a Gauss–Newton step would lower its objective by less than this share of it.
+#: A task has converged once a Gauss–Newton step would lower its objective by less than this share of it.
 TOLERANCE = 1e-11
 #: The same for a resample, whose objective is itself a random number.
 RESAMPLE_TOLERANCE = 1e-6
 
 
-class Data(NamedTuple):
-    """What is common to all lanes.
+class Shared(NamedTuple):
+    """What is common to all tasks.
 
     Attributes:
       inputs: of the law, [points] or [points, events].
@@ -47,7 +47,7 @@ class Data(NamedTuple):
     tolerance: Any = TOLERANCE
 
 
-class Lane(NamedTuple):
+class Task(NamedTuple):
     """One problem.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lane(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """Where a lane ended.
+    """Where a task ended.
 
     Attributes:
       theta: [parameters] coordinates.
@@ -95,10 +95,10 @@ class _Local(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, Data], Solution]:
-    """The jitted solver of a law: lanes stacked on the first axis → their solutions.
+def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, Shared], Solution]:
+    """The jitted solver of a law: tasks stacked on the first axis → their solutions.
 
-    One program solves all lanes: vectorised on an accelerator, in turn on a CPU, where a lane that stops early then
+    One program solves all tasks: vectorised on an accelerator, in turn on a CPU, where a task that stops early then
     costs nothing and the working set stays in cache (twice as fast: experiments/LOG.md).
 
     Args:
@@ -108,43 +108,43 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
       prior: weak constants are drawn to a prior.
     """
 
-    def prediction(theta, data: Data):
-        loss = law.predict(law.constrain(theta, data.scale), data.inputs)
+    def prediction(theta, shared: Shared):
+        loss = law.predict(law.constrain(theta, shared.scale), shared.inputs)
         return jnp.log(jnp.maximum(loss, 1e-9)) if log else loss
 
-    def local(theta, offset, lane: Lane, data: Data) -> _Local:
+    def local(theta, offset, task: Task, shared: Shared) -> _Local:
         def twice(t):
-            value = prediction(t, data)
+            value = prediction(t, shared)
             return value, value
 
         jacobian, value = jax.jacfwd(twice, has_aux=True)(theta)
-        residual = lane.target - value - offset[data.run]
+        residual = task.target - value - offset[shared.run]
         size = jnp.abs(residual)
-        inside = size <= data.delta
-        delta = jnp.where(inside, 1.0, data.delta)
-        weight = lane.weight[data.run] / data.sigma**2
+        inside = size <= shared.delta
+        delta = jnp.where(inside, 1.0, shared.delta)
+        weight = task.weight[shared.run] / shared.sigma**2
         rho = jnp.where(inside, 0.5 * residual**2, delta * (size - 0.5 * delta))
-        pull = weight * jnp.clip(residual, -data.delta, data.delta)
+        pull = weight * jnp.clip(residual, -shared.delta, shared.delta)
         curve = weight * jnp.where(inside, 1.0, _TAIL * delta**2 / jnp.maximum(2 * delta * size - delta**2, delta**2))
         objective = jnp.sum(weight * rho)
         gradient = -pull @ jacobian
         hessian = (jacobian * curve[:, None]).T @ jacobian
         if prior:
-            away = theta - lane.prior
-            objective += 0.5 * jnp.sum(data.prior_precision * away**2)
-            gradient += data.prior_precision * away
-            hessian += jnp.diag(data.prior_precision)
+            away = theta - task.prior
+            objective += 0.5 * jnp.sum(shared.prior_precision * away**2)
+            gradient += shared.prior_precision * away
+            hessian += jnp.diag(shared.prior_precision)
         if not offsets:
             return _Local(objective, gradient, hessian, None, None, None)
-        runs = len(lane.weight)
-        precision = data.offset_precision * lane.weight
+        runs = len(task.weight)
+        precision = shared.offset_precision * task.weight
         return _Local(
             objective + 0.5 * jnp.sum(precision * offset**2),
             gradient,
             hessian,
-            precision * offset - jax.ops.segment_sum(pull, data.run, runs),
-            jnp.maximum(precision + jax.ops.segment_sum(curve, data.run, runs), 1e-300),
-            jax.ops.segment_sum(curve[:, None] * jacobian, data.run, runs),
+            precision * offset - jax.ops.segment_sum(pull, shared.run, runs),
+            jnp.maximum(precision + jax.ops.segment_sum(curve, shared.run, runs), 1e-300),
+            jax.ops.segment_sum(curve[:, None] * jacobian, shared.run, runs),
         )
 
     def reduced(here: _Local):
@@ -153,11 +153,11 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
         ratio = here.run_cross / here.run_hessian[:, None]
         return here.gradient - here.run_gradient @ ratio, here.hessian - here.run_cross.T @ ratio
 
-    def step(theta, here: _Local, damping, size, data: Data):
+    def step(theta, here: _Local, damping, size, shared: Shared):
         if offsets:
             here = here._replace(run_hessian=here.run_hessian * (1 + damping / size))
         gradient, hessian = reduced(here)
-        stuck = ((theta <= data.low) & (gradient > 0)) | ((theta >= data.high) & (gradient < 0))
+        stuck = ((theta <= shared.low) & (gradient > 0)) | ((theta >= shared.high) & (gradient < 0))
         gradient = jnp.where(stuck, 0.0, gradient)
         hessian = jnp.where(stuck[:, None] | stuck[None, :], 0.0, hessian)
         system = hessian + jnp.diag(jnp.where(stuck, 1.0, damping))
@@ -168,55 +168,55 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Lane, D
             gain += 0.5 * jnp.sum(here.run_gradient**2 / here.run_hessian)
         return move, run_move, gain
 
-    def solve(lane: Lane, data: Data) -> Solution:
-        offset = jnp.zeros_like(lane.weight)
-        here = local(lane.theta, offset, lane, data)
+    def solve(task: Task, shared: Shared) -> Solution:
+        offset = jnp.zeros_like(task.weight)
+        here = local(task.theta, offset, task, shared)
         size = jnp.maximum(jnp.max(jnp.diagonal(here.hessian)), 1e-300)
 
         def going(state):
             _, _, _, damping, count, gain = state
-            return (count < ITERATIONS) & (gain > data.tolerance) & (damping < 1e12 * size)
+            return (count < ITERATIONS) & (gain > shared.tolerance) & (damping < 1e12 * size)
 
         def body(state):
             theta, offset, here, damping, count, _ = state
-            move, run_move, _ = step(theta, here, damping, size, data)
-            new_theta = jnp.clip(theta + move, data.low, data.high)
+            move, run_move, _ = step(theta, here, damping, size, shared)
+            new_theta = jnp.clip(theta + move, shared.low, shared.high)
             new_offset = offset + run_move
-            there = local(new_theta, new_offset, lane, data)
+            there = local(new_theta, new_offset, task, shared)
             better = there.objective < here.objective
             pick = lambda a, b: jnp.where(better, a, b)  # noqa: E731
             here = jax.tree.map(pick, there, here)
             theta, offset = pick(new_theta, theta), pick(new_offset, offset)
             damping = jnp.where(better, damping / 6, damping * 4)
-            return theta, offset, here, damping, count + 1, gain_share(theta, here, data, size)
+            return theta, offset, here, damping, count + 1, gain_share(theta, here, shared, size)
 
-        start = (lane.theta, offset, here, 1e-2 * size, 0, jnp.inf)
+        start = (task.theta, offset, here, 1e-2 * size, 0, jnp.inf)
         theta, offset, here, _, count, gain = jax.lax.while_loop(going, body, start)
         return Solution(theta, offset, here.objective, gain, count, *reduced(here))
 
-    def gain_share(theta, here, data, size):
-        gain = step(theta, here, 1e-10 * size, size, data)[2]
+    def gain_share(theta, here, shared, size):
+        gain = step(theta, here, 1e-10 * size, size, shared)[2]
         return jnp.where(jnp.isfinite(gain), gain, jnp.inf) / (here.objective + 1e-12)
 
-    def one_by_one(lanes: Lane, data: Data) -> Solution:
-        return jax.lax.map(lambda lane: solve(lane, data), lanes)
+    def one_by_one(tasks: Task, shared: Shared) -> Solution:
+        return jax.lax.map(lambda task: solve(task, shared), tasks)
 
     return jax.jit(one_by_one if jax.default_backend() == "cpu" else jax.vmap(solve, (0, None)))
 
 
-def run_lanes(
-    solve: Callable[[Lane, Data], Solution],
-    lanes: Lane,
-    data: Data,
+def run_tasks(
+    solve: Callable[[Task, Shared], Solution],
+    tasks: Task,
+    shared: Shared,
     size: int,
     done: Callable[[int], None] = lambda count: None,
 ) -> Solution:
-    """Solve any number of lanes, `size` at a time with one compiled program; numpy in and out."""
-    total = len(lanes.theta)
+    """Solve any number of tasks, `size` at a time with one compiled program; numpy in and out."""
+    total = len(tasks.theta)
     parts = []
     for first in range(0, total, size):
         index = np.minimum(np.arange(first, first + size), total - 1)
-        part = solve(Lane(*(np.asarray(value)[index] for value in lanes)), data)
+        part = solve(Task(*(np.asarray(value)[index] for value in tasks)), shared)
         parts.append([np.asarray(value)[: min(size, total - first)] for value in part])
         done(min(first + size, total))
     return Solution(*(np.concatenate(column) for column in zip(*parts, strict=True)))

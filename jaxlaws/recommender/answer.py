@@ -91,7 +91,7 @@ def _with_command(q: Question, answer: Recommendation) -> Recommendation:
     )
 
 
-def compare(**question: Any) -> dict[str, Recommendation | str]:
+def every_law(**question: Any) -> dict[str, Recommendation | str]:
     """Every published law side by side: name → its recommendation, or the sentence why it is not defined here.
 
     Args:

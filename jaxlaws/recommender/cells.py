@@ -86,7 +86,7 @@ def grids(runs: Runs) -> tuple[list[Cell], list[str]]:
     diverged = (status == "diverged") | ((status != "failed") & ~(np.isfinite(loss) & (loss > 0)))
     usable = status != "failed"
     notes = []
-    short = runs.short & usable
+    short = runs.inside_warmup & usable
     if short.any():
         notes.append(f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out.")
     usable &= ~short

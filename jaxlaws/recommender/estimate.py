@@ -262,7 +262,7 @@ def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[s
 
 def _convention(runs: Runs) -> dict[str, Any]:
     """What the constants mean: units, and the setting that every run shares."""
-    table = runs.table[~runs.short]
+    table = runs.table[~runs.inside_warmup]
     answer: dict[str, Any] = {
         "params": "params_nonembedding",
         "batch": "tokens per step",

@@ -197,7 +197,7 @@ class Runs:
         raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
 
     @property
-    def short(self) -> np.ndarray:
+    def inside_warmup(self) -> np.ndarray:
         """[runs] whether a run ends inside its warm-up and so never reached its peak LR."""
         if not {"steps", "warmup_steps"} <= set(self.table.columns):
             return np.zeros(len(self.table), bool)
@@ -206,12 +206,12 @@ class Runs:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of an answer from these runs should know about them."""
-        short = int(self.short.sum())
+        count = int(self.inside_warmup.sum())
         inside = (
-            f"{short} of {len(self.table)} runs end inside their warm-up and never reached their peak LR "
+            f"{count} of {len(self.table)} runs end inside their warm-up and never reached their peak LR "
             "(--where steps>=… leaves them out)"
         )
-        return (*self.answers, *([inside] if short else []))
+        return (*self.answers, *([inside] if count else []))
 
     @property
     def answers(self) -> tuple[str, ...]:

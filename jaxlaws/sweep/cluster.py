@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardCommand:
     """The job of one shard, as submitit pickles it; sent again as it is after a timeout or a preemption."""
 
     command: tuple[str, ...]
@@ -99,7 +99,7 @@ def _submit(
     for i in range(1, shards + 1):
         part = [item.directory.name for item in shard(planned, f"{i}/{shards}")]
         if not pending.isdisjoint(part):
-            work.append(Shard((*command, f"sweep.shard={i}/{shards}")))
+            work.append(ShardCommand((*command, f"sweep.shard={i}/{shards}")))
     try:
         pool = submitit.AutoExecutor(folder=folder, cluster=None if executor == "auto" else executor)
         pool.update_parameters(**{name: value for name, value in parameters.items() if value is not None})

@@ -196,7 +196,7 @@ class Pack:
             return lane in self.held
 
         def steps(count: int) -> None:
-            profile.dispatch()
+            profile.chunk()
             self.sweep.tell(step_flops * count, ())
 
         return Watch(point, steps, end, look, snapshot, goes_on, begin)

@@ -77,7 +77,7 @@ def trial(item: Planned, runs: int, engine: EngineConfig) -> tuple[str, int]:
 
 
 def measure(item: Planned, how: str, size: int, engine: EngineConfig) -> float:
-    """Tokens a second of `size` lanes of this run side by side, from two dispatches after a first one.
+    """Tokens a second of `size` lanes of this run side by side, from two chunks after a first one.
 
     Raises:
       MemoryError: the compiled program would not fit into the memory that is free.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Profile:
-    """A trace of three dispatches of a sweep's first pack, where the engine asks for one; the first two are warm-up."""
+    """A trace of three chunks of a sweep's first pack, where the engine asks for one; the first two are warm-up."""
 
     def __init__(self, sweep: Any, folder: Path):
         self.folder, self.count, self.running = folder, 0, False
@@ -19,8 +19,8 @@ class Profile:
     def __exit__(self, *_: Any) -> None:
         self.stop()
 
-    def dispatch(self) -> None:
-        """A dispatch has been settled."""
+    def chunk(self) -> None:
+        """A chunk has been settled."""
         import jax
 
         self.count += 1

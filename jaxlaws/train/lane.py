@@ -79,7 +79,7 @@ class Watch:
       end: (lane, record) as soon as a lane has ended; the record has columns of `jaxlaws.records.table.COLUMNS`.
       look: (lane, finished steps, validation loss) where a lane is validated for others.
       snapshot: (lane, finished steps, its state [1, …] on the host, trace so far) where a lane asks for it.
-      goes_on: lane → whether it is still wanted; asked with every dispatch.
+      goes_on: lane → whether it is still wanted; asked with every chunk.
       begin: (lane, steps) before its first step; how many steps it goes on from by a checkpoint of its own.
     """
 

@@ -26,7 +26,7 @@ from jaxlaws.model.transformer import Params, build
 from jaxlaws.train.mesh import make_mesh, shardings
 from jaxlaws.train.optimizer import Hyper, transformation
 
-#: Steps in a dispatch. Shorter stretches are padded with inactive steps, so that there is one compiled length.
+#: Steps in a chunk. Shorter stretches are padded with inactive steps, so that there is one compiled length.
 CHUNK = 16
 
 

@@ -44,14 +44,14 @@ class _Slot:
 
     @property
     def stop(self) -> int:
-        """Where the next dispatch ends."""
+        """Where the next chunk ends."""
         stops = self.lane.stops
         return min(self.done + CHUNK, stops[bisect_right(stops, self.done)])
 
 
 @dataclass
 class _Work:
-    """One dispatch: who takes part, each from `first` to `stop`, and what came out of it (still on its way)."""
+    """One chunk: who takes part, each from `first` to `stop`, and what came out of it (still on its way)."""
 
     slots: list[_Slot | None]
     first: np.ndarray
@@ -80,7 +80,7 @@ def train_lanes(
       checkpoints: where a single lane is saved from time to time, and continues from.
 
     A lane that diverges stops where it is and changes nothing for the others. A signal to stop raises `Preempted` after
-    the dispatch that it meets, once the lane has been saved. The host works one dispatch ahead of the
+    the chunk that it meets, once the lane has been saved. The host works one chunk ahead of the
     device, and waits for it only where a lane ends or its state is asked for.
     """
     queue = iter(lanes)
@@ -164,7 +164,7 @@ def _placed(
 
 
 def _next_work(slots: list[_Slot | None]) -> _Work:
-    """The next dispatch, counted as done."""
+    """The next chunk, counted as done."""
     first = np.array([slot.done if slot else 0 for slot in slots], np.int32)
     stop = np.array([slot.stop if slot else 0 for slot in slots], np.int32)
     for slot, end in zip(slots, stop, strict=True):
@@ -175,7 +175,7 @@ def _next_work(slots: list[_Slot | None]) -> _Work:
 
 
 def _inputs(work: _Work, data: Data, program: Program) -> tuple[np.ndarray, np.ndarray, Any]:
-    """(active [L, CHUNK], lr [L, CHUNK], fetched [L, CHUNK, B, …]) of a dispatch."""
+    """(active [L, CHUNK], lr [L, CHUNK], fetched [L, CHUNK, B, …]) of a chunk."""
     active = np.arange(CHUNK) < (work.stop - work.first)[:, None]
     lr = np.zeros(active.shape, np.float32)
     picks: list[np.ndarray | None] = []
@@ -206,7 +206,7 @@ def _validation(data: Data, sequences: int, mesh: Mesh | None) -> Any:
 
 
 def _settle(work: _Work, watch: Watch, since: float) -> float:
-    """Wait for a dispatch and record what it did; the seconds `since` the last one are shared by all who took part."""
+    """Wait for a chunk and record what it did; the seconds `since` the last one are shared by all who took part."""
     assert work.trace
     reports = np.stack([np.asarray(report) for report in work.trace[:3]])
     diverged = np.asarray(work.trace.diverged)
