@@ -25,15 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from jaxlaws.train.devices import use_host_devices
+from jaxlaws.training.devices import use_host_devices
 
 use_host_devices()
 
 from jaxlaws.cli.progress import progress  # noqa: E402
 from jaxlaws.config import EvalConfig, OptimizerConfig, RunConfig  # noqa: E402
 from jaxlaws.data.config import DataConfig  # noqa: E402
-from jaxlaws.design import gain  # noqa: E402
-from jaxlaws.design.schedule import design  # noqa: E402
+from jaxlaws.designs import gain  # noqa: E402
+from jaxlaws.designs.schedule import design  # noqa: E402
 from jaxlaws.fitting.fit import fit  # noqa: E402
 from jaxlaws.fitting.predict import final_losses  # noqa: E402
 from jaxlaws.fitting.result import Fit  # noqa: E402

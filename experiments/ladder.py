@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from jaxlaws.train.devices import use_host_devices
+from jaxlaws.training.devices import use_host_devices
 
 use_host_devices()
 

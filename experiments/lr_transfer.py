@@ -4,7 +4,7 @@
 
 124M parameters, WSD with a linear cooldown over six shares of four horizons. The measured best peak LR is the minimum
 of the parabola through the losses at 5e-4, 1e-3 and 2e-3 in ln LR; the predicted shift is
-`jaxlaws.design.bound.transfer` between the two schedules, with nothing fitted.
+`jaxlaws.designs.bound.transfer` between the two schedules, with nothing fitted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxlaws.design.bound import transfer
+from jaxlaws.designs.bound import transfer
 from jaxlaws.records.published.lr_scheduling import schedule
 from jaxlaws.records.source import open_runs
 

@@ -78,7 +78,7 @@ class EngineConfig:
       keep: checkpoints kept; where the latest is damaged the one before is taken.
       tensorboard, wandb: log each validation there too (extra `log`).
       profile: write a `jax.profiler` trace of a few chunks into the run's directory.
-      distributed: join the other processes of the job first (`jaxlaws.train.devices.join_processes`).
+      distributed: join the other processes of the job first (`jaxlaws.training.devices.join_processes`).
     """
 
     data: int | None = None

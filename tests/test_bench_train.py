@@ -8,9 +8,9 @@ from jaxlaws.config import EvalConfig, RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
-from jaxlaws.train.lane import Lane, Watch
-from jaxlaws.train.program import program
-from jaxlaws.train.run import train_lanes
+from jaxlaws.training.lane import Lane, Watch
+from jaxlaws.training.program import program
+from jaxlaws.training.run import train_lanes
 
 
 def test_the_bare_loop_is_the_same_training():

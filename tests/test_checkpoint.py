@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from jaxlaws.errors import BadInput
-from jaxlaws.train.checkpoint import Checkpoints
-from jaxlaws.train.checksum import checksums
-from jaxlaws.train.preemption import Preempted, preemptible, stop_asked
+from jaxlaws.training.checkpoint import Checkpoints
+from jaxlaws.training.checksum import checksums
+from jaxlaws.training.preemption import Preempted, preemptible, stop_asked
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = jax.random.key(0)
@@ -266,7 +266,7 @@ def test_one_of_another_run_is_refused_and_other_circumstances_are_said(tmp_path
 MESHES = """
 import sys, jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.training.checkpoint import Checkpoints
 x, trace = np.random.default_rng(0).normal(size=(8, 12)).astype(np.float32), np.ones((4, 9))
 def lay(shape, spec):
     mesh = Mesh(np.array(jax.devices()[: int(np.prod(shape))]).reshape(shape), ("data", "fsdp"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxlaws.design.bound import bound, gradient, longer_cooldown, second_stage, transfer
+from jaxlaws.designs.bound import bound, gradient, longer_cooldown, second_stage, transfer
 from jaxlaws.errors import BadInput
 
 T = 4000

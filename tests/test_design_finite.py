@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jaxlaws.cli import main
-from jaxlaws.design.budget import cooldowns, extend
-from jaxlaws.design.family import best_of_family
-from jaxlaws.design.objective import final_loss, loss
-from jaxlaws.design.schedule import design
+from jaxlaws.designs.budget import cooldowns, extend
+from jaxlaws.designs.family import best_of_family
+from jaxlaws.designs.objective import final_loss, loss
+from jaxlaws.designs.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit, predict
 from jaxlaws.fitting.result import Fit

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxlaws.design.budget import cooldowns, extend
-from jaxlaws.design.gain import baselines, gain, gains, run_sd, warnings
+from jaxlaws.designs.budget import cooldowns, extend
+from jaxlaws.designs.gain import baselines, gain, gains, run_sd, warnings
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import score
 from jaxlaws.fitting.fit import fit

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from jaxlaws.design.curves import free, knotted
-from jaxlaws.design.family import best_of_family
-from jaxlaws.design.newton import newton
-from jaxlaws.design.objective import final_loss, loss
-from jaxlaws.design.schedule import design
+from jaxlaws.designs.curves import free, knotted
+from jaxlaws.designs.family import best_of_family
+from jaxlaws.designs.newton import newton
+from jaxlaws.designs.objective import final_loss, loss
+from jaxlaws.designs.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit
 from jaxlaws.fitting.result import Fit

@@ -19,8 +19,8 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.run import run_dirs
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import plan
-from jaxlaws.train import measure
-from jaxlaws.train.devices import join_processes
+from jaxlaws.training import measure
+from jaxlaws.training.devices import join_processes
 
 RUN = replace(samples.RUN, steps=100)
 

@@ -28,9 +28,9 @@ FLOORS = {
     "config": 3,
     "unread": 4,
     "fitting": 4,
-    "train": 4,
+    "training": 4,
     "recommender": 6,
-    "design": 5,
+    "designs": 5,
     "sweep": 5,
     "overrides": 6,
     "hydra_block": 6,
@@ -44,8 +44,8 @@ FLOORS = {
 }
 #: The two wings, which meet in records and schedules only.
 LAWS, TRAINING = (
-    {"laws", "fitting", "recommender", "design"},
-    {"hyper", "model", "data", "train", "sweep", "config", "unread", "overrides", "compose", "request"},
+    {"laws", "fitting", "recommender", "designs"},
+    {"hyper", "model", "data", "training", "sweep", "config", "unread", "overrides", "compose", "request"},
 )
 
 

@@ -11,23 +11,23 @@ import pytest
 
 from jaxlaws.config import EngineConfig
 from jaxlaws.errors import BadInput
-from jaxlaws.train.mesh import check_batch, make_mesh
+from jaxlaws.training.mesh import check_batch, make_mesh
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import json, sys
 import jax
-from jaxlaws.train.devices import join_processes
+from jaxlaws.training.devices import join_processes
 if {processes} > 1: join_processes()
 from dataclasses import replace
 from jaxlaws.config import EngineConfig, EvalConfig, OptimizerConfig, RunConfig
 from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
-from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.program import program
-from jaxlaws.train.lane import Lane, Watch
-from jaxlaws.train.run import train_lanes
+from jaxlaws.training.optimizer import hyper
+from jaxlaws.training.program import program
+from jaxlaws.training.lane import Lane, Watch
+from jaxlaws.training.run import train_lanes
 run = RunConfig(
     model=ModelConfig(width=32, depth=2, heads=2, mlp_width=48, vocab=16),
     data=DataConfig(source="language", vocab=16, seq_len=16),

@@ -15,7 +15,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.hyper import READS, OptimizerConfig
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.model.transformer import build
-from jaxlaws.train.optimizer import OPTIMIZERS, Hyper, hyper, transformation
+from jaxlaws.training.optimizer import OPTIMIZERS, Hyper, hyper, transformation
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "optimizer"
 #: Wide enough for Adafactor to factor its moments (from 128 on).

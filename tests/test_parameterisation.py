@@ -9,7 +9,7 @@ import pytest
 from jaxlaws.hyper import OptimizerConfig
 from jaxlaws.model import transformer
 from jaxlaws.model.shape import ModelConfig
-from jaxlaws.train.optimizer import hyper, transformation
+from jaxlaws.training.optimizer import hyper, transformation
 
 WIDTHS = (32, 64, 128, 256, 512)
 TOKENS = jax.random.randint(jax.random.key(5), (4, 17), 0, 64)

@@ -29,7 +29,7 @@ from jaxlaws.schedules.exchange import read_table
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import plan
-from jaxlaws.train.lane import Lane, asked
+from jaxlaws.training.lane import Lane, asked
 
 #: A question whose answer has 8 steps of 8 sequences.
 ASKED = {"params": "6k", "tokens": 4096, "seq_len": 64, "batch_tokens": 512, "force": True}

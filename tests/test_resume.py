@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from jaxlaws.records.run import run_dirs
-from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = """
 import json, os, signal, sys, threading
 from pathlib import Path
 from jaxlaws.cli import main
-from jaxlaws.train.checkpoint import Checkpoints
+from jaxlaws.training.checkpoint import Checkpoints
 how, step = sys.argv[1], int(sys.argv[2])
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 save, due = Checkpoints.save, Checkpoints.due

@@ -22,7 +22,7 @@ from jaxlaws.records.source import open_runs
 from jaxlaws.sweep import pack, packing
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.plan import Planned, groups, plan
-from jaxlaws.train import run as training
+from jaxlaws.training import run as training
 
 ROOT = Path(__file__).resolve().parent.parent
 

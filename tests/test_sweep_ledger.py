@@ -18,7 +18,7 @@ from jaxlaws.sweep.complete import complete, so_far
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.ledger import drift, mixed, notes
 from jaxlaws.sweep.plan import plan
-from jaxlaws.train import run as training
+from jaxlaws.training import run as training
 
 
 def planned(folder, *lrs, **changes):

@@ -14,7 +14,7 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.records.run import run_dirs
-from jaxlaws.train import run as training
+from jaxlaws.training import run as training
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent

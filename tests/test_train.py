@@ -14,10 +14,10 @@ from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.model.transformer import build
 from jaxlaws.schedules.spec import ScheduleConfig
-from jaxlaws.train import program as programs
-from jaxlaws.train.lane import Lane, Watch
-from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.run import _on_device, _validation, train_lanes
+from jaxlaws.training import program as programs
+from jaxlaws.training.lane import Lane, Watch
+from jaxlaws.training.optimizer import hyper
+from jaxlaws.training.run import _on_device, _validation, train_lanes
 
 RUN = RunConfig(
     model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24, vocab=16),
@@ -147,7 +147,7 @@ def test_packed_under_shard_equals_alone_within_rounding(alone):
 
 def test_chunking_changes_nothing(alone, monkeypatch):
     monkeypatch.setattr(programs, "CHUNK", 7)
-    monkeypatch.setattr("jaxlaws.train.run.CHUNK", 7)
+    monkeypatch.setattr("jaxlaws.training.run.CHUNK", 7)
     programs._program.cache_clear()
     records, curves = train(RUN)
     programs._program.cache_clear()

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 
 from jaxlaws.bench import Row, median_seconds
-from jaxlaws.design.objective import final_loss, loss
-from jaxlaws.design.schedule import Design, design
+from jaxlaws.designs.objective import final_loss, loss
+from jaxlaws.designs.schedule import Design, design
 from jaxlaws.fitting.predict import open_fit
 from jaxlaws.laws.table import get
 

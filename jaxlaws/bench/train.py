@@ -21,9 +21,9 @@ from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig, count_params, flops_per_token
 from jaxlaws.model.transformer import build
-from jaxlaws.train.lane import Lane, Watch
-from jaxlaws.train.program import program
-from jaxlaws.train.run import train_lanes
+from jaxlaws.training.lane import Lane, Watch
+from jaxlaws.training.program import program
+from jaxlaws.training.run import train_lanes
 
 _SHAPES = {
     "25k": ModelConfig(width=32, depth=2, heads=2, mlp_width=88),

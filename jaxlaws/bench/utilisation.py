@@ -13,9 +13,9 @@ from jaxlaws.data.config import DataConfig
 from jaxlaws.data.tokens import open_data
 from jaxlaws.model.shape import ModelConfig, count_params, flops_per_token
 from jaxlaws.sweep.cost import run_memory
-from jaxlaws.train.lane import Lane, Watch
-from jaxlaws.train.program import CHUNK, program
-from jaxlaws.train.run import train_lanes
+from jaxlaws.training.lane import Lane, Watch
+from jaxlaws.training.program import CHUNK, program
+from jaxlaws.training.run import train_lanes
 
 _VOCAB = 50_304
 #: Name → (model, sequences of 2048 in a step).

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.design.bound import transfer
+    from jaxlaws.designs.bound import transfer
 
     name, lr, _ = open_schedule(args.schedule, args.steps, "1", args.warmup, 0)
     answer: dict[str, Any] = {"schedule": name, **_about(lr), "against": None, "transfer": None, "extension": None}
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _about(lr: Any) -> dict[str, Any]:
-    from jaxlaws.design.bound import bound
+    from jaxlaws.designs.bound import bound
 
     found, root = bound(lr), math.sqrt(len(lr))
     return {
@@ -55,7 +55,7 @@ def _about(lr: Any) -> dict[str, Any]:
 
 
 def _extension(args: argparse.Namespace, steps: int) -> dict[str, Any]:
-    from jaxlaws.design.bound import longer_cooldown, second_stage
+    from jaxlaws.designs.bound import longer_cooldown, second_stage
     from jaxlaws.errors import BadInput
     from jaxlaws.schedules.config import numbers
     from jaxlaws.schedules.spec import ScheduleConfig, parse

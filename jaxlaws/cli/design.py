@@ -16,7 +16,7 @@ from jaxlaws.records.units import parse_positive, parse_whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from jaxlaws.design.schedule import Design
+    from jaxlaws.designs.schedule import Design
     from jaxlaws.fitting.result import Fit
 
 #: Horizons of one request; each is a search of its own.
@@ -62,7 +62,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.design.schedule import curve_law
+    from jaxlaws.designs.schedule import curve_law
     from jaxlaws.fitting.predict import open_fit
     from jaxlaws.status import require_trusted
 
@@ -126,7 +126,7 @@ class _Made(NamedTuple):
 
 
 def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
-    from jaxlaws.design import gain
+    from jaxlaws.designs import gain
     from jaxlaws.fitting.predict import predict
 
     if (args.steps is None) == (args.horizons is None):
@@ -170,8 +170,8 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
 
 
 def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -> Design:
-    from jaxlaws.design.family import best_of_family
-    from jaxlaws.design.schedule import design
+    from jaxlaws.designs.family import best_of_family
+    from jaxlaws.designs.schedule import design
 
     peak: float | tuple[float, float]
     if args.free_peak:
@@ -224,7 +224,7 @@ def _show(answer: dict[str, Any], found: Design) -> None:
 
 def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
     from jaxlaws.cli.train_line import train_line
-    from jaxlaws.design.budget import FLOOR, cooldowns
+    from jaxlaws.designs.budget import FLOOR, cooldowns
 
     horizons = _list(args.horizons, "--horizons")
     peak, warmup = parse_positive(args.peak_lr, "--peak-lr"), _warmup(args, horizons)
@@ -247,7 +247,7 @@ def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
 
 def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
     from jaxlaws.cli.schedule import open_schedule
-    from jaxlaws.design.budget import extend
+    from jaxlaws.designs.budget import extend
 
     name, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
     ways = extend(fit, lr, parse_whole(args.to, "--to"), warmup, params)

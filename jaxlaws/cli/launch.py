@@ -52,7 +52,7 @@ def launch(
       dry: say what it would cost instead.
       cluster: settings of the launcher that sends shards to a cluster.
     """
-    from jaxlaws.train.devices import device_memory, join_processes, use_compile_cache, use_host_devices
+    from jaxlaws.training.devices import device_memory, join_processes, use_compile_cache, use_host_devices
 
     use_compile_cache(cache_dir() / "compiled")
     if engine.distributed:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.train.devices import use_host_devices
+    from jaxlaws.training.devices import use_host_devices
 
     if not args.out:
         raise BadInput("--out is empty, expected the name of a folder.")

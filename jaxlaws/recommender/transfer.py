@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxlaws.design.bound import transfer
+from jaxlaws.designs.bound import transfer
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.override import LONGEST_WARMUP, check_file

@@ -58,7 +58,7 @@ def train_sweep(
 
     Args:
       planned: from `jaxlaws.sweep.plan.plan`.
-      strategy: how runs of one shape are packed: `auto`, or a name of `jaxlaws.train.program.STRATEGIES`.
+      strategy: how runs of one shape are packed: `auto`, or a name of `jaxlaws.training.program.STRATEGIES`.
       on_progress: see there.
       engine: how runs are computed.
       branch: `auto` trains the first part that runs share once (`jaxlaws.sweep.branch`), `off` every run by itself.
@@ -90,9 +90,9 @@ def train_sweep(
 def check_devices(planned: Sequence[Planned], strategy: str, engine: EngineConfig) -> None:
     """Raises `BadInput` for what is impossible with these devices, before anything is claimed."""
     from jaxlaws.model.transformer import check_attention
-    from jaxlaws.train.loggers import check_loggers
-    from jaxlaws.train.mesh import check_batch, make_mesh
-    from jaxlaws.train.program import STRATEGIES
+    from jaxlaws.training.loggers import check_loggers
+    from jaxlaws.training.mesh import check_batch, make_mesh
+    from jaxlaws.training.program import STRATEGIES
 
     if strategy not in ("auto", *STRATEGIES):
         raise unknown("sweep.strategy", strategy, ("auto", *STRATEGIES))
@@ -153,7 +153,7 @@ class _Sweep:
     def train_alone(self, item: Planned, how: str) -> None:
         """Train one run, from its latest checkpoint on; what it raises is its failure."""
         from jaxlaws.data.tokens import open_data
-        from jaxlaws.train.checkpoint import Checkpoints
+        from jaxlaws.training.checkpoint import Checkpoints
 
         engine = self.engine
         checkpoints = Checkpoints(
@@ -181,7 +181,7 @@ class _Sweep:
 
     def fail(self, item: Planned, error: Exception) -> None:
         """Record that a run cannot be trained."""
-        from jaxlaws.train.lane import Lane, asked
+        from jaxlaws.training.lane import Lane, asked
 
         reason = traceback.format_exc()
         if out_of_memory(error):

@@ -23,9 +23,9 @@ from jaxlaws.sweep.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from jaxlaws.data.tokens import Data
-    from jaxlaws.train.checkpoint import Checkpoints
-    from jaxlaws.train.lane import Lane, Watch
-    from jaxlaws.train.loggers import Logger
+    from jaxlaws.training.checkpoint import Checkpoints
+    from jaxlaws.training.lane import Lane, Watch
+    from jaxlaws.training.loggers import Logger
 
 _BEAT_EVERY = 10.0
 
@@ -73,9 +73,9 @@ class Pack:
 
     def train(self) -> None:
         from jaxlaws.data.tokens import open_data
-        from jaxlaws.train.preemption import preemptible
-        from jaxlaws.train.program import program
-        from jaxlaws.train.run import train_lanes
+        from jaxlaws.training.preemption import preemptible
+        from jaxlaws.training.program import program
+        from jaxlaws.training.run import train_lanes
 
         run = self.waiting[0].run
         queue = _Queue(self)
@@ -95,7 +95,7 @@ class Pack:
 
     def next_lane(self) -> Lane | None:
         """The lane of the next run that can start now and could be claimed."""
-        from jaxlaws.train.loggers import open_loggers
+        from jaxlaws.training.loggers import open_loggers
 
         snapshots = self.sweep.snapshots
         while True:
@@ -146,7 +146,7 @@ class Pack:
 
     def watch(self, data: Data, profile: Profile) -> Watch:
         """What is written as the lanes go."""
-        from jaxlaws.train.lane import Watch
+        from jaxlaws.training.lane import Watch
 
         run = next(iter(self.held)).run
         step_flops = flops_per_token(run.model, run.data.seq_len)[1] * next(iter(self.held)).batch_tokens
@@ -220,7 +220,7 @@ class Pack:
         """
         import jax
 
-        from jaxlaws.train.preemption import ask_to_stop
+        from jaxlaws.training.preemption import ask_to_stop
 
         if lane not in self.held:
             return

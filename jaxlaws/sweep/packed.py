@@ -75,7 +75,7 @@ def _key(item: Planned) -> str:
 
 
 def _is_packing(entry: Any) -> bool:
-    from jaxlaws.train.program import STRATEGIES
+    from jaxlaws.training.program import STRATEGIES
 
     return (
         isinstance(entry, dict)

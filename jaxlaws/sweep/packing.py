@@ -86,9 +86,9 @@ def measure(item: Planned, how: str, size: int, engine: EngineConfig) -> float:
     import numpy as np
 
     from jaxlaws.data.tokens import open_data
-    from jaxlaws.train.optimizer import hyper
-    from jaxlaws.train.program import CHUNK, program, stacked
-    from jaxlaws.train.run import _on_device
+    from jaxlaws.training.optimizer import hyper
+    from jaxlaws.training.program import CHUNK, program, stacked
+    from jaxlaws.training.run import _on_device
 
     run, batch = item.run, config.batch_sequences(item.run)
     data = open_data(run.data)

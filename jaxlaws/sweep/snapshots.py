@@ -22,7 +22,7 @@ from jaxlaws.sweep.branch import Branch, branches, points
 from jaxlaws.sweep.plan import Planned
 
 if TYPE_CHECKING:
-    from jaxlaws.train.lane import Lane
+    from jaxlaws.training.lane import Lane
 
 #: What reading a file that is no sound .npz raises.
 _DAMAGES: tuple[type[Exception], ...] = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError)
@@ -68,7 +68,7 @@ class Snapshots:
           item: the run.
           made_with: how it is computed; where that differs from its trunk, it is said.
         """
-        from jaxlaws.train.lane import Lane, curve_row
+        from jaxlaws.training.lane import Lane, curve_row
 
         name = item.directory.name
         steps, looks = frozenset(self._steps.get(name, ())), frozenset(self._looks.get(name, ()))

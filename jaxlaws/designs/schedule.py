@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxlaws.design.curves import Form, free, knotted
-from jaxlaws.design.newton import newton
-from jaxlaws.design.objective import final_loss, loss, pad_warm_up
+from jaxlaws.designs.curves import Form, free, knotted
+from jaxlaws.designs.newton import newton
+from jaxlaws.designs.objective import final_loss, loss, pad_warm_up
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import need_finite
 from jaxlaws.fitting.result import Fit

@@ -15,7 +15,7 @@ from jaxlaws.model.shape import count_params, flops_per_token
 from jaxlaws.schedules.spec import schedule_array, spec_string, warmup_steps
 
 if TYPE_CHECKING:
-    from jaxlaws.train.program import State
+    from jaxlaws.training.program import State
 
 #: (fresh state [1, …], empty trace) → (steps done, state [1, …], trace): where a lane goes on from.
 Start = Callable[[Any, np.ndarray], tuple[int, Any, np.ndarray]]

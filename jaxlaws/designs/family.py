@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxlaws.design.objective import final_loss
-from jaxlaws.design.schedule import Design, check, curve_law
+from jaxlaws.designs.objective import final_loss
+from jaxlaws.designs.schedule import Design, check, curve_law
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.result import Fit
 from jaxlaws.schedules.config import family

@@ -14,13 +14,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxlaws import config
 from jaxlaws.data.tokens import Data
-from jaxlaws.train import measure
-from jaxlaws.train.checkpoint import Checkpoints
-from jaxlaws.train.lane import Lane, Watch, asked, curve_row
-from jaxlaws.train.mesh import Mesh, agreed, put, put_batch
-from jaxlaws.train.optimizer import hyper
-from jaxlaws.train.preemption import Preempted, stop_asked
-from jaxlaws.train.program import CHUNK, Program, State, Trace, stacked
+from jaxlaws.training import measure
+from jaxlaws.training.checkpoint import Checkpoints
+from jaxlaws.training.lane import Lane, Watch, asked, curve_row
+from jaxlaws.training.mesh import Mesh, agreed, put, put_batch
+from jaxlaws.training.optimizer import hyper
+from jaxlaws.training.preemption import Preempted, stop_asked
+from jaxlaws.training.program import CHUNK, Program, State, Trace, stacked
 
 #: Sequences in one forward pass of a validation.
 EVAL_BATCH = 32

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxlaws.design.family import best_of_family
-from jaxlaws.design.schedule import check, curve_law
+from jaxlaws.designs.family import best_of_family
+from jaxlaws.designs.schedule import check, curve_law
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation
 from jaxlaws.fitting.predict import predict

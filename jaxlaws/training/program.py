@@ -23,8 +23,8 @@ from jaxlaws.errors import unknown
 from jaxlaws.model.compute import ComputeConfig
 from jaxlaws.model.shape import ModelConfig
 from jaxlaws.model.transformer import Params, build
-from jaxlaws.train.mesh import make_mesh, shardings
-from jaxlaws.train.optimizer import Hyper, transformation
+from jaxlaws.training.mesh import make_mesh, shardings
+from jaxlaws.training.optimizer import Hyper, transformation
 
 #: Steps in a chunk. Shorter stretches are padded with inactive steps, so that there is one compiled length.
 CHUNK = 16

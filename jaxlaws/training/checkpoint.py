@@ -22,8 +22,8 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.nested import dotted
-from jaxlaws.train.checksum import checksums, sha256
-from jaxlaws.train.mesh import agreed
+from jaxlaws.training.checksum import checksums, sha256
+from jaxlaws.training.mesh import agreed
 
 log = logging.getLogger(__name__)
 
