@@ -13,10 +13,10 @@ from scipy.optimize import minimize
 
 from jaxlaws.bench.fit import chinchilla_runs, multi_power_runs
 from jaxlaws.fitting import noise as noises
-from jaxlaws.fitting.evidence import noise_scale
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.problem import Problem
+from jaxlaws.fitting.scatter import noise_scale
 from jaxlaws.fitting.solve import solver
 from jaxlaws.fitting.start import projector
 from jaxlaws.laws.table import get

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from jaxlaws.fitting import verdict
+from jaxlaws.fitting.diagnose import Curvature
+from jaxlaws.fitting.identification import Identification
 from jaxlaws.fitting.points import Points
+from jaxlaws.fitting.scatter import Scatter
 from jaxlaws.laws.table import get
 from jaxlaws.status import decide
 
 
-def curves_seen(**changed):
+def curves_seen(**changes):
     """Three curves that differ, with nothing to say against their fit."""
     rng, runs, count = np.random.default_rng(0), 3, 20
     at = np.tile(np.arange(1, count + 1) * 100, runs)
@@ -21,25 +24,34 @@ def curves_seen(**changed):
     peak = np.array([1e-3, 2e-3, 3e-3])[run]
     inputs = {"lr": peak * np.where(at > 1500, 0.5, 1), "peak": peak, "S": peak * at}
     loss = (2 + 20 * at**-0.5) * (1 + 0.01 * run)
-    seen = verdict.Seen(
+    spread = Scatter(
+        predicted=loss,
+        residual=1e-3 * rng.standard_normal(runs * count),
+        within=np.zeros(runs * count),
+        correlation=0.0,
+        sigma=1e-3,
+        offset=0.0,
+        spacing=1e-6,
+        size=float(loss.mean()),
+        curve_noise=1e-3,
+    )
+    curvature = Curvature(1.0, np.zeros(0), [], [])
+    constants = Identification([], [], {}, [], curvature)
+    return verdict.Seen(
         law=get("lldl"),
         points=Points(inputs, loss, run, ("a", "b", "c"), np.arange(runs), at, {}),
-        residual=1e-3 * rng.standard_normal(runs * count),
-        unit=1e-6,
-        noise=1e-3,
-        phi=0.0,
-        gain=0.0,
-        exact=False,
-        starts=16,
-        agreeing=16,
-        bounds=[],
-        untouched=[],
-        open=[],
-        weak=[],
-        prior={},
-        held_out={"gaps": {"mae": 0.002, "mean_measured": 0.03}},
+        search=verdict.Search(starts=16, agreeing=16)._replace(**_of(verdict.Search, changes)),
+        scatter=replace(spread, **_of(Scatter, changes)),
+        constants=constants._replace(
+            curvature=curvature._replace(**_of(Curvature, changes)), **_of(Identification, changes)
+        ),
+        held_out=changes.get("held_out", {"gaps": {"mae": 0.002, "mean_measured": 0.03}}),
     )
-    return replace(seen, **changed)
+
+
+def _of(part, changes):
+    """The changes that are of this named tuple or dataclass."""
+    return {name: value for name, value in changes.items() if name in part.__annotations__}
 
 
 #: What is seen → the status that it makes, and words of the finding.
@@ -51,11 +63,11 @@ SEEN = {
     "a bound": ({"bounds": ["A"]}, "weak", "ended at a bound"),
     "a term that vanished": ({"bounds": ["B"], "untouched": ["B"]}, "weak", "vanished"),
     "untouched": ({"untouched": ["B"]}, "unidentified", "B changes none"),
-    "an open direction": ({"open": ["the direction (A up)"]}, "unidentified", "the direction (A up)"),
-    "an open direction and a search without an end": ({"open": ["x"], "gain": 1.0}, "unidentified", "x"),
+    "an open direction": ({"unidentified": ["the direction (A up)"]}, "unidentified", "the direction (A up)"),
+    "an open direction and a search without an end": ({"unidentified": ["x"], "gain": 1.0}, "unidentified", "x"),
     "a loose direction": ({"weak": ["alpha is known within a factor of 4 only"]}, "weak", "factor of 4"),
-    "the prior's": ({"prior": {"C": 0.9, "beta": 0.95}}, "weak", "is the prior's"),
-    "some of it the prior's": ({"prior": {"C": 0.9, "beta": 0.2}}, "converged", ""),
+    "the prior's": ({"prior": {"C": (1.0, 0.9), "beta": (1.0, 0.95)}}, "weak", "is the prior's"),
+    "some of it the prior's": ({"prior": {"C": (1.0, 0.9), "beta": (1.0, 0.2)}}, "converged", ""),
     "gaps wrong by 78%": ({"held_out": {"gaps": {"mae": 0.0234, "mean_measured": 0.03}}}, "weak", "wrong by 78%"),
     "gaps wrong by their size": (
         {"held_out": {"gaps": {"mae": 0.03, "mean_measured": 0.03}}},
@@ -74,14 +86,14 @@ SEEN = {
         "60% of the error of a constant",
     ),
     "a trend that runs share": ({"residual": np.tile(2e-3 * np.sin(np.arange(20) / 3), 3)}, "weak", "one line"),
-    "residuals that drift": ({"noise": 1e-5, "unit": 1e-7}, "weak", "drift"),
+    "residuals that drift": ({"curve_noise": 1e-5, "spacing": 1e-7}, "weak", "drift"),
 }
 
 
 @pytest.mark.parametrize("case", SEEN)
 def test_what_is_seen_makes_the_status(case):
-    changed, status, words = SEEN[case]
-    found = verdict.findings(curves_seen(**changed))
+    changes, status, words = SEEN[case]
+    found = verdict.findings(curves_seen(**changes))
     assert decide(found) == status, found
     assert words in " ".join(finding.what for finding in found)
     assert not found or all(finding.remedy for finding in found)

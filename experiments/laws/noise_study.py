@@ -25,10 +25,11 @@ import numpy as np
 
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting import score
-from jaxlaws.fitting.evidence import best_of, noise_scale
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.resample import simulated
+from jaxlaws.fitting.scatter import noise_scale
+from jaxlaws.fitting.solve import best_of
 from jaxlaws.laws import events
 from jaxlaws.laws.table import get
 from jaxlaws.records.published.multi_power_law import WARMUP_STEPS, schedule
@@ -49,13 +50,13 @@ def predict(candidate, known: Points, target: np.ndarray, asked: Points) -> np.n
     problem = Problem(LAW, model, known, 4)
     plain = problem.from_starts(4, 0, plain=True)
     if candidate is None:
-        return problem.predict(plain.theta[best_of(plain)], asked)
+        return problem.predict(best_of(plain).theta, asked)
     temper, offset, prior = candidate
     sigma = temper * noise_scale(problem, plain)
     model = replace(model, sigma=sigma, offset=max(offset * sigma, 1e-6))
     shrunk = _Shrunk(LAW, model, known, 4, prior_sd=prior)
     solved = shrunk.from_starts(4, 0)
-    return shrunk.predict(solved.theta[best_of(solved)], asked)
+    return shrunk.predict(best_of(solved).theta, asked)
 
 
 @dataclass(frozen=True)

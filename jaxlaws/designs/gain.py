@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlaws.fitting.evidence import RUN_SD, RUN_SD_RANGE
 from jaxlaws.fitting.predict import final_losses
 from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.scatter import RUN_SD, RUN_SD_RANGE
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
 #: One-sided 95% quantile of the normal distribution: the edge of a 90% interval.

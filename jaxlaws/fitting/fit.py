@@ -12,14 +12,19 @@ import numpy as np
 
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fitting import design_checks, diagnose, resample, score, verdict
+from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.bootstrap import Bootstrap, refit
 from jaxlaws.fitting.columns import columns_of, parts_of
-from jaxlaws.fitting.evidence import Evidence, best_of, noise_scale
+from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
+from jaxlaws.fitting.left_out import held_out
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter
+from jaxlaws.fitting.solve import Solution, best_of
+from jaxlaws.fitting.verdict import Search, Seen, findings
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
@@ -72,7 +77,6 @@ def fit(
       BadInput: the law, a run or a column is unknown, or there are too few points.
     """
     the_law = get(law, parts_of(get(law), runs))
-    model = noises.get(noise, the_law)
     runs = comparable(runs, law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)
     chosen = everything if train is None else everything.of(_known(train, everything))
@@ -80,152 +84,151 @@ def fit(
     count = STARTS[the_law.kind] if starts is None else starts
     if count < 1:
         raise BadInput(f"starts is {count}, expected at least 1.")
-    problem = Problem(the_law, model, chosen, min(count, STARTS[the_law.kind]), fixed or {}, progress)
-    if model.adaptive:
-        scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
-        problem = replace(problem, noise=model.resolved(scale))
-    solution = problem.from_starts(count, seed)
-    best = best_of(solution)
-    if not np.isfinite(solution.objective[best]):
+    width = min(count, STARTS[the_law.kind])
+    problem = Problem(the_law, noises.get(noise, the_law), chosen, width, fixed or {}, progress)
+    problem, solution = _solved(problem, count, seed)
+    if not np.isfinite(solution.objective).any():
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
-    theta = solution.theta[best]
-    state = Evidence(problem, solution, best, seed)
-    drawn = state.resample(BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap)
-    return _gather(the_law, state, drawn, everything, train, runs, theta)
+    resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
+    return _result(problem, solution, everything, train, runs, resamples, seed + 1)
 
 
-def _gather(
-    law: Law, state: Evidence, drawn, everything: Points, train: Sequence[str] | None, runs: Runs, theta: np.ndarray
+def _solved(problem: Problem, count: int, seed: int) -> tuple[Problem, Solution]:
+    """The solutions from `count` starts, where the noise adapts under the scale of the residuals of a plain fit."""
+    if problem.noise.adaptive:
+        scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
+        problem = replace(problem, noise=problem.noise.resolved(scale))
+    return problem, problem.from_starts(count, seed)
+
+
+def _result(
+    problem: Problem,
+    solution: Solution,
+    everything: Points,
+    train: Sequence[str] | None,
+    runs: Runs,
+    resamples: int,
+    seed: int,
 ) -> Fit:
-    problem, solution, best = state.problem, state.solution, state.best
-    kind, draws, counts = drawn
-    values = dict(zip(law.names, problem.constants(theta).tolist(), strict=True))
-    objective = float(solution.objective[best])
-    agree = solution.objective <= objective * (1 + 1e-6) + 1e-9
-    low, high = problem.bounds
-    bounds = diagnose.at_bounds(law, theta, low, high)
-    untouched = state.untouched()
-    free = [i for i, name in enumerate(law.names) if name not in (*bounds, *untouched)]
-    names = [law.names[i] for i in free]
-    curvature = diagnose.curvature(names, solution.hessian[best][np.ix_(free, free)], state.dispersion)
-    bounds = [name for name in bounds if name not in problem.fixed]
-    untouched = [name for name in untouched if name not in problem.fixed]
-    gain = float(solution.gain[best])
-    predicted = problem.predict(theta, everything)
-    curves = score.by_curve(everything, predicted, train) if law.kind == "curve" else {}
-    held_out = state.leave_out()
-    if train is not None:
-        held = ~np.isin(everything.run, [everything.names.index(name) for name in train])
-        if not state.single:
-            held_out["test"] = score.average(curves, "test")
-        elif held.any():
-            fitted = float(problem.points.loss.mean())
-            held_out["test"] = score.errors(everything.loss[held], predicted[held], fitted)
-    if not state.single:
-        held_out["gaps"] = score.gaps(everything, predicted, train)
-    if law.kind == "curve":
-        held_out["decay_gaps"] = score.decay_ratio(everything, predicted, train)
-    intervals = {
-        name: resample.interval(values[name], draws[:, i], LEVEL)
-        for i, name in enumerate(law.names)
-        if len(draws) >= resample.FEW and name not in untouched and name not in problem.fixed
+    """The fit: the constants at the best of the solutions, and what the data say about them."""
+    law, best = problem.law, best_of(solution)
+    spread = scatter(problem, best.theta)
+    refits = refit(problem, best.theta, spread, resamples, seed)
+    search = _search(solution, best)
+    constants = identification(problem, best, spread)
+    errors = held_out(problem, best.theta, everything, train)
+    items = findings(Seen(law, problem.points, search, spread, constants, errors))
+    prior = diagnose.prior_in_words(law, constants.prior, problem.points.scale())
+    fields = {
+        **_constants(problem, best, refits, constants),
+        "objective_plain": float(np.sum(noises.huber(spread.residual))),
+        "status": decide(items),
+        "findings": [item.to_json() for item in items],
+        "starts": search.starts,
+        "starts_agreeing": search.agreeing / search.starts,
+        "warnings": [*runs.warnings, *map(str, items), *refits.warnings(), *prior],
+        "curves": _curves(problem, best, everything, train),
+        "held_out": errors,
+        "diagnostics": _diagnostics(problem, solution, search, spread, constants) | {"resamples": refits.counts},
+        "scatter": _scatter(spread),
+        "ranges": _ranges(law, problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
+        "data": _data(problem, runs, train),
+        "versions": _versions(),
     }
-    prior = state.of_the_prior()
-    found = verdict.findings(
-        verdict.Seen(
-            law=law,
-            points=problem.points,
-            residual=state.residual,
-            unit=state.unit,
-            noise=state.point_noise,
-            phi=state.phi,
-            gain=gain,
-            exact=objective < 1e-6,
-            starts=len(agree),
-            agreeing=int(agree.sum()),
-            bounds=bounds,
-            untouched=untouched,
-            open=curvature.unidentified,
-            weak=curvature.weak,
-            prior={name: left for name, (_, left) in prior.items()},
-            held_out=held_out,
-        )
-    )
-    noise = problem.noise
-    diagnostics = {
-        "gradient_norm": float(np.max(np.abs(solution.gradient[best]))) / max(objective, 1e-12),
-        "gain_of_another_step": gain,
-        "steps": int(solution.steps[best]),
+    return Fit(law=law.name, convention=problem.points.convention, noise=problem.noise.name, **finite(fields))
+
+
+def _search(solution: Solution, best: Solution) -> Search:
+    """How the search ended: starts agree within 1e-6 of the best objective."""
+    objective = float(best.objective)
+    agreeing = int(np.sum(solution.objective <= objective * (1 + 1e-6) + 1e-9))
+    return Search(len(solution.objective), agreeing, float(best.gain), objective < 1e-6)
+
+
+def _constants(problem: Problem, best: Solution, refits: Bootstrap, constants: Identification) -> dict[str, Any]:
+    """The constants with their intervals and resamples; one that no loss shows, or that is fixed, has no interval."""
+    names = problem.law.names
+    params = dict(zip(names, problem.constants(best.theta).tolist(), strict=True))
+    columns = dict(zip(names, refits.constants.T, strict=True))
+    enough = len(refits.constants) >= resample.FEW
+    closed = {*constants.untouched, *problem.fixed}
+    return {
+        "params": params,
+        "objective": float(best.objective) * problem.noise.sigma**2,
+        "intervals": {
+            name: resample.interval(params[name], columns[name], LEVEL)
+            for name in names
+            if enough and name not in closed
+        },
+        "level": LEVEL,
+        "resampling": refits.resampling,
+        "draws": {name: [float(f"{x:.12g}") for x in columns[name][:_DRAWS]] for name in names},
+    }
+
+
+def _curves(
+    problem: Problem, best: Solution, everything: Points, train: Sequence[str] | None
+) -> dict[str, dict[str, Any]]:
+    """Errors of every curve; none of single points."""
+    if problem.law.kind != "curve":
+        return {}
+    return score.by_curve(everything, problem.predict(best.theta, everything), train)
+
+
+def _diagnostics(
+    problem: Problem, solution: Solution, search: Search, spread: Scatter, constants: Identification
+) -> dict[str, Any]:
+    """What an expert may ask of a fit: how the search ended, how the constants are held, what the noise is."""
+    noise, best, curvature = problem.noise, best_of(solution), constants.curvature
+    offsets = dict(zip(problem.points.names, best.offset.tolist(), strict=True)) if noise.offset else {}
+    return {
+        "gradient_norm": float(np.max(np.abs(best.gradient))) / max(float(best.objective), 1e-12),
+        "gain_of_another_step": search.gain,
+        "steps": int(best.steps),
         "condition_number": curvature.condition,
-        "sd_of_ln": dict(zip(names, curvature.sd.tolist(), strict=True)),
-        "bounds_hit": bounds,
+        "sd_of_ln": dict(zip(constants.names, curvature.sd.tolist(), strict=True)),
+        "bounds_hit": constants.bounds,
         "fixed": dict(problem.fixed),
-        "untouched": untouched,
-        "prior": {name: {"sd_away": away, "variance_left": share} for name, (away, share) in prior.items()},
+        "untouched": constants.untouched,
+        "prior": {name: {"sd_away": away, "variance_left": left} for name, (away, left) in constants.prior.items()},
         "unidentified": curvature.unidentified,
         "weak": curvature.weak,
-        "loss_unit": state.unit,
+        "loss_unit": spread.spacing,
         "next_basin": diagnose.next_basin(solution.objective),
-        "residual_correlation": state.phi,
+        "residual_correlation": spread.correlation,
         "noise_scale": {"sigma": noise.sigma, "offset": noise.offset, "delta": noise.delta},
-        "offsets": dict(zip(problem.points.names, solution.offset[best].tolist(), strict=True)) if noise.offset else {},
-        "delta": state.deltas(),
-        "resamples": counts,
+        "offsets": offsets,
+        "delta": under_other_deltas(problem, best.theta),
     }
-    keep = draws[:_DRAWS]
-    return Fit(
-        **finite(
-            {
-                "law": law.name,
-                "convention": problem.points.convention,
-                "noise": noise.name,
-                "params": values,
-                "objective": objective * noise.sigma**2,
-                "objective_plain": float(np.sum(noises.huber(state.residual))),
-                "intervals": intervals,
-                "level": LEVEL,
-                "resampling": kind,
-                "status": decide(found),
-                "findings": [finding.to_json() for finding in found],
-                "starts": len(agree),
-                "starts_agreeing": float(np.mean(agree)),
-                "warnings": [
-                    *runs.warnings,
-                    *map(str, found),
-                    *_lost(counts),
-                    *diagnose.prior_in_words(law, prior, problem.points.scale()),
-                ],
-                "curves": curves,
-                "held_out": held_out,
-                "diagnostics": diagnostics,
-                "scatter": {
-                    "sigma": state.sigma,
-                    "offset": state.offset,
-                    "size": problem.points.size,
-                    "quantiles": np.quantile(state.scatter(), _QUANTILES).tolist(),
-                },
-                "draws": {name: [float(f"{x:.12g}") for x in keep[:, i]] for i, name in enumerate(law.names)},
-                "ranges": _ranges(law, problem.points)
-                | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
-                "data": {
-                    "source": runs.source,
-                    "digest": runs.digest,
-                    "used": runs.used.sentence() if runs.used else "",
-                    "assumed": dict(runs.doubts),
-                    "setting": shared_config(runs, ALL) if law.kind == "curve" else {},
-                    "runs": len(problem.points.names),
-                    "points": len(problem.points.loss),
-                    "train": None if train is None else list(train),
-                },
-                "versions": {
-                    "jaxlaws": __version__,
-                    "jax": jax.__version__,
-                    "numpy": np.__version__,
-                    "python": platform.python_version(),
-                },
-            }
-        )
-    )
+
+
+def _scatter(spread: Scatter) -> dict[str, Any]:
+    """The scatter of a new run about the law."""
+    quantiles = np.quantile(spread.of_a_point(), _QUANTILES).tolist()
+    return {"sigma": spread.sigma, "offset": spread.offset, "size": spread.size, "quantiles": quantiles}
+
+
+def _data(problem: Problem, runs: Runs, train: Sequence[str] | None) -> dict[str, Any]:
+    """Where the losses are from and how many there are."""
+    return {
+        "source": runs.source,
+        "digest": runs.digest,
+        "used": runs.used.sentence() if runs.used else "",
+        "assumed": dict(runs.doubts),
+        "setting": shared_config(runs, ALL) if problem.law.kind == "curve" else {},
+        "runs": len(problem.points.names),
+        "points": len(problem.points.loss),
+        "train": None if train is None else list(train),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "jaxlaws": __version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
@@ -263,10 +266,3 @@ def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
         seen["lowest_share"].append(float(lr.min()) / peak)
         seen["steepest_drop"].append(max(float(-np.diff(lr).min(initial=0.0)), 0.0) / peak)
     return {key: [min(values), max(values)] for key, values in seen.items() if values}
-
-
-def _lost(counts: dict[str, Any]) -> list[str]:
-    lost = counts.get("rank_deficient", 0) + counts.get("not_converged", 0)
-    if lost <= 0.05 * counts.get("resamples", 0):
-        return []
-    return [f"{lost} of {counts['resamples']} resamples could not be fitted: intervals are too narrow."]

@@ -69,6 +69,16 @@ class Points:
         return out
 
     @property
+    def single(self) -> bool:
+        """Whether every run has one loss."""
+        return len(self.loss) == len(self.names)
+
+    @property
+    def cells(self) -> int:
+        """How many (N, D) pairs or curves there are: what a bootstrap draws from."""
+        return int(self.cell.max()) + 1
+
+    @property
     def size(self) -> float:
         """Mean absolute loss."""
         return float(np.mean(np.abs(self.loss)))

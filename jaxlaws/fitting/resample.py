@@ -1,4 +1,4 @@
-"""Resamples of a fit: clusters of runs where there are enough of them, simulated losses where there are not."""
+"""Resamples of losses: clusters of runs where there are enough of them, simulated losses where there are not."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ def interval(value: float, draws: np.ndarray, level: float) -> list[float]:
 
 def clustered(points: Points, count: int, rng: np.random.Generator) -> np.ndarray:
     """Weights [count, runs]: how often the cell of each run was drawn, with replacement."""
-    cells = int(points.cell.max()) + 1
-    drawn = rng.multinomial(cells, np.full(cells, 1 / cells), size=count)
-    return drawn[:, points.cell].astype(float)
+    counts = rng.multinomial(points.cells, np.full(points.cells, 1 / points.cells), size=count)
+    return counts[:, points.cell].astype(float)
 
 
 def correlation(points: Points, residual: np.ndarray) -> float:

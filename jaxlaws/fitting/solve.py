@@ -220,3 +220,9 @@ def run_tasks(
         parts.append([np.asarray(value)[: min(size, total - first)] for value in part])
         done(min(first + size, total))
     return Solution(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def best_of(solution: Solution) -> Solution:
+    """The task with the lowest finite objective, of solutions stacked on the first axis."""
+    best = int(np.argmin(np.where(np.isfinite(solution.objective), solution.objective, np.inf)))
+    return Solution(*(part[best] for part in solution))

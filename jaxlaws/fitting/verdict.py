@@ -5,14 +5,16 @@ Nothing here fits or predicts: `Seen` holds what the fit knows already, and `fin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxlaws.fitting import design_checks, residuals
+from jaxlaws.fitting.identification import Identification
 from jaxlaws.fitting.points import Points
+from jaxlaws.fitting.scatter import Scatter
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.status import Finding
@@ -37,40 +39,32 @@ STRUCTURE = 0.5
 _OTHERS = "compare other laws on these runs (jaxlaws compare), and do not predict far from them"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a fit knows of itself.
+class Search(NamedTuple):
+    """How the search of an optimum ended.
 
     Attributes:
-      law, points: what was fitted to what.
-      residual: [points] ln L − ln L̂.
-      unit: the spacing of the losses as they were logged, nats (`jaxlaws.fitting.resample.rounding`).
-      noise: sd of ln L of a point about a smooth line through its neighbours; None where there are none.
-      phi: correlation of neighbouring residuals of a run.
-      gain: share of the objective that another step would gain; `exact` where the objective is as good as 0.
       starts, agreeing: how many starts, and how many of them ended at the best objective.
-      bounds: constants at a bound.
-      untouched: constants that change no loss of the data.
-      prior: constant → share of the variance of its prior that the data leave.
-      open, weak: directions that the data leave open, and that they hold loosely, in words.
-      held_out: kind → errors, with `rmse` and, where a constant can be compared, `constant_rmse`.
+      gain: share of the objective that another step would gain.
+      exact: whether the objective is as good as 0, and a share of it says nothing.
+    """
+
+    starts: int
+    agreeing: int
+    gain: float = 0.0
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a fit knows of itself: the law and its points, the search, the residuals, the constants, and `held_out`,
+    kind → errors, with `rmse` and, where a constant can be compared, `constant_rmse`.
     """
 
     law: Law
     points: Points
-    residual: np.ndarray
-    unit: float
-    noise: float | None
-    phi: float
-    gain: float
-    exact: bool
-    starts: int
-    agreeing: int
-    bounds: Sequence[str]
-    untouched: Sequence[str]
-    open: Sequence[str]
-    weak: Sequence[str]
-    prior: Mapping[str, float]
+    search: Search
+    scatter: Scatter
+    constants: Identification
     held_out: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -92,22 +86,23 @@ def findings(seen: Seen) -> list[Finding]:
 
 def _constant(seen: Seen) -> list[Finding]:
     loss = seen.points.loss
-    if np.ptp(loss) > 1.5 * seen.unit:
+    if np.ptp(loss) > 1.5 * seen.scatter.spacing:
         return []
     what = f"every loss is {np.median(loss):.6g} to the precision of the data"
     return [Finding("unidentified", what, "check the column, log more digits, or add runs that differ")]
 
 
 def _search(seen: Seen) -> list[Finding]:
-    more = f"fit again with --starts {4 * seen.starts} or another --seed"
-    if seen.gain > 1e-6 and not seen.exact:
+    search = seen.search
+    more = f"fit again with --starts {4 * search.starts} or another --seed"
+    if search.gain > 1e-6 and not search.exact:
         return [
-            Finding("not_converged", f"another step would still lower the objective by {seen.gain:.1e} of it", more)
+            Finding("not_converged", f"another step would still lower the objective by {search.gain:.1e} of it", more)
         ]
-    if seen.agreeing >= max(2, AGREE * seen.starts) or seen.starts == 1 == seen.agreeing:
+    if search.agreeing >= max(2, AGREE * search.starts) or search.starts == 1 == search.agreeing:
         return []
-    status = "weak" if seen.agreeing > 1 else "not_converged"
-    return [Finding(status, f"only {seen.agreeing} of {seen.starts} starts reach the best objective", more)]
+    status = "weak" if search.agreeing > 1 else "not_converged"
+    return [Finding(status, f"only {search.agreeing} of {search.starts} starts reach the best objective", more)]
 
 
 def _design(seen: Seen) -> list[Finding]:
@@ -115,21 +110,21 @@ def _design(seen: Seen) -> list[Finding]:
 
 
 def _constants(seen: Seen) -> list[Finding]:
-    out = []
-    if touched := [name for name in seen.bounds if name not in seen.untouched]:
+    constants, out = seen.constants, []
+    if touched := [name for name in constants.bounds if name not in constants.untouched]:
         what = f"{', '.join(touched)} ended at a bound, the data ask for a value outside it"
         out.append(Finding("weak", what, f"the law may not fit, or {seen.remedy}"))
-    if vanished := [name for name in seen.bounds if name in seen.untouched]:
+    if vanished := [name for name in constants.bounds if name in constants.untouched]:
         what = f"the term of {', '.join(vanished)} vanished, these data do not show it"
         out.append(Finding("weak", what, f"fit a law without it, or {seen.remedy}"))
-    if lost := [name for name in seen.untouched if name not in seen.bounds]:
+    if lost := [name for name in constants.untouched if name not in constants.bounds]:
         what = f"{', '.join(lost)} {'changes' if len(lost) == 1 else 'change'} none of these losses"
         out.append(Finding("unidentified", what, f"fit a law without it, or {seen.remedy}"))
-    if seen.prior and min(seen.prior.values()) > PRIOR:
-        what = f"what is said of {', '.join(seen.prior)} is the prior's, the data add nothing"
+    if constants.prior and min(share for _, share in constants.prior.values()) > PRIOR:
+        what = f"what is said of {', '.join(constants.prior)} is the prior's, the data add nothing"
         out.append(Finding("weak", what, seen.remedy))
-    out += [Finding("unidentified", words, seen.remedy) for words in seen.open]
-    return out + [Finding("weak", words, seen.remedy) for words in seen.weak]
+    out += [Finding("unidentified", words, seen.remedy) for words in constants.curvature.unidentified]
+    return out + [Finding("weak", words, seen.remedy) for words in constants.curvature.weak]
 
 
 def _spare(seen: Seen) -> list[Finding]:
@@ -167,7 +162,8 @@ def _sign(seen: Seen) -> list[Finding]:
         return []
     slope = np.linalg.lstsq(x, y, rcond=None)[0]
     variance = max(float(np.sum((y - x @ slope) ** 2)) / (len(y) - x.shape[1]), 1e-30)
-    thinned = (1 + seen.phi) / (1 - seen.phi)
+    phi = seen.scatter.correlation
+    thinned = (1 + phi) / (1 - phi)
     error = np.sqrt(variance * thinned * np.diag(np.linalg.inv(x.T @ x)))
     rising = [name for name, b, se in zip(names, slope[1:], error[1:], strict=True) if b > SURE * se]
     if not rising:
@@ -180,7 +176,7 @@ def _gaps(seen: Seen) -> list[Finding]:
     gaps = seen.held_out.get("gaps") or {}
     if not gaps:
         return []
-    floor = 2 * np.hypot(seen.noise or 0.0, seen.unit / seen.points.size) * seen.points.size
+    floor = 2 * np.hypot(seen.scatter.curve_noise or 0.0, seen.scatter.rounding) * seen.scatter.size
     if gaps["mean_measured"] < floor:
         what = (
             f"the runs differ by {gaps['mean_measured']:.2g} nats on average, no more than the noise of a point, and "
@@ -197,20 +193,23 @@ def _gaps(seen: Seen) -> list[Finding]:
 
 def _structure(seen: Seen) -> list[Finding]:
     """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share."""
-    size = float(np.std(seen.residual))
-    if size * seen.points.size < seen.unit:
+    scatter = seen.scatter
+    size = float(np.std(scatter.residual))
+    if size * seen.points.size < scatter.spacing:
         return []
-    if seen.noise is not None and size > DRIFT * max(seen.noise, seen.unit / seen.points.size):
+    noise = scatter.curve_noise
+    if noise is not None and size > DRIFT * max(noise, scatter.rounding):
         what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
-        return [Finding("weak", f"{what}{seen.noise:.2g}", _OTHERS)]
+        return [Finding("weak", f"{what}{noise:.2g}", _OTHERS)]
     if seen.law.kind == "curve":
-        tests = [(residuals.shared_line(seen.points, seen.residual, seen.phi), SURE, "one line along all runs")]
+        shared = residuals.shared_line(seen.points, scatter.residual, scatter.correlation)
+        tests = [(shared, SURE, "one line along all runs")]
     else:
         logs, names = _coordinates(seen.points, seen.law)
         axes = " and ".join(names)
         tests = [
-            (residuals.surface(seen.residual, logs), SURE, axes),
-            (residuals.neighbours(seen.residual, logs), NEIGHBOURS, f"that of the run next in {axes}"),
+            (residuals.surface(scatter.residual, logs), SURE, axes),
+            (residuals.neighbours(scatter.residual, logs), NEIGHBOURS, f"that of the run next in {axes}"),
         ]
     for (share, sure), limit, told in tests:
         if sure >= limit and share >= STRUCTURE:

@@ -1,0 +1,103 @@
+"""Errors on what a fit has not seen: each run predicted from the others, and the largest runs from the smaller ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.fitting import score
+from jaxlaws.fitting.points import Points
+from jaxlaws.fitting.problem import Problem
+
+#: Up to how many runs each is left out in turn.
+_MOST_RUNS = 256
+#: From how many runs on the largest fifth is predicted from the others.
+_FEWEST_RUNS = 8
+
+
+def held_out(problem: Problem, theta: np.ndarray, everything: Points, train: Sequence[str] | None) -> dict[str, Any]:
+    """Every error where data were left out, by its kind, as `Fit.held_out` has them.
+
+    Args:
+      problem: with the points that were fitted.
+      theta: [parameters] coordinates of the optimum.
+      everything: the points that were fitted and those that were not.
+      train: ids of the runs that were fitted; all without it.
+    """
+    predicted = problem.predict(theta, everything)
+    errors = _of_splits(problem, theta)
+    if train is not None:
+        errors |= _test(problem, everything, predicted, train)
+    if not problem.points.single:
+        errors["gaps"] = score.gaps(everything, predicted, train)
+    if problem.law.kind == "curve":
+        errors["decay_gaps"] = score.decay_ratio(everything, predicted, train)
+    return errors
+
+
+def _test(problem: Problem, everything: Points, predicted: np.ndarray, train: Sequence[str]) -> dict[str, Any]:
+    """Errors of the runs that were named to be left out: of curves the mean over them."""
+    if not problem.points.single:
+        return {"test": score.average(score.by_curve(everything, predicted, train), "test")}
+    rest = ~np.isin(everything.run, [everything.names.index(name) for name in train])
+    if not rest.any():
+        return {}
+    return {"test": score.errors(everything.loss[rest], predicted[rest], float(problem.points.loss.mean()))}
+
+
+def _of_splits(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
+    """Errors of each run predicted by a fit to the others, and of the largest runs by a fit to the smaller ones."""
+    runs, smaller = len(problem.points.names), _smaller(problem)
+    others = list(~np.eye(runs, dtype=bool)) if 2 < runs <= _MOST_RUNS else []
+    splits = others if smaller is None else [*others, smaller]
+    if not splits:
+        return {}
+    thetas = problem.from_best(theta, "leave out", weight=np.array(splits, float)).theta
+    errors: dict[str, Any] = {"leave_one_run_out": _of_each_run(problem, thetas)} if others else {}
+    if smaller is not None:
+        errors["extrapolation"] = _of_the_largest(problem, thetas[-1], smaller)
+    return errors
+
+
+def _of_each_run(problem: Problem, thetas: np.ndarray) -> dict[str, float]:
+    """Errors of run i at coordinates i, beside those of the mean loss of the others."""
+    points, runs = problem.points, len(problem.points.names)
+    predicted = np.concatenate([problem.predict(thetas[i])[points.run == i] for i in range(runs)])
+    count = np.bincount(points.run, minlength=runs)
+    constant = (points.loss.sum() - np.bincount(points.run, points.loss, runs)) / (len(points.loss) - count)
+    return score.errors(points.loss, predicted, constant[points.run])
+
+
+def _of_the_largest(problem: Problem, theta: np.ndarray, smaller: np.ndarray) -> dict[str, float]:
+    """Errors of the runs that are not among `smaller` [runs], beside those of the mean loss of the smaller ones."""
+    points = problem.points
+    larger = ~smaller[points.run]
+    constant = float(points.loss[~larger].mean())
+    errors = score.errors(points.loss[larger], problem.predict(theta)[larger], constant)
+    return {**errors, "runs": int((~smaller).sum())}
+
+
+def _smaller(problem: Problem) -> np.ndarray | None:
+    """[runs] whether a run is among the smaller four fifths; None where there are too few runs to say.
+
+    The size is the compute, N·D; of curves of one size, the steps.
+    """
+    size = _log_size(problem)
+    edge = np.quantile(size, 0.8)
+    smaller = size < edge if edge == size.max() else size <= edge
+    return smaller if len(size) >= _FEWEST_RUNS and smaller.sum() > len(size) / 2 else None
+
+
+def _log_size(problem: Problem) -> np.ndarray:
+    """[runs] ln of the size, up to a constant."""
+    points = problem.points
+    first = np.unique(points.run, return_index=True)[1]
+    size = np.zeros(len(first))
+    for name in ("N", "D"):
+        if name in points.inputs:
+            size += np.log(points.inputs[name][first])
+    if problem.law.kind == "curve":
+        size += np.log([points.at[points.run == i].max() + 1 for i in range(len(first))])
+    return size
