@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.published import FORMATS
 from jaxlaws.records.questions import QUESTIONS
 
 _SOURCE = (
@@ -27,7 +28,7 @@ def add_source(
       optional: whether the command says itself that SOURCE is missing.
     """
     parser.add_argument("source", metavar=what, nargs="?" if optional else None, help=help)
-    parser.add_argument("--format", help="published table: step_law, multi_power_law, isoflop, lr_scheduling, …")
+    parser.add_argument("--format", help="published table: " + ", ".join(FORMATS))
     parser.add_argument(
         "--where",
         action="append",

@@ -19,7 +19,7 @@ from jaxlaws.fitting.bootstrap import Bootstrap, refit
 from jaxlaws.fitting.columns import columns_of, parts_of
 from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
 from jaxlaws.fitting.left_out import held_out
-from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.points import Points, metric_of, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import Fit
 from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter
@@ -77,7 +77,7 @@ def fit(
       BadInput: the law, a run or a column is unknown, or there are too few points.
     """
     the_law = get(law, parts_of(get(law), runs))
-    runs = comparable(runs, law, columns_of(the_law), the_law.kind == "curve")
+    runs = comparable(runs.measuring(metric_of(the_law)), law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)
     chosen = everything if train is None else everything.of(_known(train, everything))
     _enough(the_law, chosen, runs)

@@ -109,16 +109,22 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
     )
 
 
+def metric_of(law: Law) -> str:
+    """The metric that a law predicts: `nats`, or that of a column `metric.NAME`."""
+    return law.convention.get("loss", "nats")
+
+
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
-    runs = runs.finished()
+    runs = runs.measuring(metric_of(law)).finished()
     inputs, read = read_inputs(law, runs, params_column)
     loss = runs.table[runs.loss_column].to_numpy(float)
     if not len(loss):
         raise BadInput(f"{runs.source} has no finished run with a finite {runs.loss_column}.")
     if np.any(loss <= 0) and not law.signed:
         raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
-    metric = law.convention.get("loss", "nats")
-    convention = {**law.convention, "loss": runs.loss_column if metric == "nats" else metric, **read}
+    metric = metric_of(law)
+    own = metric != "nats" and runs.target in ("", metric)
+    convention = {**law.convention, "loss": metric if own else runs.loss_label, **read}
     count = np.arange(len(loss))
     names = tuple(str(name) for name in runs.table.index)
     return Points(inputs, loss, count, names, cells(inputs), np.full(len(loss), -1), convention, law.signed)
@@ -143,7 +149,8 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
         kept.append(name)
     if not kept:
         raise BadInput(f"{runs.source} has no loss after the warm-up in any of its {len(names)} curves.")
-    convention = {**law.convention, "loss": "nats", "warmup_ld": warmup_ld, **read}
+    loss = runs.loss_label if runs.target else metric_of(law)
+    convention = {**law.convention, "loss": loss, "warmup_ld": warmup_ld, **read}
     run = np.repeat(np.arange(len(kept)), [len(loss) for loss in losses])
     stacked = events.stack(parts)
     return Points(

@@ -187,7 +187,8 @@ def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tu
 
 
 LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
-_OWN = {name: () for name in COLUMNS if name not in ALIASES}
+#: Groups of a tracker are no families of a law: `group` is that of a published table, or what `--map` says.
+_OWN = {name: () for name in COLUMNS if name not in ALIASES and name != "group"}
 _RUNS = _lines([ALIASES, _OWN])
 _STEPS = _lines([{name: ALIASES[name] for name in ALIASES if name not in ("steps", *LOSSES)}, _OWN, ALONG])
 #: Columns of which two different ones are asked about; of the others the first in the file is taken.

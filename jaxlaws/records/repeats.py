@@ -9,7 +9,7 @@ import pandas as pd
 
 from jaxlaws.records.cells import PARAMS
 from jaxlaws.records.doubts import ask, noted
-from jaxlaws.records.table import RESULTS, Runs
+from jaxlaws.records.table import Runs, is_result
 from jaxlaws.text import printable
 
 #: Columns that grow along a run.
@@ -25,7 +25,7 @@ _STEP_IN_NAME = r"(?i)^(.*?)[-_./ :=]*(?:step|ckpt|chkpt|checkpoint|iter|iterati
 
 def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
     """[runs] a number for each config: equal where all columns but results and `without` are, and the LR of curves."""
-    columns = [name for name in runs.table if name not in RESULTS and name not in without]
+    columns = [name for name in runs.table if not is_result(str(name)) and name not in without]
     key = pd.util.hash_pandas_object(runs.table[columns], index=False).to_numpy() if columns else None
     key = np.zeros(len(runs.table), np.uint64) if key is None else key
     if runs.curves:
@@ -36,7 +36,7 @@ def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
 
 def repeats(runs: Runs) -> Runs:
     """Runs whose every setting is equal and whose losses differ by more than noise: a setting is not in the table."""
-    table = runs.finished().table if _loss(runs) else runs.table.iloc[:0]
+    table = runs.finished().table if runs.in_nats else runs.table.iloc[:0]
     sized = {"tokens", "steps"} & set(table.columns) and (runs.curves or set(PARAMS) & set(table.columns))
     if len(table) < 2 or not sized:
         return runs
@@ -59,10 +59,6 @@ def repeats(runs: Runs) -> Runs:
         "of them is another run",
         "name that column with --map (peak_lr, batch_tokens, seed, …), or leave out the wrong ones",
     )
-
-
-def _loss(runs: Runs) -> bool:
-    return bool({"val_loss_nats", "loss_nats"} & set(runs.table.columns))
 
 
 def checkpoints(runs: Runs) -> Runs:

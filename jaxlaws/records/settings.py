@@ -16,7 +16,7 @@ from jaxlaws.text import printable, quoted
 
 #: Columns that change the loss and are no variable of any law.
 SETTINGS = (
-    *("corpus", "vocab", "seq_len", "parameterisation", "optimizer", "weight_decay", "beta1", "beta2", "clip"),
+    *("corpus", "group", "vocab", "seq_len", "parameterisation", "optimizer", "weight_decay", "beta1", "beta2", "clip"),
     *("schedule", "cooldown_fraction"),
 )
 #: What a curve law reads off the curve.

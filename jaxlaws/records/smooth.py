@@ -23,7 +23,7 @@ def outliers(runs: Runs) -> Runs:
     wrong losses does not move. A table that sweeps the LR or the batch at one (N, D) is left to the laws of those.
     """
     table = runs.table
-    if not {"val_loss_nats", "loss_nats"} & set(table.columns) or (runs.curves and "tokens" not in table):
+    if not runs.in_nats or (runs.curves and "tokens" not in table):
         return runs
     table = runs.finished().table
     axes = [name for name in ("params_nonembedding", "params_total", "tokens") if name in table]

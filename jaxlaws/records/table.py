@@ -14,12 +14,14 @@ import pandas as pd
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.inputs import declares
 from jaxlaws.records.used import Used
+from jaxlaws.text import printable
 
 #: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
 COLUMNS: Mapping[str, str] = {
     "status": "ok | diverged | failed",
     "diverged_step": "first step whose loss or gradient was not finite; empty where none was",
     "model": "name or shape of the model, for people",
+    "group": "family of runs that is fitted apart from others of its table",
     "parameterisation": "how initial values, LR and decay follow the width: standard or mup",
     "params_nonembedding": "N without embeddings and output head",
     "params_total": "N with them",
@@ -53,11 +55,15 @@ COLUMNS: Mapping[str, str] = {
     "tokens_per_second": "tokens in a step over the median time of a step, its share where lanes were packed",
 }
 
-#: Columns of validation losses beside that of the training distribution: `val_loss.code`, nats a token.
+#: Begins the columns of validation losses beside that of the training distribution: `val_loss.code`, nats a token.
 TARGET = "val_loss."
+#: Begins the columns of what else was measured, of any unit and sign: `metric.accuracy`.
+METRIC = "metric."
+#: The columns of the final loss where no target is chosen; the first that is there counts.
+MAIN_LOSSES = ("val_loss_nats", "loss_nats")
 #: Columns whose values are words.
-WORDS = ("status", "model", "parameterisation", "schedule", "optimizer", "corpus")
-#: Columns that say what was measured, all others say what was run.
+WORDS = ("status", "model", "group", "parameterisation", "schedule", "optimizer", "corpus")
+#: Columns that say what was measured, beside those of targets.
 RESULTS = (
     *("status", "diverged_step", "loss_nats", "train_loss_nats", "smooth_loss_nats", "val_loss_nats"),
     *("flops_exact", "seconds", "tokens_per_second"),
@@ -93,6 +99,11 @@ _SAME_WORDS = {
 }
 #: More optimiser steps than any run has had: one that implies more is in another unit.
 MAX_STEPS = 1e7
+
+
+def is_result(column: str) -> bool:
+    """Whether a column says what was measured: all others say what was run."""
+    return column in RESULTS or column.startswith((TARGET, METRIC))
 
 
 def status_of(word: str) -> str:
@@ -154,7 +165,7 @@ class Runs:
       doubts: question → sentence, what was doubted and is assumed all the same.
       notes: sentences about what was changed of the source.
       used: how the source was understood, where it is a table.
-      target: which of the losses `val_loss.NAME` laws are fitted to; that of the training distribution where empty.
+      target: which of the columns `val_loss.NAME` and `metric.NAME` laws are fitted to; the main loss where empty.
       asked: (question or "", sentence) of everything that a fit would refuse, where it is collected; None where it is
         refused at once.
     """
@@ -172,7 +183,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
-            if column not in COLUMNS and not declares(str(column)) and not str(column).startswith(TARGET):
+            if column not in COLUMNS and not declares(str(column)) and not str(column).startswith((TARGET, METRIC)):
                 raise unknown("column", str(column), COLUMNS)
 
     @cached_property
@@ -186,15 +197,46 @@ class Runs:
         return state.hexdigest()
 
     @property
-    def loss_column(self) -> str:
+    def targets(self) -> tuple[str, ...]:
+        """Names of the further losses and metrics, of which `target` may be one."""
+        return tuple(
+            str(column).removeprefix(start)
+            for start in (TARGET, METRIC)
+            for column in self.table.columns
+            if str(column).startswith(start)
+        )
+
+    @property
+    def loss_name(self) -> str | None:
         """The column of the final loss: that of the target, the validation loss of our own runs, or a table's."""
+        several = [start + self.target for start in (TARGET, METRIC)] if self.target else MAIN_LOSSES
+        return next((name for name in several if name in self.table), None)
+
+    @property
+    def loss_column(self) -> str:
+        """`loss_name`; `BadInput` where the table has none."""
+        if self.loss_name is not None:
+            return self.loss_name
+        valid = f"it has {', '.join(self.targets)}" if self.targets else "it has no column val_loss.NAME"
         if self.target:
-            self.need(TARGET + self.target)
-            return TARGET + self.target
-        for name in ("val_loss_nats", "loss_nats"):
-            if name in self.table:
-                return name
+            raise BadInput(f"{self.source} has no target {printable(self.target)}: {valid}.")
+        if self.targets:
+            raise BadInput(f"{self.source} has several losses and no main one: choose one with --target, {valid}.")
         raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
+
+    @property
+    def loss_label(self) -> str:
+        """What a fit says of the loss: its column, or the name of the metric."""
+        return self.loss_column.removeprefix(METRIC)
+
+    @property
+    def in_nats(self) -> bool:
+        """Whether the final loss is a cross-entropy, whose size and logarithm may be questioned."""
+        return self.loss_name is not None and not self.loss_name.startswith(METRIC)
+
+    def measuring(self, metric: str) -> Runs:
+        """The runs with `metric.NAME` as their loss, where they state it and no target is chosen."""
+        return replace(self, target=metric) if not self.target and METRIC + metric in self.table else self
 
     @property
     def inside_warmup(self) -> np.ndarray:

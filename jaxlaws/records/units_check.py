@@ -56,10 +56,10 @@ def loss_unit(runs: Runs) -> Runs:
     Where the best run of the same (N, D) has a lower LR, they are taken as diverged.
     """
     table = runs.table
-    columns = [name for name in ("val_loss_nats", "loss_nats") if name in table]
-    if not columns or not _ok(table).any():
+    if not runs.in_nats or not _ok(table).any():
         return runs
-    loss = np.where(_ok(table), _numbers(table, columns[0]), np.nan)
+    column = runs.loss_column
+    loss = np.where(_ok(table), _numbers(table, column), np.nan)
     vocab = _numbers(table, "vocab") if "vocab" in table else np.full(len(table), np.nan)
     ceiling = np.log(np.where(vocab > 1, vocab, MAX_VOCAB))
     above, median = loss > ceiling, float(np.nanmedian(loss))
@@ -76,7 +76,7 @@ def loss_unit(runs: Runs) -> Runs:
         return ask(
             runs,
             "loss-unit",
-            f"{columns[0]} is {loss[place]:.4g} in run '{_first(runs, above)}', and in {above.sum()} of {len(table)} "
+            f"{column} is {loss[place]:.4g} in run '{_first(runs, above)}', and in {above.sum()} of {len(table)} "
             f"runs above ln V = {ceiling[place]:.3g} (V = {np.exp(ceiling[place]):.3g}), which a guess reaches: "
             f"it may be {unit}, or the run diverged",
             "give nats a token, or set the status of those runs to diverged",
@@ -87,7 +87,7 @@ def loss_unit(runs: Runs) -> Runs:
             runs,
             "loss-unit",
             f"half of the runs end above {median:.3g} nats, where a model has learned next to nothing: "
-            f"{columns[0]} may be {unit}",
+            f"{column} may be {unit}",
             "give nats a token",
         )
     return runs

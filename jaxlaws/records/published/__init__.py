@@ -1,23 +1,19 @@
-"""Importers of tables that other groups published: one file a format, each a function from a path to `Runs`."""
+"""Importers of tables that other groups published: a file a format, whose `load` gives the runs of a path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.table import Runs
 
-#: Format name → module:function of its importer, a function from a path to `Runs`.
-FORMATS = {
-    "step_law": "step_law:load",
-    "multi_power_law": "multi_power_law:load",
-    "isoflop": "isoflop:load",
-    "isoflop_all": "isoflop:load_all",
-    "lr_scheduling": "lr_scheduling:load",
-    "lr_scheduling_final": "lr_scheduling:load_final",
-}
+if TYPE_CHECKING:
+    from jaxlaws.records.table import Runs
+
+#: Names of the formats, which are those of the files beside this one.
+FORMATS = tuple(sorted(module.name for module in iter_modules(__path__) if module.name != "read"))
 
 
 def load(path: Path, format: str) -> Runs:
@@ -26,6 +22,5 @@ def load(path: Path, format: str) -> Runs:
         raise unknown("format", format, FORMATS)
     if not path.exists():
         raise BadInput(f"{path} does not exist, expected a file or folder in the format {format}.")
-    module, function = FORMATS[format].split(":")
-    importer: Callable[[Path], Runs] = getattr(import_module(f"{__name__}.{module}"), function)
-    return importer(path)
+    runs: Runs = import_module(f"{__name__}.{format}").load(path)
+    return runs
