@@ -23,6 +23,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "peak": (3e-4, 3.1e-4),
     "lr_sum": (1e-3, 3.0),
     "age": (1.0, 1e4),
+    "eta": (1e-4, 1e-2),
+    "decay": (0.01, 1.0),
+    "aspect": (16.0, 256.0),
+    "experts": (1.0, 512.0),
+    "examples": (100.0, 1e6),
+    "bpb": (0.4, 2.0),
+    "L": (2.0, 5.0),
+    "x": (1e-4, 1e-1),
 }
 
 
@@ -86,4 +94,27 @@ SAMPLES: dict[str, Sample] = {
     "opl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5}),
     "lldl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5, "B": 400.0}),
     "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
+    "routed": Sample({"a": -0.083, "b": -0.12, "c": 0.01, "d": 1.11, "E_s": 2.1, "E_m": 240.0}),
+    "mixing": Sample({"c": 1.5, "t_web": 0.3, "t_code": 1.1, "t_books": -0.4}, parts=("web", "code", "books")),
+    "three_term": Sample(
+        {"E": 1.8, "A": 480.0, "B": 30.0, "C": 90.0, "alpha": 0.35, "beta": 0.5, "gamma": 0.6},
+    ),
+    "broken_power": Sample({"a": 0.5, "b": 0.3, "c0": 0.3, "c1": -0.9, "d1": 3e-3, "f1": 0.3}),
+    "broken_power_2": Sample(
+        {"a": 2.0, "b": 0.3, "c0": 0.4, "c1": -0.4, "d1": 1e-3, "f1": 0.2, "c2": -0.9, "d2": 2e-2, "f2": 0.2}
+    ),
+    "rectified": Sample({"B": 900.0, "D_l": 250.0, "beta": 0.6, "E": 0.8}),
+    "task_bits": Sample({"E": 0.4, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}),
+    "task_accuracy": Sample({"a": 0.7, "k": -5.0, "x_0": 0.9, "b": 0.25}),
+    "task_error": Sample({"epsilon": 0.85, "k": 2.1, "gamma": 0.7}),
+    "mist": Sample(
+        {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
+        | {"eta_q": 0.01, "eta_0": 1.8, "eta_N": -0.7, "eta_D": 0.3, "B_q": 0.008, "B_0": 0.6, "B_N": 0.05}
+        | {"B_D": 0.57, "decay_q": 0.003, "decay_0": 0.3, "decay_N": 0.1, "decay_D": -0.15}
+        | {"aspect_q": 0.004, "aspect_0": 10.0, "aspect_N": 0.1, "aspect_D": 0.01}
+    ),
+    "mist_lr_batch": Sample(
+        {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
+        | {"eta_q": 0.01, "eta_0": 1.8, "eta_N": -0.7, "eta_D": 0.3, "B_q": 0.008, "B_0": 0.6, "B_N": 0.05, "B_D": 0.57}
+    ),
 }

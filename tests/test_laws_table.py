@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from law_samples import SAMPLES
 from scipy.optimize import brentq
 
 from jaxlaws.errors import BadInput
@@ -15,6 +16,7 @@ from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import Fit
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import Runs
@@ -30,36 +32,19 @@ TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
 GRID = np.array([(n, d, b) for n in np.geomspace(2e8, 6e9, 6) for d in np.geomspace(1e9, 1e11, 6) for b in (1e5, 1e6)])
 
 
-def inputs_of(law, rng):
-    sizes = {"S": (0.3, 7), "V": (1e-5, 1e-3), "lr": (3e-5, 3e-4), "peak": (3e-4, 3.1e-4), "N": (1e8, 1e10)}
-    sizes |= {"D": (1e9, 1e11), "B": (1e5, 1e6), "steps": (1e3, 1e5), "lr_sum": (1e-3, 3), "age": (1, 1e4)}
-    out = {}
-    for key in LAWS[law].inputs:
-        events = key in ("drop", "lr_sum", "age", "log_lr")
-        shape = (5, 4) if events else (5,)
-        if key == "drop":
-            out[key] = 1e-5 * rng.standard_normal(shape)
-        elif key == "log_lr":
-            out[key] = np.log(rng.uniform(3e-5, 3e-4, shape))
-        else:
-            low, high = sizes[key]
-            out[key] = np.exp(rng.uniform(np.log(low), np.log(high), shape))
-    return out
-
-
 def scale_of(x):
-    out = {key: float(np.exp(np.mean(np.log(x[key])))) for key in ("S", "V", "N", "D", "B", "steps") if key in x}
-    return out | {"lr": 3e-4}
+    units = {INPUTS[key].unit: value for key, value in x.items() if INPUTS[key].unit}
+    return {"lr": 3e-4} | {unit: float(np.exp(np.mean(np.log(value)))) for unit, value in units.items()}
 
 
 def test_names_match_the_table():
     assert all(law.name == name for name, law in LAWS.items())
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", SAMPLES)
 def test_coordinates_invert_and_gradients_match_differences(name):
-    law, rng = LAWS[name], np.random.default_rng(3)
-    x = inputs_of(name, rng)
+    law, rng = SAMPLES[name].law(name), np.random.default_rng(3)
+    x = SAMPLES[name].inputs(name, 5, 3)
     scale = scale_of(x)
     with jax.enable_x64(True):
         edges = np.array([[float(p.unconstrain(value)) for value in p.start] for p in law.parameters])

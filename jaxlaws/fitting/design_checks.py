@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jaxlaws.extrapolation import WORDS
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.status import Finding
 
@@ -15,11 +17,15 @@ ON_A_LINE = 0.02
 ONE_SCHEDULE = 2e-3
 #: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
 SPARE = 3
-#: What to run where the data say too little, by the kind of the law.
-WHAT_TO_RUN = {
-    "point": "add runs over a wider range of N and of D, varied separately",
-    "curve": "add runs whose schedules differ more (other peak LRs, early and late decays, a drop that is held)",
-}
+
+
+def what_to_run(law: Law) -> str:
+    """What to run where the data say too little."""
+    if law.kind == "curve":
+        return "add runs whose schedules differ more (other peak LRs, early and late decays, a drop that is held)"
+    columns = [INPUTS[name].column for name in law.inputs]
+    separately = ", varied separately" if len(columns) > 1 else ""
+    return f"add runs over a wider range of {' and of '.join(WORDS.get(name, name) for name in columns)}{separately}"
 
 
 def too_few(law: Law, runs: int, distinct: int) -> str:
@@ -56,8 +62,9 @@ def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: n
     """
     if law.kind == "point":
         terms = [name for name in law.names if name != "E"]
-        out = two_terms(inputs["N"], inputs["D"], terms) if {"N", "D"} <= set(law.inputs) else []
-        return out + (batches(inputs["B"]) if "B" in law.inputs else [])
+        if {"N", "D"} <= set(law.inputs) and (found := two_terms(inputs["N"], inputs["D"], terms)):
+            return found
+        return held(law, inputs)
     out = schedules(run, at, inputs["S"])
     if "drop" in law.inputs:
         out += decays(inputs["lr"], inputs["peak"])
@@ -69,7 +76,7 @@ def spare(law: Law, runs: int) -> list[Finding]:
     if runs >= (SPARE if law.kind == "curve" else len(law.names) + SPARE):
         return []
     what = f"{runs} runs leave next to nothing to test the {len(law.names)} constants on"
-    return [Finding("weak", what, WHAT_TO_RUN[law.kind])]
+    return [Finding("weak", what, what_to_run(law))]
 
 
 def two_terms(
@@ -119,12 +126,16 @@ def sizes(params: np.ndarray) -> list[Finding]:
     return [Finding("unidentified", what, "add curves of other models until there are at least 3 sizes")]
 
 
-def batches(batch: np.ndarray) -> list[Finding]:
-    """What is left open in a law of the batch size."""
-    if distinct(np.log(batch)) > 1:
-        return []
-    what = "the constants of the batch size cannot be identified, every run has one batch size"
-    return [Finding("unidentified", what, "add runs at other batch sizes")]
+def held(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
+    """What is left open where a number that the law reads is the same in every run."""
+    out = []
+    for name in law.inputs:
+        row = INPUTS[name]
+        if not row.many and np.ptp(inputs[name]) <= 0.01 * np.max(inputs[name]):
+            word = WORDS.get(row.column, row.column)
+            what = f"the constants of {word} cannot be identified one by one, every run has one value of {row.column}"
+            out.append(Finding("unidentified", what, f"add runs at other values of {row.column}"))
+    return out
 
 
 def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray) -> list[Finding]:

@@ -19,7 +19,7 @@ def surface(residual: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
 
 def neighbours(residual: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
     """Correlation of the residuals of runs that follow one another in D and, at equal D, in N; in standard errors."""
-    y = _resistant(residual)[np.lexsort(logs.T)]
+    y = _resistant(residual)[np.lexsort(logs.T)] if logs.size else np.zeros(1)
     variance = float(np.mean(y**2))
     share = float(np.mean(y[1:] * y[:-1])) / variance if variance > 0 else 0.0
     return share, share * np.sqrt(len(y))

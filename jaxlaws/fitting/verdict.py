@@ -70,7 +70,7 @@ class Seen:
     @property
     def remedy(self) -> str:
         """What to run where the data say too little."""
-        return design_checks.WHAT_TO_RUN[self.law.kind]
+        return design_checks.what_to_run(self.law)
 
 
 def findings(seen: Seen) -> list[Finding]:
@@ -155,6 +155,8 @@ def _against_a_constant(seen: Seen) -> list[Finding]:
 def _sign(seen: Seen) -> list[Finding]:
     """Slopes of ln L that no law of ours can have: with N or D up, or along the steps up."""
     logs, names = _coordinates(seen.points, seen.law)
+    falls = [i for i, name in enumerate(names) if seen.law.kind == "curve" or INPUTS[name].falls]
+    logs, names = logs[:, falls], [names[i] for i in falls]
     x = np.column_stack([np.ones(len(logs)), logs - logs.mean(0)])
     loss = seen.points.loss
     y = loss / seen.points.size if seen.points.signed else np.log(loss)
@@ -219,11 +221,18 @@ def _structure(seen: Seen) -> list[Finding]:
 
 
 def _coordinates(points: Points, law: Law) -> tuple[np.ndarray, list[str]]:
-    """[points, inputs] logs of what the loss falls with, and their names; the steps for curves."""
+    """[points, inputs] logs of the single numbers that a law reads of a run, and their names; the steps for curves.
+
+    What may be 0 counts there as half its smallest other value.
+    """
     if law.kind == "curve":
         return np.log(points.at + 1.0)[:, None], ["the steps"]
-    names = [name for name in points.inputs if INPUTS[name].falls]
-    return np.log(np.stack([points.inputs[name] for name in names], -1)), names
+    names = [name for name in law.inputs if not INPUTS[name].many]
+    logs = np.empty((len(points.loss), len(names)))
+    for i, name in enumerate(names):
+        value = points.inputs[name]
+        logs[:, i] = np.log(np.where(value > 0, value, value[value > 0].min() / 2))
+    return logs, names
 
 
 CHECKS = (_design, _constants, _spare, _against_a_constant, _sign, _gaps, _structure)
