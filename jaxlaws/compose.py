@@ -15,14 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from jaxlaws.config import TrainConfig
+from jaxlaws.data.config import READS as SOURCES
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.hydra_block import check_block
+from jaxlaws.hyper import READS as OPTIMIZERS
+from jaxlaws.model.shape import ARCHITECTURES
 from jaxlaws.overrides import FILE, GROUPS, KEYS, one_sentence
+from jaxlaws.plugins import Table
 from jaxlaws.records.read import read_text
+from jaxlaws.schedules.config import FAMILIES
 from jaxlaws.text import brief, in_quotes
 
 #: The primary config.
 PRIMARY = "train"
+#: Config group → (table that plug-ins add rows to, key that names a row).
+_ROWS: dict[str, tuple[Table[Any], str]] = {
+    "schedule": (FAMILIES, "name"),
+    "optimizer": (OPTIMIZERS, "name"),
+    "data": (SOURCES, "source"),
+    "model": (ARCHITECTURES, "architecture"),
+}
 #: Name of a choice that is a file → its path.
 _PATHS: dict[str, Path] = {}
 _HEADER = re.compile(r"^#\s*@package\s+(\S+)", re.M)
@@ -92,10 +104,15 @@ def conf_dir() -> Path:
 
 
 def store_schema() -> None:
-    """Make the schema of a run known to Hydra."""
+    """Make the schema of a run known to Hydra, and the rows of plug-ins as choices of their groups."""
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="schema", node=TrainConfig)
+    store = ConfigStore.instance()
+    store.store(name="schema", node=TrainConfig)
+    for group, (table, key) in _ROWS.items():
+        for name in table.added():
+            more = {"vocab": "${data.vocab}"} if group == "model" else {}
+            store.store(name=name, node={key: name, **more}, group=group)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Untrusted(RuntimeError):
     """An answer that exists but cannot be trusted, by its status or as an extrapolation (exit 3 unless forced)."""
 
 
-def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: str = "") -> BadInput:
+def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: str = "", more: str = "") -> BadInput:
     """`BadInput` for a name that is not in a table: what it may mean or the nearest spelling, and every valid name.
 
     Args:
@@ -29,9 +29,11 @@ def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: st
       valid: the names that there are.
       hint: what to say in place of such a suggestion.
       where: the place in which it stands, such as ` in FILE`.
+      more: what else is valid.
     """
     names = sorted(valid)
     near = meaning(kind, got) or next(iter(get_close_matches(got, names, n=1)), None)
     if near and not hint:
         hint = f"{near};" if " " in near else f"did you mean '{near}'?"
-    return BadInput(f"unknown {kind} '{got}'{where}: {hint}{hint and ' '}valid: {', '.join(names)}.")
+    also = more and f", and {more}"
+    return BadInput(f"unknown {kind} '{got}'{where}: {hint}{hint and ' '}valid: {', '.join(names)}{also}.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jaxlaws.errors import BadInput, unknown
+from jaxlaws.errors import BadInput
+from jaxlaws.plugins import Table
 
 
 @dataclass
@@ -50,7 +51,7 @@ class OptimizerConfig:
 
 
 #: Optimiser → the fields that it reads besides those that all read: those of others are no part of a run's identity.
-READS: dict[str, tuple[str, ...]] = {
+_OURS: dict[str, tuple[str, ...]] = {
     "adamw": ("weight_decay", "beta1", "beta2", "eps"),
     "adam": ("beta1", "beta2", "eps"),
     "sgd": ("weight_decay", "momentum"),
@@ -59,10 +60,11 @@ READS: dict[str, tuple[str, ...]] = {
     "adafactor": ("weight_decay", "beta1"),
     "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
 }
+READS = Table("optimizer.name", "jaxlaws.optimizers", _OURS)
 
 
 def reads(name: str) -> tuple[str, ...]:
     """The fields that an optimiser reads; `BadInput` names the valid ones."""
     if name not in READS:
-        raise unknown("optimizer.name", name, READS)
+        raise READS.unknown(name)
     return ("name", "peak_lr", *READS[name], "clip", "ema", "init_scale")

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from jaxlaws import plugins
 from jaxlaws.cli.guard import guarded
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.text import printable, quoted
@@ -85,6 +86,17 @@ def entry() -> NoReturn:
 
 
 def _command(argv: Sequence[str]) -> int:
+    argv, files = plugins.named_in(argv)
+    if files:
+        from jaxlaws.laws.table import LAWS, of_module
+
+        for file in files:
+            LAWS.update(of_module(plugins.load(file)))
+    with plugins.for_children(files):
+        return _without_plugins(argv)
+
+
+def _without_plugins(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -102,11 +114,18 @@ def _command(argv: Sequence[str]) -> int:
         return command.run(argv[1:])
     parser = _Parser(prog=f"jaxlaws {argv[0]}", description=COMMANDS[argv[0]])
     command.add_arguments(parser)
+    _add_plugin(parser)
     try:
         args = parser.parse_args(argv[1:])
     except SystemExit:  # of --help, which has printed it
         return 0
     return command.run(args)
+
+
+def _add_plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plugin", action="append", metavar="FILE.py", help="run a file of Python that adds laws or other rows first"
+    )
 
 
 def whole_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -119,6 +138,7 @@ def whole_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name in words:
             module = import_module(f"jaxlaws.cli.{name}")
             (module.add_arguments if name not in _RAW else import_module("jaxlaws.cli.completion").add_train)(command)
+            _add_plugin(command)
     return parser
 
 

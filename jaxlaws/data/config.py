@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxlaws.data import manifest
-from jaxlaws.errors import BadInput, unknown
+from jaxlaws.errors import BadInput
+from jaxlaws.plugins import Table
 
 _BYTES = ("source", "seq_len", "vocab", "val_fraction")
 #: Kind of data → the fields that it reads.
-READS: dict[str, tuple[str, ...]] = {
+_OURS: dict[str, tuple[str, ...]] = {
     "stdlib": _BYTES,
     "text": (*_BYTES, "path"),
     "shards": (*_BYTES, "path", "token_dtype", "eos", "documents"),
     "language": ("source", "seq_len", "vocab", "zipf", "seed"),
 }
+READS = Table("data source", "jaxlaws.data", _OURS)
 
 
 @dataclass
@@ -50,7 +52,7 @@ class DataConfig:
 def reads(source: str) -> tuple[str, ...]:
     """The fields that a kind of data reads; `BadInput` names the valid ones."""
     if source not in READS:
-        raise unknown("data source", source, READS)
+        raise READS.unknown(source)
     return READS[source]
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxlaws.plugins import REMEDY
 from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
 from jaxlaws.status import STATUSES, TRUSTED
@@ -121,7 +122,9 @@ def _checks() -> dict[str, json_file.Check]:
     law: list[Law] = []
 
     def known(value: Any, name: str) -> str:
-        law.append(get(c.one_of(tuple(LAWS))(value, name)))
+        if value not in LAWS:
+            raise c.Wrong(name, value, f"one of {', '.join(LAWS)}, and {REMEDY}")
+        law.append(LAWS[value])
         return law[0].name
 
     def convention(value: Any, name: str) -> Mapping[str, str]:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType, ModuleType
 
-from jaxlaws.errors import BadInput, unknown
+from jaxlaws.errors import unknown
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import curves, points
 from jaxlaws.laws.law import Law
-
-#: Name → law.
-LAWS: dict[str, Law] = {}
+from jaxlaws.plugins import Table
 
 
-def register(laws: Iterable[Law]) -> None:
-    """Add laws to the table; `BadInput` where a name is taken or an input has no row in `INPUTS`."""
+def of_module(module: ModuleType) -> list[tuple[str, Law]]:
+    """(name, law) of those that a module has at its top; `BadInput` where one reads what has no row in `INPUTS`."""
+    laws = [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
     for law in laws:
-        if law.name in LAWS and LAWS[law.name] is not law:
-            raise BadInput(f"there are two laws with the name {law.name}: give one of them another.")
         for name in law.inputs:
             if name not in INPUTS:
                 raise unknown(f"input of the law {law.name}", name, INPUTS, "give it a row in jaxlaws.inputs.INPUTS;")
-        LAWS[law.name] = law
+    return [(law.name, law) for law in laws]
 
 
-def of_module(module: ModuleType) -> list[Law]:
-    """The laws that a module defines at its top."""
-    return [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
+def _ours() -> list[tuple[str, Law]]:
+    modules = [
+        found for package in (curves, points) for found in iter_modules(package.__path__, f"{package.__name__}.")
+    ]
+    return [row for found in modules for row in of_module(import_module(found.name))]
+
+
+#: Name → law.
+LAWS: Table[Law] = Table("law", "jaxlaws.laws", _ours(), take=lambda module: LAWS.update(of_module(module)))
 
 
 def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:
@@ -41,7 +44,7 @@ def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:
       convention: of a fit, which says the parts of an input of several columns: {"share": "web,code"}.
     """
     if name not in LAWS:
-        raise unknown("law", name, LAWS)
+        raise LAWS.unknown(name)
     law = LAWS[name]
     several = [INPUTS[key].column for key in law.inputs if INPUTS[key].many]
     if law.of_parts is None or not several or several[0] not in convention:
@@ -54,8 +57,3 @@ def _of_parts(law: Law, parts: tuple[str, ...]) -> Law:
     """One law for equal parts, so that what is compiled for it serves again."""
     assert law.of_parts is not None
     return law.of_parts(parts)
-
-
-for _package in (curves, points):
-    for _module in iter_modules(_package.__path__, f"{_package.__name__}."):
-        register(of_module(import_module(_module.name)))

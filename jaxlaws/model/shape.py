@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.model.parameterisation import PARAMETERISATIONS
+from jaxlaws.plugins import Table
 
 NORMS = ("rmsnorm", "layernorm")
 #: Kind of MLP → number of its matrices.
@@ -16,7 +18,7 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclass
 class ModelConfig:
-    """A decoder-only transformer: pre-norm, RoPE, causal attention, no biases.
+    """A decoder-only transformer: pre-norm, RoPE, causal attention, no biases; or the architecture of a plug-in.
 
     Attributes:
       width: d, of the residual stream.
@@ -36,6 +38,7 @@ class ModelConfig:
       parameterisation: a name of `PARAMETERISATIONS`.
       base_width: the width at which `mup` scales nothing; `standard` does not read it.
       dtype: of activations and matrix products; parameters, optimiser state and LR are float32 always.
+      architecture: a name of `ARCHITECTURES`.
     """
 
     width: int = 64
@@ -54,6 +57,7 @@ class ModelConfig:
     parameterisation: str = "standard"
     base_width: int = 64
     dtype: str = "float32"
+    architecture: str = "transformer"
 
     def check(self) -> ModelConfig:
         """Itself, if such a model exists."""
@@ -67,6 +71,8 @@ class ModelConfig:
         for name, valid in (("norm", NORMS), ("mlp", MLPS), ("parameterisation", PARAMETERISATIONS), ("dtype", DTYPES)):
             if getattr(self, name) not in valid:
                 raise unknown(f"model.{name}", getattr(self, name), valid)
+        if self.architecture not in ARCHITECTURES:
+            raise ARCHITECTURES.unknown(self.architecture)
         if not self.rope_base > 1:
             raise BadInput(f"model.rope_base is {self.rope_base}, expected more than 1.")
         if self.softcap is not None and not self.softcap > 0:
@@ -90,6 +96,8 @@ class ModelConfig:
         values = asdict(self) | {"kv_heads": self.kv_heads or self.heads}
         if self.parameterisation == "standard":
             del values["base_width"]
+        if self.architecture == "transformer":
+            del values["architecture"]
         return values
 
 
@@ -104,7 +112,17 @@ def _matrices(c: ModelConfig) -> int:
 
 
 def count_params(config: ModelConfig) -> tuple[int, int]:
-    """(N without, N with embeddings and head).
+    """(N without, N with embeddings and head)."""
+    return ARCHITECTURES[config.architecture].params(config)
+
+
+def flops_per_token(config: ModelConfig, seq_len: int) -> tuple[float, float]:
+    """Training FLOPs a token: (6N with N non-embedding, exact)."""
+    return 6.0 * count_params(config)[0], ARCHITECTURES[config.architecture].flops(config, seq_len)
+
+
+def _transformer_params(config: ModelConfig) -> tuple[int, int]:
+    """(N without, N with embeddings and head) of the transformer.
 
     A layer has 2·d·(d + d_kv) (attention, d_kv = d without grouped queries), 3·d·f (SwiGLU) or 2·d·f (GELU), 2·d (two
     norms) and with `qk_norm` 2·K; a last norm has d; embedding and head have V·d each, and share them where tied.
@@ -115,13 +133,41 @@ def count_params(config: ModelConfig) -> tuple[int, int]:
     return inner, inner + (1 if config.tied else 2) * config.vocab * d
 
 
-def flops_per_token(config: ModelConfig, seq_len: int) -> tuple[float, float]:
-    """Training FLOPs a token: (6N with N non-embedding, exact).
+def _transformer_flops(config: ModelConfig, seq_len: int) -> float:
+    """Training FLOPs a token of the transformer, exact.
 
-    Exact counts every matrix product, 2 FLOPs a multiply-add, and forward plus backward as three forward passes:
+    That counts every matrix product, 2 FLOPs a multiply-add, and forward plus backward as three forward passes:
     3 · [2 · (l · matrices of a layer + dV) + l · 2d(S+1)], where attention's two products cost 2·2·d·(S+1)/2 a token,
     the average of a causal mask over S positions. Element-wise work and recomputation are not counted.
     """
     matrices = config.depth * _matrices(config) + config.width * config.vocab
     attention = config.depth * 2 * config.width * (seq_len + 1)
-    return 6.0 * count_params(config)[0], 3.0 * (2 * matrices + attention)
+    return 3.0 * (2 * matrices + attention)
+
+
+def _transformer(config: ModelConfig, compute: Any) -> Any:
+    from jaxlaws.model.transformer import transformer
+
+    return transformer(config, compute)
+
+
+class Architecture(NamedTuple):
+    """A kind of model.
+
+    Attributes:
+      build: (`ModelConfig`, `ComputeConfig`) → `jaxlaws.model.transformer.Model`.
+      params: config → (N without, N with embeddings and head).
+      flops: (config, sequence length) → exact training FLOPs a token.
+    """
+
+    build: Callable[[ModelConfig, Any], Any]
+    params: Callable[[ModelConfig], tuple[int, int]]
+    flops: Callable[[ModelConfig, int], float]
+
+
+#: Name → architecture.
+ARCHITECTURES: Table[Architecture] = Table(
+    "model.architecture",
+    "jaxlaws.models",
+    {"transformer": Architecture(_transformer, _transformer_params, _transformer_flops)},
+)

@@ -17,7 +17,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.model import loss as losses
 from jaxlaws.model.compute import ComputeConfig
 from jaxlaws.model.parameterisation import FAMILIES, GROUPS, PARAMETERISATIONS, multiplier
-from jaxlaws.model.shape import ModelConfig
+from jaxlaws.model.shape import ARCHITECTURES, ModelConfig
 
 Params = Any
 
@@ -60,6 +60,11 @@ def build(config: ModelConfig, compute: ComputeConfig | None = None) -> Model:
 @lru_cache(maxsize=64)
 def _build(fields: tuple[tuple[str, Any], ...], compute: ComputeConfig) -> Model:
     config = ModelConfig(**dict(fields))
+    return ARCHITECTURES[config.architecture].build(config, compute)
+
+
+def transformer(config: ModelConfig, compute: ComputeConfig) -> Model:
+    """The transformer of a config, without what `build` checks and shares."""
     rule = PARAMETERISATIONS[config.parameterisation]
     ratio = config.width / config.base_width
     attend = _attention(config, compute)
@@ -88,12 +93,23 @@ def _build(fields: tuple[tuple[str, Any], ...], compute: ComputeConfig) -> Model
         entropy, square = losses.loss(head(params, inputs, documents), finish, labels, counts)
         return entropy, entropy + config.z_loss * square if config.z_loss else entropy
 
+    return Model(init, apply, loss, groups, scales_of(groups, config))
+
+
+def scales_of(groups: Any, config: ModelConfig) -> dict[str, Scales]:
+    """Family of optimisers → what the parameterisation of a config multiplies each parameter's LR and decay by.
+
+    Args:
+      groups: a tree like the parameters of names of `GROUPS`.
+      config: of the model.
+    """
+    rule, ratio = PARAMETERISATIONS[config.parameterisation], config.width / config.base_width
+
     def tree(exponents: tuple[float | None, ...]) -> Any:
         values = {group: multiplier(exponent, ratio) for group, exponent in zip(GROUPS, exponents, strict=True)}
         return jax.tree.map(values.__getitem__, groups)
 
-    scales = {family: Scales(tree(rule.lr[family]), tree(rule.decay[family])) for family in FAMILIES}
-    return Model(init, apply, loss, groups, scales)
+    return {family: Scales(tree(rule.lr[family]), tree(rule.decay[family])) for family in FAMILIES}
 
 
 def _group(path: tuple) -> str:

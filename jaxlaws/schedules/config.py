@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.plugins import Table
 from jaxlaws.schedules import families, refine
 from jaxlaws.schedules.exchange import optax_from, read_table
 
@@ -80,6 +81,12 @@ class Family:
     warmup: bool = True
     content: Callable[[str], bytes] | None = None
 
+    def __post_init__(self) -> None:
+        names = {item.name for item in fields(ScheduleConfig)}
+        for name in self.fields:
+            if name not in names:
+                raise unknown("field of a schedule", name, names)
+
 
 def _table(steps: int, file: str) -> np.ndarray:
     """The learning rates of a file with one row a step, its largest one scaled to the peak."""
@@ -98,7 +105,7 @@ def _source(file: str) -> bytes:
 
 _DECAY = {"floor": 0.0, "cooldown": 0.2, "shape": "linear"}
 _POWER = {"a": None, "b": None, "batch_sequences": None, "seq_len": None}
-FAMILIES: dict[str, Family] = {
+_OURS: dict[str, Family] = {
     "constant": Family(families.constant),
     "cosine": Family(families.cosine, {"floor": 0.1}),
     "linear": Family(families.linear, {"floor": 0.0}),
@@ -120,6 +127,8 @@ FAMILIES: dict[str, Family] = {
     "table": Family(_table, {"file": None}, False, lambda file: read_table(Path(file)).tobytes()),
     "optax": Family(optax_from, {"file": None}, False, _source),
 }
+#: Name → family.
+FAMILIES = Table("schedule", "jaxlaws.schedules", _OURS)
 
 #: Field → the field that wins over it where both are given.
 WINS = {"warmup_fraction": "warmup_steps", "floor": "floor_lr"}
@@ -144,7 +153,7 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def family(name: str) -> Family:
     """The family by name; `BadInput` names the valid ones."""
     if name not in FAMILIES:
-        raise unknown("schedule", name, FAMILIES)
+        raise FAMILIES.unknown(name)
     return FAMILIES[name]
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import optax
 from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
-from jaxlaws.errors import unknown
 from jaxlaws.hyper import OptimizerConfig
 from jaxlaws.model.transformer import Model
+from jaxlaws.plugins import Table
 
 Scalar = jax.Array | np.ndarray | np.float32
 
@@ -48,7 +48,7 @@ def transformation(name: str, h: Hyper, lr: Scalar, model: Model) -> optax.Gradi
       BadInput: no such optimiser.
     """
     if name not in OPTIMIZERS:
-        raise unknown("optimizer.name", name, OPTIMIZERS)
+        raise OPTIMIZERS.unknown(name)
     family, decays, rule = OPTIMIZERS[name]
     scales = model.scales[family]
 
@@ -111,7 +111,7 @@ class Optimizer(NamedTuple):
 
 #: Kingma & Ba 2015, arXiv 1412.6980; Loshchilov & Hutter 2019, arXiv 1711.05101; Chen et al. 2023, arXiv 2302.06675
 #: (Lion); Shazeer & Stern 2018, arXiv 1804.04235 (Adafactor); Jordan et al. 2024, github.com/KellerJordan/Muon.
-OPTIMIZERS: dict[str, Optimizer] = {
+_OURS: dict[str, Optimizer] = {
     "adamw": Optimizer("adam", True, _adam),
     "adam": Optimizer("adam", False, _adam),
     "sgd": Optimizer("sgd", True, _sgd),
@@ -120,3 +120,4 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adafactor": Optimizer("adam", True, _adafactor),
     "muon": Optimizer("muon", True, _muon),
 }
+OPTIMIZERS = Table("optimizer.name", "jaxlaws.optimizers", _OURS)
