@@ -13,12 +13,13 @@ class Input:
     Attributes:
       meaning: what it is, with its unit.
       column: of a table of runs, which is also the flag (`--unique-tokens`) and the keyword (`unique_tokens=`); empty
-        for what is read off a schedule.
+        for what is read off a schedule. Of a table of curves where it is `logged`.
       unit: scale by whose typical value it is divided where constants are made unitless; inputs of one unit share it;
         empty for a plain number.
       zero: whether it may be 0; all others are positive.
       falls: whether every law's loss falls with more of it.
       many: whether it is several columns, `column.NAME` each, [points, names].
+      logged: whether it was measured along a run, a value for every loss of a curve; such a value may be of any sign.
       events: whether it has a value for every change of the LR before a point, [points, events], and the value that
         stands for no change.
     """
@@ -29,12 +30,18 @@ class Input:
     zero: bool = False
     falls: bool = False
     many: bool = False
+    logged: bool = False
     events: float | None = None
 
     @property
     def of_schedule(self) -> bool:
         """Whether it is read off a schedule."""
         return not self.column
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it is one value of a run, in a table of runs."""
+        return bool(self.column) and not self.logged
 
 
 #: Symbol in formulas → input. `N` is read from `params_nonembedding` or `params_total`.
@@ -67,8 +74,11 @@ INPUTS: dict[str, Input] = {
     "peak": Input("largest LR of the schedule", unit="lr"),
     "drop": Input("by how much the LR falls at a change", events=0.0),
     "lr_sum": Input("sum of the LRs from a change to the point", events=1.0),
+    "sum_at": Input("sum of the LRs up to a change, included", events=1.0),
     "age": Input("steps from a change to the point, both included", events=1.0),
     "log_lr": Input("ln of the LR after a change", events=-1.0),
+    "reference": Input("loss of a run of constant LR at an equal LR sum over the peak", "reference_loss", logged=True),
+    "trace": Input("trace of the covariance of the preconditioned gradient of a batch", "noise_trace", logged=True),
 }
 #: Columns that `N` may be read from.
 PARAMS = ("params_nonembedding", "params_total")
@@ -77,9 +87,14 @@ PARAMS = ("params_nonembedding", "params_total")
 def declares(column: str) -> bool:
     """Whether a column of a table of runs belongs to an input: its own name, or `NAME.part` of an input of several."""
     name, dot, part = column.partition(".")
-    return any(row.column == name and row.many == bool(dot and part) for row in INPUTS.values() if row.column)
+    return any(row.column == name and row.many == bool(dot and part) for row in INPUTS.values() if row.of_run)
+
+
+def logged_columns() -> tuple[str, ...]:
+    """The columns of a table of curves that inputs are read from."""
+    return tuple(row.column for row in INPUTS.values() if row.logged)
 
 
 def reads_schedule(inputs: Iterable[str]) -> bool:
     """Whether a law of these inputs is a law of curves."""
-    return any(INPUTS[name].of_schedule for name in inputs)
+    return not all(INPUTS[name].of_run for name in inputs)

@@ -18,7 +18,7 @@ def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
       inputs: as `jaxlaws.fitting.points.Points` holds them; of a curve law `S` and `peak` too. The steps of a curve
         are not among them: they are those of its last point.
     """
-    names = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].column and not INPUTS[key].many}
+    names = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run and not INPUTS[key].many}
     if law.kind == "curve":
         names |= {"lr_sum": "S", "peak_lr": "peak"}
     out = {name: np.asarray(inputs[key], float) for name, key in names.items() if key in inputs}

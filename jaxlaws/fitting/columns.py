@@ -21,7 +21,7 @@ def columns_of(law: Law) -> tuple[str, ...]:
     return tuple(
         column
         for name in law.inputs
-        if (row := INPUTS[name]).column
+        if (row := INPUTS[name]).of_run
         for column in (PARAMS if name == "N" else (f"{row.column}.",) if row.many else (row.column,))
     )
 
@@ -66,7 +66,7 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
     convention: dict[str, str] = {}
     for name in law.inputs:
         row = INPUTS[name]
-        if row.of_schedule:
+        if not row.of_run:
             continue
         if row.many:
             parts = parts_of(law, runs)

@@ -142,6 +142,7 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
         if not after.any():
             continue
         part = curve_inputs(curve.lr, curve.at[after], curve.warmup_steps, warmup_ld)
+        part |= {key: value[after] for key, value in logged_inputs(law, curve.logged, f"the curve '{name}'").items()}
         part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in of_table.items()}
         parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
         losses.append(curve.loss[after])
@@ -159,6 +160,19 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
 
 
 _CURVE = ("drop", "S", "lr", "peak")
+
+
+def logged_inputs(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    """Symbol → what a law reads of what was logged along a run; `BadInput` where it was not."""
+    out = {}
+    for key in law.inputs:
+        row = INPUTS[key]
+        if not row.logged:
+            continue
+        if logged.get(row.column) is None:
+            raise BadInput(f"{source} has no {row.column}, the law {law.name} needs {row.meaning} at every loss.")
+        out[key] = np.asarray(logged[row.column], np.float64)
+    return out
 
 
 def curve_inputs(lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str) -> dict[str, np.ndarray]:

@@ -115,6 +115,7 @@ def predict(
     _same_convention(fit, "warmup_ld", warmup_ld)
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
+        inputs = {**curve.logged, **inputs}
     read, at, single = _inputs(fit, inputs, lr, at, warmup_steps)
     values = _evaluate(fit, read)
     low, high = _edges(values[0], _new_runs(fit, values[1:]), fit.level)
@@ -144,7 +145,7 @@ def _inputs(
     fit: Fit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
     """What the law reads, at which steps of a curve, and whether one number is asked for."""
-    from jaxlaws.fitting.points import curve_inputs
+    from jaxlaws.fitting.points import curve_inputs, logged_inputs
 
     law = fit.model
     values = keywords(law, given, fit.convention)
@@ -160,6 +161,10 @@ def _inputs(
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
     read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
+    for key, value in logged_inputs(law, given, "the question").items():
+        if value.shape != points.shape:
+            raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")
+        read[key] = value
     read |= {key: np.repeat(value[None], len(points), 0) for key, value in values.items()}
     return {key: read[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
 
@@ -183,7 +188,7 @@ def keywords(law: Law, given: Mapping[str, Any], convention: Mapping[str, str]) 
     out = {}
     for key in law.inputs:
         row = INPUTS[key]
-        if row.of_schedule:
+        if not row.of_run:
             continue
         name = row.column
         if name not in values:

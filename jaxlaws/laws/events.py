@@ -32,8 +32,8 @@ def inputs(
 
     Returns:
       `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
-      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `age` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded
-      with drops of zero.
+      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at` T_k = Σ_{i≤k} η_i, `age` n_k = t − k + 1 and `log_lr` ln η_k
+      [points, events], padded with drops of zero.
     """
     if warmup_ld not in _WARMUP:
         raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(_WARMUP)}.")
@@ -57,12 +57,14 @@ def inputs(
         "peak": np.full(len(at), peak),
         "drop": np.zeros(shape),
         "lr_sum": np.ones(shape),
+        "sum_at": np.ones(shape),
         "age": np.ones(shape),
         "log_lr": np.full(shape, np.log(peak)),
     }
     grid = np.arange(len(lr))
     out["drop"][point, column] = drop
     out["lr_sum"][point, column] = np.maximum(total[at[point] + 1] - np.interp(step, grid, total[:-1]), 0.0)
+    out["sum_at"][point, column] = np.interp(step, grid, total[1:])
     out["age"][point, column] = at[point] + 1 - step
     out["log_lr"][point, column] = log_lr
     return out
@@ -141,6 +143,8 @@ def _select(drops, sign, lr, total, at, tolerance):
             near_sum = total[at[point] + 1] - total[np.minimum(end, len(lr)) - 1]
             with np.errstate(over="ignore"):  # LRs next to none: as far apart as can be
                 spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
+                if sign > 0:  # what a drop gains may depend on the LR sum before it, from which the block is as far
+                    spread += (total[end] - total[start]) / np.maximum(total[start], 1e-300)
             slope = held["cross"] / np.maximum(held["second"], 1e-300)
             bend = 0.5 * spread + np.abs(slope) * (end - start)
             rough = held["log_second"] - slope * held["cross"]

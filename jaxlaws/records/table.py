@@ -129,12 +129,14 @@ class Curve:
         increasing: the loss has seen lr[0..at].
       loss: [evals] float64, nats a token.
       warmup_steps: how many leading steps are warm-up; laws that count "after warm-up" start there.
+      logged: column of an input that is logged along a run → [evals] its values.
     """
 
     lr: np.ndarray
     at: np.ndarray
     loss: np.ndarray
     warmup_steps: int
+    logged: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def check(self, name: str) -> Curve:
         """Itself, if it can be used as it is; `BadInput` with the first thing that is wrong otherwise."""
@@ -149,6 +151,9 @@ class Curve:
             raise BadInput(f"curve '{name}' has a learning rate that is negative or not a number.")
         if not np.all(np.isfinite(self.loss)) or np.any(self.loss <= 0):
             raise BadInput(f"curve '{name}' has a loss that is not a positive number: drop those rows first.")
+        for column, values in self.logged.items():
+            if values.shape != self.loss.shape or not np.all(np.isfinite(values)):
+                raise BadInput(f"curve '{name}' needs a finite {column} for every loss: drop the rows without it.")
         return self
 
 
@@ -192,7 +197,7 @@ class Runs:
         state = hashlib.sha256(self.table.to_csv(float_format="%.17g").encode())
         for name, curve in self.curves.items():
             state.update(name.encode())
-            for part in (curve.lr, curve.at, curve.loss):
+            for part in (curve.lr, curve.at, curve.loss, *curve.logged.values()):
                 state.update(np.ascontiguousarray(part, np.float64).tobytes())
         return state.hexdigest()
 
