@@ -18,6 +18,7 @@ FLOORS = {
     "plugins": 0,
     "nested": 0,
     "inputs": 0,
+    "quantity": 0,
     "status": 1,
     "extrapolation": 3,
     "hyper": 1,

@@ -16,7 +16,8 @@ from jaxlaws.text import printable
 
 if TYPE_CHECKING:
     from jaxlaws.recommender.hyperfit import HyperFit
-    from jaxlaws.recommender.recommendation import Quantity, Recommendation
+    from jaxlaws.quantity import Quantity
+    from jaxlaws.recommender.recommendation import Recommendation
 
 #: Argument → help, of those that ask for a setting.
 _SETTING = {

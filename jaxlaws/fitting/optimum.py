@@ -1,105 +1,191 @@
-"""The compute-optimal model and token count of a law of N and D, at a budget C = 6·N·D."""
+"""Where a law of N and D says that compute is best spent, what reaches a loss, and how many steps that takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, extrapolation
+from jaxlaws.fitting import plane
+from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.resample import FEW, interval
+from jaxlaws.quantity import Quantity
+from jaxlaws.records.units import short
 from jaxlaws.status import Finding, require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Frontier
     from jaxlaws.fitting.result import Fit
 
-#: Tokens a parameter between which the minimum is sought.
-RATIO = (1e-3, 1e7)
 #: Tokens a parameter that anything was trained with.
 POSSIBLE = (1e-3, 1e6)
-#: Points of the grid of ln N on which it is sought, before the parabola through the lowest.
-GRID = 2001
-#: Resamples without an optimum, as a share, from which the answer says so.
+#: Resamples without an answer, as a share, from which the answer says so.
 LOST = 0.05
+#: Fields of an `Optimum` that only a law of batch and steps has.
+OF_BATCH = ("steps", "least_steps", "least_tokens", "critical_batch")
+#: Step in ln C by which the exponent of N is measured.
+_STEP = 0.01
 
 
-class Quantity(NamedTuple):
-    """A value and, where the fit has resamples, its interval."""
+@dataclass(frozen=True)
+class Question:
+    """What is given of C, the loss, N and D: the rest is what is best.
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    Attributes:
+      flops: C, the budget.
+      loss: to be reached.
+      params, tokens: N, D.
+      served_tokens: D_served.
+    """
+
+    flops: float | None
+    loss: float | None
+    params: float | None
+    tokens: float | None
+    served_tokens: float
+
+    @property
+    def words(self) -> str:
+        """What is asked, as the end of a sentence."""
+        return f"at {self.flops:.3g} FLOP" if self.loss is None else f"for a loss of {self.loss:g}"
+
+    def check(self) -> None:
+        """`BadInput` where the question has no answer, or more than one."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        for name, value in given.items():
+            if not (np.isfinite(value) and (value > 0 or name in ("loss", "served_tokens"))):
+                raise BadInput(f"{name} is {value}, expected a positive number.")
+        if self.served_tokens < 0:
+            raise BadInput(f"served_tokens is {self.served_tokens}, expected a number of at least 0.")
+        if self.flops is None and self.loss is None:
+            raise BadInput("there is neither a budget nor a loss to reach: give --flops 1e21 or --loss 2.5.")
+        if self.flops is not None and self.loss is not None:
+            raise BadInput("--flops asks what a budget reaches and --loss what a loss costs: give one of them.")
+        if self.params is not None and self.tokens is not None:
+            raise BadInput("--params and --tokens are both given, which leaves nothing to find: leave out one of them.")
+
+    def solve(self, fit: Fit, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
+        """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them."""
+        if self.loss is None and self.params is None and self.tokens is None:
+            return plane.spend(fit, held, self.flops, self.served_tokens)
+        if self.loss is None:
+            return *self._rest(len(fit.rows())), False
+        if self.params is None and self.tokens is None:
+            return *plane.reach(fit, held, self.loss, self.served_tokens), False
+        return *plane.reach_with(fit, held, self.loss, self.params, self.tokens), False
+
+    def _rest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """ln N and ln D of what a budget leaves to the one of them that is not fixed."""
+        assert self.flops is not None
+        if self.params is None:
+            params, tokens = self.flops / (6 * self.tokens + 2 * self.served_tokens), self.tokens
+        else:
+            params, tokens = self.params, self.flops / (6 * self.params) - self.served_tokens / 3
+        if not tokens > 0:
+            raise BadInput(
+                f"{self.flops:.3g} FLOP are less than N {short(params)} needs for its answers, {short(self.served_tokens)} "
+                "tokens at 2·N FLOP: give more --flops, fewer --params or fewer --served-tokens."
+            )
+        return np.full(rows, np.log(params)), np.full(rows, np.log(tokens))
 
 
 class Optimum(NamedTuple):
-    """Where a law says that a compute budget is best spent.
+    """What compute, model and tokens reach.
 
     Attributes:
-      flops: C = 6·N·D.
-      params: N*, counted as the convention of the fit says.
-      tokens: D* = C/(6 N*).
-      tokens_per_param: D*/N*.
-      loss: nats a token of one new run there; None where there is no law.
-      exponent: d ln N*/d ln C at C.
+      flops: C = 6·N·D + 2·N·D_served.
+      params: N, counted as the convention of the fit says.
+      tokens: D.
+      tokens_per_param: D/N.
+      loss: of one new run there, or the one that was asked for; None where there is no law.
+      exponent: d ln N*/d ln C at C; None where N or D is fixed.
+      steps: D over the batch; None where the law reads no batch.
+      least_steps, least_tokens: S_min and E_min, the fewest of either by which N reaches this loss at any batch.
+      critical_batch: E_min/S_min, tokens in a step.
+      served_tokens: D_served, whose cost is part of C.
       level: of the intervals.
       extrapolation: how far the answer lies outside the data of the fit.
       warnings: sentences for people.
     """
 
-    flops: float
+    flops: Quantity
     params: Quantity
     tokens: Quantity
     tokens_per_param: Quantity
     loss: Quantity | None
-    exponent: Quantity
+    exponent: Quantity | None
+    steps: Quantity | None
+    least_steps: Quantity | None
+    least_tokens: Quantity | None
+    critical_batch: Quantity | None
+    served_tokens: float
     level: float
     extrapolation: Extrapolation
     warnings: tuple[str, ...]
 
 
-def optimum(fit: Fit | str, flops: float) -> Optimum:
-    """N* and D* of a fit, a fit file or a preset at the budget `flops`, with intervals from its stored resamples.
+def optimum(
+    fit: Fit | str,
+    flops: float | None = None,
+    *,
+    loss: float | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+    served_tokens: float = 0.0,
+    **held: Any,
+) -> Optimum:
+    """What a budget reaches, or what reaches a loss at least cost, with intervals from the stored resamples of the fit.
+
+        min L(N, D) at 6·N·D + 2·N·D_served = C,   or   min 6·N·D + 2·N·D_served at L(N, D) = loss
+
+    Args:
+      fit: a fit of a law of N and D (or N, batch and steps), a fit file or a preset.
+      flops: C, the budget.
+      loss: to be reached, in the unit of the fit.
+      params, tokens: N or D where it is fixed; then the other one is what is left of the budget or reaches the loss.
+      served_tokens: D_served, tokens that the model answers with after its training, 2·N FLOP each.
+      **held: what else the law reads, by the names of the columns of a table: batch_tokens, unique_tokens, … Where the
+        loss and N are given, a batch that is not is the critical one.
 
     Raises:
-      BadInput: the law is not one of N and D alone, or its loss has no minimum at this budget.
+      BadInput: the law is not one of N and D, the question is not one of these, or nothing answers it.
     """
-    from jaxlaws.fitting.predict import open_fit, predict
-
-    fit = open_fit(fit)
-    constants = np.array(fit.rows(), float)
-    params, exponent, falls = _params(fit.law, list(fit.params), constants, flops)
-    with np.errstate(over="ignore", divide="ignore"):
-        tokens = flops / (6 * params)
-        ratio = tokens / params
-    if not (np.isfinite(ratio[0]) and ratio[0] > 0):
-        raise BadInput(
-            f"the loss of {fit.law} with these constants has no minimum at {flops:.3g} FLOP between {RATIO[0]:g} and "
-            f"{RATIO[1]:g} tokens a parameter: stay closer to its data, or fit it to runs that vary N and D separately."
-        )
-    at = predict(fit, params=float(params[0]), tokens=float(tokens[0]))
-    reach = replace(
-        at.extrapolation, impossible=(*at.extrapolation.impossible, *_impossible(params[0], tokens[0], exponent[0]))
-    )
-    warnings = [*require_trusted(fit, fit.law, force=True), *fit.warnings, *reach.sentences()]
+    fit, question = open_fit(fit), Question(flops, loss, params, tokens, served_tokens)
+    question.check()
+    told = []
+    if loss is not None and params is not None and held.get("batch_tokens") is None and plane.reads_batch(fit.model):
+        held = {**held, "batch_tokens": _critical_batch(fit, held, question)}
+        told.append(f"no batch is given: the answer is at the critical batch, {short(held['batch_tokens'])} tokens.")
+    inputs = plane.held_inputs(fit, held)
+    log_n, log_d, falls = question.solve(fit, inputs)
+    _require(fit, inputs, question, log_n[0] + log_d[0])
+    n, d, ratio = np.exp(log_n), np.exp(log_d), np.exp(log_d - log_n)
+    cost = n * (6 * d + 2 * served_tokens)
+    exponent = _exponent(fit, inputs, cost, served_tokens) if params is None and tokens is None else None
+    at = predict(fit, params=float(n[0]), tokens=float(d[0]), **held)
+    wrong = _impossible(n[0], d[0], 0.5 if exponent is None else exponent[0])
+    reach = replace(at.extrapolation, impossible=(*at.extrapolation.impossible, *wrong))
     if falls:
-        warnings.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
-    lost = float(np.mean(~np.isfinite(params[1:]))) if len(params) > 1 else 0.0
+        told.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
+    lost = float(np.mean(~np.isfinite(cost[1:]))) if len(cost) > 1 else 0.0
     if lost > LOST:
-        warnings.append(f"{lost:.0%} of the resamples have no optimum at this budget: the intervals are too narrow.")
+        told.append(f"{lost:.0%} of the resamples have no optimum {question.words}: the intervals are too narrow.")
     return Optimum(
-        flops=flops,
-        params=_quantity(params, fit.level),
-        tokens=_quantity(tokens, fit.level),
+        flops=_quantity(cost, fit.level) if flops is None else Quantity(flops),
+        params=_quantity(n, fit.level) if params is None else Quantity(params),
+        tokens=_quantity(d, fit.level) if tokens is None else Quantity(tokens),
         tokens_per_param=_quantity(ratio, fit.level),
-        loss=Quantity(float(at.value), _number(at.low), _number(at.high)),
-        exponent=_quantity(exponent, fit.level),
+        loss=Quantity(float(at.value), _number(at.low), _number(at.high)) if loss is None else Quantity(loss),
+        exponent=None if exponent is None else _quantity(exponent, fit.level),
+        **_of_batch(fit, inputs, log_n, log_d, loss),
+        served_tokens=served_tokens,
         level=fit.level,
         extrapolation=reach,
-        warnings=tuple(warnings),
+        warnings=(*require_trusted(fit, fit.law, force=True), *fit.warnings, *told, *reach.sentences()),
     )
 
 
@@ -114,86 +200,66 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
     reach = extrapolation({"flops": flops}, {"flops": budgets}, _impossible(params[0], tokens[0], frontier.exponent))
     told = [str(Finding(**item)) for item in frontier.findings]
     return Optimum(
-        flops=flops,
+        flops=Quantity(flops),
         params=_quantity(params, level),
         tokens=_quantity(tokens, level),
         tokens_per_param=_quantity(tokens / params, level),
         loss=None,
         exponent=_quantity(np.append(frontier.exponent, frontier.draws[:, 1]), level),
+        **dict.fromkeys(OF_BATCH),
+        served_tokens=0.0,
         level=level,
         extrapolation=reach,
         warnings=(*frontier.warnings, *told, *reach.sentences()),
     )
 
 
-def chinchilla(params: Mapping[str, np.ndarray | float], flops: float) -> tuple[np.ndarray, np.ndarray]:
-    """N* = G·(C/6)^(β/(α+β)), G = (αA/(βB))^(1/(α+β)), the minimum of E + A/N^α + B/D^β on 6·N·D = C.
-
-    Args:
-      params: A, B, alpha, beta, each a number or [draws].
-      flops: C.
-
-    Returns:
-      N* and its exponent β/(α+β), of the shape of the constants; NaN where they have no minimum. Hoffmann et al. 2022,
-      equation 4.
-    """
-    a, b, alpha, beta = (np.asarray(params[name], float) for name in ("A", "B", "alpha", "beta"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_g = (np.log(alpha * a) - np.log(beta * b)) / (alpha + beta)
-        exponent = beta / (alpha + beta)
-        best = np.exp(log_g + exponent * np.log(flops / 6))
-    good = (alpha > 0) & (beta > 0) & (a > 0) & (b > 0)
-    return np.where(good, best, np.nan), np.where(good, exponent, np.nan)
-
-
-def lowest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest minimum of y [..., points] inside the even grid x, by the parabola through its lowest point.
-
-    Returns:
-      Where it is, NaN where y has no minimum inside, and whether y is lower still at an end of the grid.
-    """
-    left, middle, right = y[..., :-2], y[..., 1:-1], y[..., 2:]
-    inside = np.where((middle < left) & (middle <= right), middle, np.inf)
-    i = inside.argmin(axis=-1)[..., None]
-    a, b, c = (np.take_along_axis(part, i, -1)[..., 0] for part in (left, middle, right))
-    found = np.isfinite(inside.min(axis=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        at = x[i[..., 0] + 1] + np.where(found, 0.5 * (a - c) / (a - 2 * b + c), 0.0) * (x[1] - x[0])
-    return np.where(found, at, np.nan), np.minimum(y[..., 0], y[..., -1]) < inside.min(axis=-1)
-
-
-def _params(
-    law_name: str, names: list[str], constants: np.ndarray, flops: float
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """N* and its exponent for every row of constants, and whether the loss of row 0 is lower at an end."""
-    if law_name == "chinchilla":
-        return *chinchilla({name: constants[:, i] for i, name in enumerate(names)}, flops), False
-    from jaxlaws.laws.table import LAWS, get
-
-    law = get(law_name)
-    if law.kind != "point" or set(law.inputs) != {"N", "D"}:
-        fitting = [name for name, item in LAWS.items() if item.kind == "point" and set(item.inputs) == {"N", "D"}]
+def _require(fit: Fit, held: Mapping[str, Any], question: Question, found: float) -> None:
+    """`BadInput` that says why nothing answers a question, where `found` is no number."""
+    if np.isfinite(found):
+        return
+    rays = f"between {plane.RATIO[0]:g} and {plane.RATIO[1]:g} tokens a parameter"
+    if question.loss is None:
         raise BadInput(
-            f"the law {law_name} reads {', '.join(law.inputs)}, a compute optimum needs a law of N and D alone: "
-            f"{', '.join(fitting)}."
+            f"the loss of {fit.law} with these constants has no minimum {question.words} {rays}: stay closer to its "
+            "data, or fit it to runs that vary N and D separately."
         )
-    step = 0.05
-    (below, _), (at, falls), (above, _) = (
-        _search(law, names, constants, flops * np.exp(shift)) for shift in (-step, 0.0, step)
-    )
-    return np.exp(at), (above - below) / (2 * step), bool(falls[0])
+    least = plane.lowest_loss(fit, held, question.params, question.tokens)
+    fixed = {"N": question.params, "D": question.tokens}
+    at = "".join(f" with {name} {short(value)}" for name, value in fixed.items() if value is not None)
+    if question.loss <= least:
+        raise BadInput(
+            f"the law {fit.law} with these constants reaches no loss below {least:.4g}{at}, the loss asked for is "
+            f"{question.loss:g}: give a higher --loss{' or leave out --params and --tokens' if at else ''}."
+        )
+    raise BadInput(f"the law {fit.law} reaches a loss of {question.loss:g} at no size{at} {rays}: give a lower --loss.")
 
 
-def _search(law, names: list[str], constants: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarray]:
-    """`lowest` of any law in ln N for every row of constants."""
-    import jax
+def _critical_batch(fit: Fit, held: Mapping[str, Any], question: Question) -> float:
+    """E_min/S_min of the constants of the fit at the loss and the N of a question."""
+    inputs = plane.held_inputs(fit, {**held, "batch_tokens": plane.BATCHES[1]})
+    log_n = np.full(len(fit.rows()), np.log(question.params))
+    steps, tokens = plane.of_batches(fit, inputs, log_n, np.float64(question.loss))
+    _require(fit, inputs, question, steps[0] + tokens[0])
+    return float(tokens[0] / steps[0])
 
-    half = 0.5 * np.log(flops / 6)
-    x = np.linspace(half - 0.5 * np.log(RATIO[1]), half - 0.5 * np.log(RATIO[0]), GRID)
-    inputs = {"N": np.exp(x), "D": np.exp(2 * half - x)}
-    with jax.enable_x64(True):
-        losses = jax.vmap(lambda row: law.predict({name: row[i] for i, name in enumerate(names)}, inputs))(constants)
-    return lowest(x, np.asarray(losses))
+
+def _of_batch(
+    fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray, loss: float | None
+) -> dict[str, Quantity | None]:
+    """What a law of batch and steps says of both, by the names of `OF_BATCH`; None each of another law."""
+    if not plane.reads_batch(fit.model):
+        return dict.fromkeys(OF_BATCH)
+    losses = plane.losses(fit, held, log_n, log_d) if loss is None else np.float64(loss)
+    steps, tokens = plane.of_batches(fit, held, log_n, losses)
+    values = (np.exp(log_d) / held["B"], steps, tokens, tokens / steps)
+    return {name: _quantity(value, fit.level) for name, value in zip(OF_BATCH, values, strict=True)}
+
+
+def _exponent(fit: Fit, held: Mapping[str, Any], flops: np.ndarray, served: float) -> np.ndarray:
+    """[rows] d ln N*/d ln C at the budgets [rows]."""
+    below, above = (plane.spend(fit, held, flops * np.exp(step), served)[0] for step in (-_STEP, _STEP))
+    return (above - below) / (2 * _STEP)
 
 
 def _impossible(params: float, tokens: float, exponent: float) -> list[str]:

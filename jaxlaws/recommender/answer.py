@@ -19,7 +19,8 @@ from jaxlaws.recommender.convert import Refused, convert
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
-from jaxlaws.recommender.recommendation import Quantity, Recommendation
+from jaxlaws.quantity import Quantity
+from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
 from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
 from jaxlaws.recommender.timescales import exchange

@@ -12,7 +12,8 @@ from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.question import Question
-from jaxlaws.recommender.recommendation import Quantity, Recommendation
+from jaxlaws.quantity import Quantity
+from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.smallest import smallest_sweep
 
 #: Names of a setting that are fields of an answer too.

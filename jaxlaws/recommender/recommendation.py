@@ -6,14 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Quantity:
-    """A value with its interval; low and high are None where the law states no uncertainty."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+from jaxlaws.quantity import Quantity
 
 
 @dataclass(frozen=True)

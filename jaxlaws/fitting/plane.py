@@ -1,0 +1,219 @@
+"""A law as a function of N and D alone, its other inputs held: where a budget is best spent, and what reaches a loss.
+
+Along a ray D = r·N one model spends a budget and one reaches a loss, so both questions are a search over ln r.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlaws.errors import BadInput
+from jaxlaws.fitting.predict import keywords
+from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.search import ROOT, first_root, least, lowest
+from jaxlaws.laws.law import Law
+from jaxlaws.laws.table import LAWS
+
+#: Tokens a parameter between which a minimum is sought.
+RATIO = (1e-3, 1e7)
+#: N, and D where N is fixed, between which a loss is sought.
+SIZES = (1.0, 1e32)
+#: Tokens in a step between which the fewest steps and the fewest tokens are sought, as good as 0 and ∞.
+BATCHES = (1e-6, 1e20)
+#: Steps between which a loss is sought at such a batch.
+STEPS = (1e-12, 1e40)
+_RAYS, _SIZES, _BATCHES, _STEPS = (tuple(map(math.log, limits)) for limits in (RATIO, SIZES, BATCHES, STEPS))
+
+
+def reads_plane(law: Law) -> bool:
+    """Whether a law is one of N and D, of which D may be the product of batch and steps."""
+    return law.kind == "point" and "N" in law.inputs and ("D" in law.inputs or reads_batch(law))
+
+
+def reads_batch(law: Law) -> bool:
+    """Whether a law tells steps of one batch from steps of another."""
+    return {"B", "steps"} <= set(law.inputs)
+
+
+def held_inputs(fit: Fit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What the law of a fit reads besides N, D and steps, from keywords named as columns.
+
+    Raises:
+      BadInput: the law is not one of N and D, or an input is missing or is not what the law is defined for.
+    """
+    law = fit.model
+    if not reads_plane(law):
+        others = ", ".join(name for name, item in LAWS.items() if reads_plane(item))
+        raise BadInput(f"the law {law.name} reads {', '.join(law.inputs)}, expected a law of N and D: {others}.")
+    if given.get("steps") is not None:
+        raise BadInput("steps are tokens / batch_tokens here: give tokens or batch_tokens instead.")
+    inputs = keywords(law, {**given, "params": 1.0, "tokens": 1.0}, fit.convention)
+    return {name: value for name, value in inputs.items() if name not in ("N", "D", "steps")}
+
+
+def loss_of(law: Law, names: tuple[str, ...]) -> Callable[[Any, Mapping[str, Any], Any, Any], Any]:
+    """(row of constants, held inputs, ln N, ln D) → loss."""
+
+    def loss(row, held, log_n, log_d):
+        tokens = jnp.exp(log_d)
+        free = {"N": jnp.exp(log_n), "D": tokens, "steps": tokens / held["B"] if "B" in held else tokens}
+        inputs = {**held, **{name: value for name, value in free.items() if name in law.inputs}}
+        return law.predict(dict(zip(names, row, strict=True)), inputs)
+
+    return loss
+
+
+def log_cost(log_n: Any, log_d: Any, served: Any) -> Any:
+    """ln C of C = 6·N·D + 2·N·D_served."""
+    return log_n + jnp.log(6 * jnp.exp(log_d) + 2 * served)
+
+
+def log_model(log_ratio: Any, log_c: Any, served: Any) -> Any:
+    """ln N of the model with D = r·N that spends C: the root of 6r·N² + 2·D_served·N = C."""
+    half = served * jnp.exp(-0.5 * log_c)
+    return jnp.log(2.0) + 0.5 * log_c - jnp.log(2 * half + jnp.sqrt(4 * half**2 + 24 * jnp.exp(log_ratio)))
+
+
+def spend(fit: Fit, held: Mapping[str, Any], flops: Any, served: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """ln N and ln D [rows] of the lowest loss at a budget, and whether row 0 has a lower one far from it.
+
+    Args:
+      fit: whose rows of constants they are for.
+      held: of `held_inputs`.
+      flops: C, a number or [rows].
+      served: D_served.
+    """
+    rows = np.array(fit.rows(), float)
+    log_c = np.broadcast_to(np.log(flops), len(rows))
+    log_n, log_d, falls = solve(_spend, fit, rows, dict(held), log_c, served)
+    return log_n, log_d, bool(falls[0])
+
+
+def reach(fit: Fit, held: Mapping[str, Any], loss: float, served: float) -> tuple[np.ndarray, np.ndarray]:
+    """ln N and ln D [rows] of the cheapest model that reaches a loss."""
+    return solve(_reach, fit, np.array(fit.rows(), float), dict(held), np.float64(loss), served)
+
+
+def reach_with(
+    fit: Fit, held: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """ln N and ln D [rows] that reach a loss, one of them fixed."""
+    rows = np.array(fit.rows(), float)
+    fixed = np.log(tokens if params is None else params)
+    free = solve(_reach_in_n if params is None else _reach_in_d, fit, rows, dict(held), np.float64(loss), fixed)
+    other = np.full(len(rows), fixed)
+    return (free, other) if params is None else (other, free)
+
+
+def lowest_loss(fit: Fit, held: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
+    """The lowest loss of the constants of a fit within `SIZES`, with N or D fixed or neither."""
+    sizes = np.linspace(*_SIZES, ROOT)
+    if params is None and tokens is None:
+        log_n, log_d = (part.ravel() for part in np.broadcast_arrays(sizes, sizes + np.linspace(*_RAYS, ROOT)[:, None]))
+    else:
+        fixed = np.full(ROOT, np.log(tokens if params is None else params))
+        log_n, log_d = (sizes, fixed) if params is None else (fixed, sizes)
+    row = np.array(fit.rows()[:1], float)
+    return float(np.nanmin(solve(_losses, fit, row, dict(held), log_n[None], log_d[None])))
+
+
+def losses(fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
+    """[rows] the loss of every row of constants at its own N and D."""
+    return solve(_losses, fit, np.array(fit.rows(), float), dict(held), log_n[:, None], log_d[:, None])[:, 0]
+
+
+def of_batches(fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, by which a loss is reached."""
+    rows = np.array(fit.rows(), float)
+    others = {name: value for name, value in held.items() if name != "B"}
+    return solve(_of_batches, fit, rows, others, log_n, np.broadcast_to(loss, len(rows)))
+
+
+def solve(question: Callable[..., Any], fit: Fit, rows: np.ndarray, *arguments: Any) -> Any:
+    """`question(law, names)` for every row of constants, in float64 and compiled once for a law."""
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, _compiled(question, fit.model, tuple(fit.params))(rows, *arguments))
+
+
+@lru_cache(maxsize=64)
+def _compiled(question: Callable[..., Any], law: Law, names: tuple[str, ...]) -> Callable[..., Any]:
+    answer, by_row = question(law, names)
+    return jax.jit(jax.vmap(answer, in_axes=by_row))
+
+
+def _spend(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, log_c, served):
+        def at(log_ratio):
+            log_n = log_model(log_ratio, log_c, served)
+            return log_n, log_n + log_ratio
+
+        best, falls = lowest(lambda log_ratio: loss(row, held, *at(log_ratio)), *_RAYS)
+        return *at(best), falls
+
+    return answer, (0, None, 0, None)
+
+
+def _reach(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, target, served):
+        def at(log_ratio):
+            log_n = first_root(lambda x: loss(row, held, x, x + log_ratio) - target, *_SIZES)
+            return log_n, log_n + log_ratio
+
+        best, _ = lowest(lambda log_ratio: log_cost(*at(log_ratio), served), *_RAYS)
+        return at(best)
+
+    return answer, (0, None, None, None)
+
+
+def _reach_in_d(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, target, log_n):
+        return first_root(lambda x: loss(row, held, log_n, x) - target, *_SIZES)
+
+    return answer, (0, None, None, None)
+
+
+def _reach_in_n(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, target, log_d):
+        return first_root(lambda x: loss(row, held, x, log_d) - target, *_SIZES)
+
+    return answer, (0, None, None, None)
+
+
+def _losses(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, log_n, log_d):
+        return jax.vmap(lambda x, y: loss(row, held, x, y))(log_n, log_d)
+
+    return answer, (0, None, 0, 0)
+
+
+def _of_batches(law: Law, names: tuple[str, ...]):
+    loss = loss_of(law, names)
+
+    def answer(row, held, log_n, target):
+        def log_steps(log_batch):
+            inputs = {**held, "B": jnp.exp(log_batch)}
+            return first_root(lambda x: loss(row, inputs, log_n, x + log_batch) - target, *_STEPS)
+
+        return (
+            jnp.exp(least(log_steps, *_BATCHES)),
+            jnp.exp(least(lambda log_batch: log_batch + log_steps(log_batch), *_BATCHES)),
+        )
+
+    return answer, (0, None, 0, 0)

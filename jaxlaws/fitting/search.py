@@ -1,0 +1,90 @@
+"""Minima and roots of functions of one variable, traceable by JAX in everything that the functions read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+#: Points of the grid on which a minimum is sought, and of that on which a root is.
+MINIMUM, ROOT = 65, 17
+#: Most steps between two of them, and the width at which a bracket has closed.
+_STEPS, _CLOSED = 60, 1e-13
+
+Function = Callable[[Any], Any]
+
+
+def lowest(function: Function, low: float, high: float) -> tuple[Any, Any]:
+    """The lowest minimum inside [low, high], to rounding: a grid brackets it, a root of the derivative is it.
+
+    Args:
+      function: of a scalar, smooth; no number where it is not defined, which counts as infinite.
+      low, high: of the variable.
+
+    Returns:
+      Where it is, NaN where the function has no minimum inside, and whether the function is lower still at an end.
+    """
+    x = jnp.linspace(low, high, MINIMUM)
+    y = _defined(jax.vmap(function)(x))
+    inside = jnp.where((y[1:-1] < y[:-2]) & (y[1:-1] <= y[2:]), y[1:-1], jnp.inf)
+    i = jnp.argmin(inside)
+
+    def slope(at):
+        value = jax.jvp(function, (at,), (jnp.ones_like(at),))[1]
+        return jnp.where(jnp.isnan(value), jnp.where(at < x[i + 1], -1.0, 1.0), value)
+
+    at = _between(slope, x[i], x[i + 2])
+    value = jnp.min(inside)
+    return jnp.where(jnp.isfinite(value), at, jnp.nan), jnp.minimum(y[0], y[-1]) < value
+
+
+def least(function: Function, low: float, high: float) -> Any:
+    """The smallest value in [low, high], at a minimum inside or at an end; infinite where it is defined nowhere."""
+    at, _ = lowest(function, low, high)
+    return jnp.min(_defined(jnp.stack([function(x) for x in (jnp.asarray(low), at, jnp.asarray(high))])))
+
+
+def first_root(function: Function, low: float, high: float) -> Any:
+    """The smallest x of [low, high] at which a function that begins above 0 comes down to it, NaN where it does not."""
+    x = jnp.linspace(low, high, ROOT)
+    i = jnp.argmax(jax.vmap(function)(x) <= 0)
+    left, right = x[jnp.maximum(i - 1, 0)], x[i]
+    at = jax.lax.custom_root(
+        function, right, lambda f, _: _between(f, left, right), lambda slope, y: y / slope(jnp.ones_like(y))
+    )
+    return jnp.where(i > 0, at, jnp.nan)
+
+
+def _defined(values: Any) -> Any:
+    return jnp.where(jnp.isnan(values), jnp.inf, values)
+
+
+def _between(function: Function, low: Any, high: Any) -> Any:
+    """The root between two places at which a function has different signs.
+
+    Chandrupatla 1997 (doi 10.1016/s0965-9978(96)00051-8): inverse quadratic interpolation through the last three
+    points where they admit it, else the middle.
+    """
+
+    def goes_on(state):
+        step, a, fa, b, *_ = state
+        return (step < _STEPS) & (jnp.abs(b - a) > _CLOSED * (1 + jnp.abs(a))) & (fa != 0)
+
+    def better(state):
+        step, a, fa, b, fb, share = state
+        x = a + share * (b - a)
+        fx = function(x)
+        same = jnp.sign(fx) == jnp.sign(fa)
+        c, fc = jnp.where(same, a, b), jnp.where(same, fa, fb)
+        b, fb = jnp.where(same, b, a), jnp.where(same, fb, fa)
+        a, fa = x, fx
+        xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+        quadratic = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        share = jnp.where((phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi), quadratic, 0.5)
+        edge = 0.5 * _CLOSED * (1 + jnp.abs(a)) / jnp.maximum(jnp.abs(b - a), _CLOSED)
+        return step + 1, a, fa, b, fb, jnp.clip(share, edge, 1 - edge)
+
+    start = (0, low, function(low), high, function(high), jnp.full_like(low, 0.5))
+    return jax.lax.while_loop(goes_on, better, start)[1]
