@@ -29,10 +29,11 @@ TRUTH = {"E": 1.81715, "A": 477.7, "B": 2141.6, "alpha": 0.34729, "beta": 0.3671
 
 def line(name: str, found: Optimum) -> str:
     n, ratio, exponent = found.params, found.tokens_per_param, found.exponent
+    assert exponent is not None
     brackets = (
         "" if n.low is None else f"  [{ratio.low:.1f}, {ratio.high:.1f}]  [{exponent.low:.3f}, {exponent.high:.3f}]"
     )
-    return f"{name:<36}{found.flops:9.3g}{n.value:12.4g}{ratio.value:8.2f}{exponent.value:8.3f}{brackets}"
+    return f"{name:<36}{found.flops.value:9.3g}{n.value:12.4g}{ratio.value:8.2f}{exponent.value:8.3f}{brackets}"
 
 
 def main(data: Path) -> None:

@@ -138,7 +138,10 @@ def test_a_bad_value_in_a_published_table_is_refused(path, capsys, column, value
 def test_optimum_and_compare_refuse(path, tmp_path, capsys):
     assert "a number such as" in refused(capsys, "optimum", "chinchilla:epoch", "--flops", "much")
     assert "more than zero" in refused(capsys, "optimum", "chinchilla:epoch", "--flops=-1e21")
-    assert "needs a law of N and D alone" in refused(capsys, "optimum", "multi_power:25M", "--flops", "1e21")
+    assert "expected a law of N and D" in refused(capsys, "optimum", "multi_power:25M", "--flops", "1e21")
+    assert "give --flops 1e21 or --loss 2.5" in refused(capsys, "optimum", "chinchilla:epoch")
+    assert "reaches no loss below 1.817" in refused(capsys, "optimum", "chinchilla:epoch", "--loss", "1.5")
+    assert "give --flops, and only that" in refused(capsys, "optimum", "x.csv", "--approach", "2", "--loss", "2")
     assert "approach 3 reads a fit" in refused(capsys, "optimum", "x.json", "--flops", "1e21", "--format", "isoflop")
     assert "did you mean 'epoch'" in refused(capsys, "optimum", "chinchilla:epok", "--flops", "1e21")
     (tmp_path / "x.json").write_text(json.dumps({"kind": "else"}))

@@ -56,7 +56,7 @@ def test_a_fit_of_the_table_agrees_with_its_parabolas(table, tmp_path, capsys):
     capsys.readouterr()
     found = answer(capsys, fitted, "--flops", "600000P")
     second = answer(capsys, table, "--approach", "2", "--flops", "6e20", *names)
-    assert found["flops"] == 6e20
+    assert found["flops"] == {"value": 6e20, "low": None, "high": None}
     assert found["params"]["low"] < 1e10 < found["params"]["high"]
     assert found["params"]["value"] == pytest.approx(second["params"]["value"], rel=0.05)
 
@@ -68,3 +68,23 @@ def test_the_screen_shows_the_same_numbers(capsys):
     assert "73B" in shown
     assert f"{found['tokens_per_param']['value']:.3g}" in shown
     assert "params params_total" in shown
+
+
+def test_a_law_of_batch_and_steps_by_its_flags(tmp_path, capsys):
+    from jaxlaws.fitting.result import Fit
+
+    constants = {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21}
+    fit = Fit("critical_batch", {"params": "params_nonembedding", "loss": "nats"}, "published", constants)
+    fit.save(tmp_path / "critical.json")
+    found = answer(capsys, tmp_path / "critical.json", "--loss", "2.6", "--params", "1B", "--batch-tokens", "2M")
+    assert found["steps"]["value"] * 2e6 == pytest.approx(found["tokens"]["value"])
+    critical = found["critical_batch"]["value"]
+    assert found["steps"]["value"] == pytest.approx(found["least_steps"]["value"] * (1 + critical / 2e6), rel=1e-6)
+
+
+def test_the_screen_shows_what_was_not_given(capsys):
+    assert main(["optimum", "chinchilla:epoch", "--loss", "2.2", "--served-tokens", "10T"]) == 0
+    shown = capsys.readouterr().out
+    assert "for a loss of 2.2 (C = 6·N·D + 2·N·10T" in shown
+    assert "4.353e22" in shown
+    assert "  loss  " not in shown

@@ -1,4 +1,4 @@
-"""The compute optimum: published values, the closed form against a search, intervals from stored resamples."""
+"""The compute optimum: published values, the search against closed forms, intervals from stored resamples."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.optimum import chinchilla, lowest, optimum
+from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import Fit
 
@@ -32,18 +32,99 @@ def test_tokens_per_parameter_of_published_constants(constants, ratio):
     assert optimum(fit_of(constants), 5.88e23).tokens_per_param.value == pytest.approx(ratio, abs=0.006)
 
 
-@pytest.mark.parametrize("flops", [1e18, 5.88e23, 1e26])
-def test_closed_form_agrees_with_a_search(flops):
-    x = np.linspace(np.log(1e5), np.log(1e14), 4001)
-    n = np.exp(x)
-    loss = EPOCH["E"] + EPOCH["A"] * n ** -EPOCH["alpha"] + EPOCH["B"] * (flops / (6 * n)) ** -EPOCH["beta"]
-    assert np.exp(lowest(x, loss)[0]) == pytest.approx(float(chinchilla(EPOCH, flops)[0]), rel=1e-4)
+def chinchilla(params, flops):
+    """N* = G·(C/6)^(β/(α+β)), G = (αA/(βB))^(1/(α+β)) and its exponent: Hoffmann et al. 2022, equation 4."""
+    a, b, alpha, beta = (params[name] for name in ("A", "B", "alpha", "beta"))
+    return (alpha * a / (beta * b)) ** (1 / (alpha + beta)) * (flops / 6) ** (beta / (alpha + beta)), beta / (
+        alpha + beta
+    )
 
 
-def test_equal_exponents_and_coefficients_split_compute_evenly():
-    params, exponent = chinchilla({"A": 5.0, "B": 5.0, "alpha": 0.4, "beta": 0.4}, 6e20)
-    assert params == pytest.approx(1e10)
-    assert exponent == pytest.approx(0.5)
+@pytest.mark.parametrize("flops", [1e15, 1e18, 5.88e23, 1e26, 1e30])
+@pytest.mark.parametrize("constants", [EPOCH, OPTIMUM, {"A": 5.0, "B": 5.0, "E": 0.1, "alpha": 0.4, "beta": 0.4}])
+def test_the_search_agrees_with_the_closed_form(constants, flops):
+    best = optimum(fit_of(constants), flops)
+    assert (best.params.value, best.exponent.value) == pytest.approx(chinchilla(constants, flops), rel=1e-9)
+    assert best.flops.value == flops
+    again = optimum(fit_of(constants), loss=best.loss.value)
+    assert (again.params.value, again.flops.value) == pytest.approx((best.params.value, flops), rel=1e-6)
+
+
+@pytest.mark.parametrize("served", [1e9, 1e12, 1e14])
+def test_served_tokens_make_the_cheapest_model_smaller(served):
+    """At the cheapest model of a loss the gradients of loss and cost are parallel: a condition, not a search."""
+    best = optimum(fit_of(EPOCH), loss=2.3, served_tokens=served)
+    n, d = best.params.value, best.tokens.value
+    assert EPOCH["E"] + EPOCH["A"] * n ** -EPOCH["alpha"] + EPOCH["B"] * d ** -EPOCH["beta"] == pytest.approx(2.3)
+    slope_n, slope_d = (
+        EPOCH["alpha"] * EPOCH["A"] * n ** -EPOCH["alpha"],
+        EPOCH["beta"] * EPOCH["B"] * d ** -EPOCH["beta"],
+    )
+    cost = n * (6 * d + 2 * served)
+    assert slope_n / cost == pytest.approx(slope_d / (6 * n * d), rel=1e-6)
+    assert best.flops.value == pytest.approx(cost)
+    assert n < optimum(fit_of(EPOCH), loss=2.3).params.value
+    at_budget = optimum(fit_of(EPOCH), cost, served_tokens=served)
+    assert (at_budget.params.value, at_budget.loss.value) == pytest.approx((n, 2.3), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "tokens", "params"),
+    [
+        (
+            {"loss": 2.5, "params": 7e9},
+            (EPOCH["B"] / (2.5 - EPOCH["E"] - EPOCH["A"] * 7e9**-0.3478)) ** (1 / 0.3658),
+            7e9,
+        ),
+        (
+            {"loss": 2.5, "tokens": 7e9},
+            7e9,
+            (EPOCH["A"] / (2.5 - EPOCH["E"] - EPOCH["B"] * 7e9**-0.3658)) ** (1 / 0.3478),
+        ),
+        ({"flops": 1e22, "params": 1e9}, 1e22 / 6e9, 1e9),
+        ({"flops": 1e22, "tokens": 1e11, "served_tokens": 1e12}, 1e11, 1e22 / (6e11 + 2e12)),
+    ],
+)
+def test_one_of_model_and_tokens_fixed(fixed, tokens, params):
+    best = optimum(fit_of(EPOCH), **fixed)
+    assert (best.tokens.value, best.params.value) == pytest.approx((tokens, params), rel=1e-9)
+    assert best.exponent is None
+
+
+CRITICAL = {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21}
+
+
+def test_steps_and_tokens_of_a_law_with_a_critical_batch():
+    """S = S_min·(1 + B_crit/B), E = E_min·(1 + B/B_crit); (S_c/S_min)^α_S is what N leaves of the loss."""
+    fit = replace(fit_of(CRITICAL), law="critical_batch")
+    critical = CRITICAL["B_star"] / 2.6 ** (1 / CRITICAL["alpha_B"])
+    steps = CRITICAL["S_c"] / (2.6 - (CRITICAL["N_c"] / 1e9) ** CRITICAL["alpha_N"]) ** (1 / CRITICAL["alpha_S"])
+    best = optimum(fit, loss=2.6, params=1e9, batch_tokens=2e6)
+    known = (critical, steps, steps * critical, steps * (1 + critical / 2e6), steps * critical * (1 + 2e6 / critical))
+    values = (best.critical_batch, best.least_steps, best.least_tokens, best.steps, best.tokens)
+    assert tuple(value.value for value in values) == pytest.approx(known, rel=1e-6)
+    without = optimum(fit, loss=2.6, params=1e9)
+    assert without.steps.value == pytest.approx(2 * steps, rel=1e-6)
+    assert any("at the critical batch" in text for text in without.warnings)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({}, "neither a budget nor a loss"),
+        ({"flops": 1e21, "loss": 2.5}, "give one of them"),
+        ({"loss": 2.5, "params": 1e9, "tokens": 1e10}, "leaves nothing to find"),
+        ({"loss": 1.8}, "reaches no loss below 1.817"),
+        ({"loss": 1.9, "tokens": 7e9}, r"no loss below 2\.339 with D 7B"),
+        ({"flops": 1e20, "params": 1e9, "served_tokens": 1e12}, "are less than N 1B needs"),
+        ({"flops": 1e21, "unique_tokens": 1e9}, "does not read it"),
+        ({"flops": 1e21, "served_tokens": -1.0}, "at least 0"),
+        ({"flops": float("inf")}, "expected a positive number"),
+    ],
+)
+def test_questions_without_an_answer(question, words):
+    with pytest.raises(BadInput, match=words):
+        optimum(fit_of(EPOCH), **question)
 
 
 def test_the_exponent_is_the_slope_of_the_answer():
@@ -56,7 +137,7 @@ def test_intervals_are_percentiles_of_the_optimum_of_every_resample():
     rng = np.random.default_rng(0)
     draws = [[v * np.exp(0.01 * rng.standard_normal()) for v in EPOCH.values()] for _ in range(200)]
     answer = optimum(fit_of(EPOCH, draws), 1e21)
-    each = [float(chinchilla(dict(zip(EPOCH, row, strict=True)), 1e21)[0]) for row in draws]
+    each = [chinchilla(dict(zip(EPOCH, row, strict=True)), 1e21)[0] for row in draws]
     assert (answer.params.low, answer.params.high) == pytest.approx(tuple(np.percentile(each, [5, 95])))
     assert answer.params.low < answer.params.value < answer.params.high
     assert answer.loss.low < answer.loss.value < answer.loss.high
@@ -82,16 +163,8 @@ def test_resamples_without_a_minimum_are_counted():
 
 
 def test_a_curve_law_is_refused_with_the_laws_that_fit():
-    with pytest.raises(BadInput, match=r"needs a law of N and D alone: .*chinchilla"):
+    with pytest.raises(BadInput, match=r"expected a law of N and D: chinchilla"):
         optimum("multi_power:25M", 1e21)
-
-
-def test_a_grid_whose_lowest_point_is_its_end_has_no_minimum():
-    x = np.linspace(0, 1, 11)
-    assert np.isnan(lowest(x, -x)[0])
-    at, falls = lowest(x, np.stack([(x - 0.33) ** 2, np.where(x > 0.8, -x, (x - 0.33) ** 2)]))
-    np.testing.assert_allclose(at, 0.33)
-    np.testing.assert_array_equal(falls, [False, True])
 
 
 def test_the_search_over_another_law_spends_the_budget_at_its_minimum():

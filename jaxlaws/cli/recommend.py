@@ -15,8 +15,8 @@ from jaxlaws.records.units import short
 from jaxlaws.text import printable
 
 if TYPE_CHECKING:
-    from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.quantity import Quantity
+    from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.recommender.recommendation import Recommendation
 
 #: Argument → help, of those that ask for a setting.

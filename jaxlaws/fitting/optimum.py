@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.fitting import plane
 from jaxlaws.fitting.predict import open_fit, predict
+from jaxlaws.fitting.question import Question
 from jaxlaws.fitting.resample import FEW, interval
 from jaxlaws.quantity import Quantity
 from jaxlaws.records.units import short
@@ -29,68 +30,6 @@ LOST = 0.05
 OF_BATCH = ("steps", "least_steps", "least_tokens", "critical_batch")
 #: Step in ln C by which the exponent of N is measured.
 _STEP = 0.01
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is given of C, the loss, N and D: the rest is what is best.
-
-    Attributes:
-      flops: C, the budget.
-      loss: to be reached.
-      params, tokens: N, D.
-      served_tokens: D_served.
-    """
-
-    flops: float | None
-    loss: float | None
-    params: float | None
-    tokens: float | None
-    served_tokens: float
-
-    @property
-    def words(self) -> str:
-        """What is asked, as the end of a sentence."""
-        return f"at {self.flops:.3g} FLOP" if self.loss is None else f"for a loss of {self.loss:g}"
-
-    def check(self) -> None:
-        """`BadInput` where the question has no answer, or more than one."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        for name, value in given.items():
-            if not (np.isfinite(value) and (value > 0 or name in ("loss", "served_tokens"))):
-                raise BadInput(f"{name} is {value}, expected a positive number.")
-        if self.served_tokens < 0:
-            raise BadInput(f"served_tokens is {self.served_tokens}, expected a number of at least 0.")
-        if self.flops is None and self.loss is None:
-            raise BadInput("there is neither a budget nor a loss to reach: give --flops 1e21 or --loss 2.5.")
-        if self.flops is not None and self.loss is not None:
-            raise BadInput("--flops asks what a budget reaches and --loss what a loss costs: give one of them.")
-        if self.params is not None and self.tokens is not None:
-            raise BadInput("--params and --tokens are both given, which leaves nothing to find: leave out one of them.")
-
-    def solve(self, fit: Fit, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
-        """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them."""
-        if self.loss is None and self.params is None and self.tokens is None:
-            return plane.spend(fit, held, self.flops, self.served_tokens)
-        if self.loss is None:
-            return *self._rest(len(fit.rows())), False
-        if self.params is None and self.tokens is None:
-            return *plane.reach(fit, held, self.loss, self.served_tokens), False
-        return *plane.reach_with(fit, held, self.loss, self.params, self.tokens), False
-
-    def _rest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """ln N and ln D of what a budget leaves to the one of them that is not fixed."""
-        assert self.flops is not None
-        if self.params is None:
-            params, tokens = self.flops / (6 * self.tokens + 2 * self.served_tokens), self.tokens
-        else:
-            params, tokens = self.params, self.flops / (6 * self.params) - self.served_tokens / 3
-        if not tokens > 0:
-            raise BadInput(
-                f"{self.flops:.3g} FLOP are less than N {short(params)} needs for its answers, {short(self.served_tokens)} "
-                "tokens at 2·N FLOP: give more --flops, fewer --params or fewer --served-tokens."
-            )
-        return np.full(rows, np.log(params)), np.full(rows, np.log(tokens))
 
 
 class Optimum(NamedTuple):
@@ -156,13 +95,14 @@ def optimum(
     """
     fit, question = open_fit(fit), Question(flops, loss, params, tokens, served_tokens)
     question.check()
+    plane.need_read([fit.model], held)
     told = []
     if loss is not None and params is not None and held.get("batch_tokens") is None and plane.reads_batch(fit.model):
-        held = {**held, "batch_tokens": _critical_batch(fit, held, question)}
+        held = {**held, "batch_tokens": _critical_batch(fit, held, question, np.log(params))}
         told.append(f"no batch is given: the answer is at the critical batch, {short(held['batch_tokens'])} tokens.")
     inputs = plane.held_inputs(fit, held)
     log_n, log_d, falls = question.solve(fit, inputs)
-    _require(fit, inputs, question, log_n[0] + log_d[0])
+    question.require(fit, inputs, log_n[0] + log_d[0])
     n, d, ratio = np.exp(log_n), np.exp(log_d), np.exp(log_d - log_n)
     cost = n * (6 * d + 2 * served_tokens)
     exponent = _exponent(fit, inputs, cost, served_tokens) if params is None and tokens is None else None
@@ -214,33 +154,12 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
     )
 
 
-def _require(fit: Fit, held: Mapping[str, Any], question: Question, found: float) -> None:
-    """`BadInput` that says why nothing answers a question, where `found` is no number."""
-    if np.isfinite(found):
-        return
-    rays = f"between {plane.RATIO[0]:g} and {plane.RATIO[1]:g} tokens a parameter"
-    if question.loss is None:
-        raise BadInput(
-            f"the loss of {fit.law} with these constants has no minimum {question.words} {rays}: stay closer to its "
-            "data, or fit it to runs that vary N and D separately."
-        )
-    least = plane.lowest_loss(fit, held, question.params, question.tokens)
-    fixed = {"N": question.params, "D": question.tokens}
-    at = "".join(f" with {name} {short(value)}" for name, value in fixed.items() if value is not None)
-    if question.loss <= least:
-        raise BadInput(
-            f"the law {fit.law} with these constants reaches no loss below {least:.4g}{at}, the loss asked for is "
-            f"{question.loss:g}: give a higher --loss{' or leave out --params and --tokens' if at else ''}."
-        )
-    raise BadInput(f"the law {fit.law} reaches a loss of {question.loss:g} at no size{at} {rays}: give a lower --loss.")
-
-
-def _critical_batch(fit: Fit, held: Mapping[str, Any], question: Question) -> float:
-    """E_min/S_min of the constants of the fit at the loss and the N of a question."""
+def _critical_batch(fit: Fit, held: Mapping[str, Any], question: Question, log_n: float) -> float:
+    """E_min/S_min of the constants of the fit at the loss of a question."""
     inputs = plane.held_inputs(fit, {**held, "batch_tokens": plane.BATCHES[1]})
-    log_n = np.full(len(fit.rows()), np.log(question.params))
-    steps, tokens = plane.of_batches(fit, inputs, log_n, np.float64(question.loss))
-    _require(fit, inputs, question, steps[0] + tokens[0])
+    rows = len(fit.rows())
+    steps, tokens = plane.of_batches(fit, inputs, np.full(rows, log_n), np.full(rows, question.loss))
+    question.require(fit, inputs, steps[0] + tokens[0])
     return float(tokens[0] / steps[0])
 
 
@@ -250,7 +169,7 @@ def _of_batch(
     """What a law of batch and steps says of both, by the names of `OF_BATCH`; None each of another law."""
     if not plane.reads_batch(fit.model):
         return dict.fromkeys(OF_BATCH)
-    losses = plane.losses(fit, held, log_n, log_d) if loss is None else np.float64(loss)
+    losses = plane.losses(fit, held, log_n, log_d) if loss is None else np.full(len(log_n), loss)
     steps, tokens = plane.of_batches(fit, held, log_n, losses)
     values = (np.exp(log_d) / held["B"], steps, tokens, tokens / steps)
     return {name: _quantity(value, fit.level) for name, value in zip(OF_BATCH, values, strict=True)}

@@ -6,7 +6,7 @@ Along a ray D = r·N one model spends a budget and one reaches a loss, so both q
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,19 +17,18 @@ import numpy as np
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import keywords
 from jaxlaws.fitting.result import Fit
-from jaxlaws.fitting.search import ROOT, first_root, least, lowest
+from jaxlaws.fitting.search import first_root, least, lowest
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
 
-#: Tokens a parameter between which a minimum is sought.
-RATIO = (1e-3, 1e7)
-#: N, and D where N is fixed, between which a loss is sought.
-SIZES = (1.0, 1e32)
+#: ln N, and ln D where N is fixed, between which a loss is sought; and ln of the steps at any batch.
+_SIZES, _STEPS = (0.0, math.log(1e32)), (math.log(1e-12), math.log(1e40))
 #: Tokens in a step between which the fewest steps and the fewest tokens are sought, as good as 0 and ∞.
 BATCHES = (1e-6, 1e20)
-#: Steps between which a loss is sought at such a batch.
-STEPS = (1e-12, 1e40)
-_RAYS, _SIZES, _BATCHES, _STEPS = (tuple(map(math.log, limits)) for limits in (RATIO, SIZES, BATCHES, STEPS))
+#: ln D/N among which a minimum is sought: dense where models are trained, and on to where constants may put it.
+_RAYS = np.log(np.r_[np.geomspace(1e-100, 1e-4, 33), np.geomspace(1e-3, 1e7, 65), np.geomspace(1e8, 1e100, 33)])
+_LOG_BATCHES = np.linspace(math.log(BATCHES[0]), math.log(BATCHES[1]), 65)
 
 
 def reads_plane(law: Law) -> bool:
@@ -40,6 +39,15 @@ def reads_plane(law: Law) -> bool:
 def reads_batch(law: Law) -> bool:
     """Whether a law tells steps of one batch from steps of another."""
     return {"B", "steps"} <= set(law.inputs)
+
+
+def need_read(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
+    """`BadInput` where something is given that none of the laws reads, and so would change nothing."""
+    for name, value in given.items():
+        if value is not None and not any(INPUTS[key].column == name for law in laws for key in law.inputs):
+            names = " and ".join(dict.fromkeys(law.name for law in laws))
+            columns = dict.fromkeys(INPUTS[key].column for law in laws for key in law.inputs if INPUTS[key].column)
+            raise BadInput(f"{name} is given, but {names} does not read it, only {', '.join(columns)}: leave it out.")
 
 
 def held_inputs(fit: Fit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -68,11 +76,6 @@ def loss_of(law: Law, names: tuple[str, ...]) -> Callable[[Any, Mapping[str, Any
         return law.predict(dict(zip(names, row, strict=True)), inputs)
 
     return loss
-
-
-def log_cost(log_n: Any, log_d: Any, served: Any) -> Any:
-    """ln C of C = 6·N·D + 2·N·D_served."""
-    return log_n + jnp.log(6 * jnp.exp(log_d) + 2 * served)
 
 
 def log_model(log_ratio: Any, log_c: Any, served: Any) -> Any:
@@ -104,24 +107,23 @@ def reach(fit: Fit, held: Mapping[str, Any], loss: float, served: float) -> tupl
 def reach_with(
     fit: Fit, held: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ln N and ln D [rows] that reach a loss, one of them fixed."""
+    """ln N and ln D [rows] that reach a loss with N or D fixed."""
     rows = np.array(fit.rows(), float)
-    fixed = np.log(tokens if params is None else params)
-    free = solve(_reach_in_n if params is None else _reach_in_d, fit, rows, dict(held), np.float64(loss), fixed)
-    other = np.full(len(rows), fixed)
-    return (free, other) if params is None else (other, free)
+    if params is not None:
+        fixed = np.log(params)
+        return np.full(len(rows), fixed), solve(_reach_in_d, fit, rows, dict(held), np.float64(loss), fixed)
+    assert tokens is not None
+    fixed = np.log(tokens)
+    return solve(_reach_in_n, fit, rows, dict(held), np.float64(loss), fixed), np.full(len(rows), fixed)
 
 
 def lowest_loss(fit: Fit, held: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
-    """The lowest loss of the constants of a fit within `SIZES`, with N or D fixed or neither."""
-    sizes = np.linspace(*_SIZES, ROOT)
-    if params is None and tokens is None:
-        log_n, log_d = (part.ravel() for part in np.broadcast_arrays(sizes, sizes + np.linspace(*_RAYS, ROOT)[:, None]))
-    else:
-        fixed = np.full(ROOT, np.log(tokens if params is None else params))
-        log_n, log_d = (sizes, fixed) if params is None else (fixed, sizes)
-    row = np.array(fit.rows()[:1], float)
-    return float(np.nanmin(solve(_losses, fit, row, dict(held), log_n[None], log_d[None])))
+    """The lowest loss of the constants of a fit at up to 1e32 of either, with N or D fixed or neither."""
+    sizes = np.linspace(*_SIZES, 33)
+    log_n = sizes[:, None] if params is None else np.log([[params]])
+    log_d = sizes if tokens is None else np.log([tokens])
+    log_n, log_d = (part.reshape(1, -1) for part in np.broadcast_arrays(log_n, log_d))
+    return float(np.nanmin(solve(_losses, fit, np.array(fit.rows()[:1], float), dict(held), log_n, log_d)))
 
 
 def losses(fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
@@ -156,7 +158,7 @@ def _spend(law: Law, names: tuple[str, ...]):
             log_n = log_model(log_ratio, log_c, served)
             return log_n, log_n + log_ratio
 
-        best, falls = lowest(lambda log_ratio: loss(row, held, *at(log_ratio)), *_RAYS)
+        best, falls = lowest(lambda log_ratio: loss(row, held, *at(log_ratio)), _RAYS)
         return *at(best), falls
 
     return answer, (0, None, 0, None)
@@ -170,8 +172,11 @@ def _reach(law: Law, names: tuple[str, ...]):
             log_n = first_root(lambda x: loss(row, held, x, x + log_ratio) - target, *_SIZES)
             return log_n, log_n + log_ratio
 
-        best, _ = lowest(lambda log_ratio: log_cost(*at(log_ratio), served), *_RAYS)
-        return at(best)
+        def log_cost(log_ratio):
+            log_n, log_d = at(log_ratio)
+            return log_n + jnp.log(6 * jnp.exp(log_d) + 2 * served)
+
+        return at(lowest(log_cost, _RAYS)[0])
 
     return answer, (0, None, None, None)
 
@@ -212,8 +217,8 @@ def _of_batches(law: Law, names: tuple[str, ...]):
             return first_root(lambda x: loss(row, inputs, log_n, x + log_batch) - target, *_STEPS)
 
         return (
-            jnp.exp(least(log_steps, *_BATCHES)),
-            jnp.exp(least(lambda log_batch: log_batch + log_steps(log_batch), *_BATCHES)),
+            jnp.exp(least(log_steps, _LOG_BATCHES)),
+            jnp.exp(least(lambda log_batch: log_batch + log_steps(log_batch), _LOG_BATCHES)),
         )
 
     return answer, (0, None, 0, 0)

@@ -8,47 +8,55 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-#: Points of the grid on which a minimum is sought, and of that on which a root is.
-MINIMUM, ROOT = 65, 17
+#: Points of the grid on which a root is sought.
+_ROOT = 17
 #: Most steps between two of them, and the width at which a bracket has closed.
 _STEPS, _CLOSED = 60, 1e-13
 
 Function = Callable[[Any], Any]
 
 
-def lowest(function: Function, low: float, high: float) -> tuple[Any, Any]:
-    """The lowest minimum inside [low, high], to rounding: a grid brackets it, a root of the derivative is it.
+def lowest(function: Function, grid: Any) -> tuple[Any, Any]:
+    """The lowest minimum inside a grid, to rounding: a root of the derivative, whose sign changes between two points.
+
+    The derivative shows what the function itself rounds away, such as the fall of A/N^α far below E.
 
     Args:
       function: of a scalar, smooth; no number where it is not defined, which counts as infinite.
-      low, high: of the variable.
+      grid: [points] in order.
 
     Returns:
       Where it is, NaN where the function has no minimum inside, and whether the function is lower still at an end.
     """
-    x = jnp.linspace(low, high, MINIMUM)
-    y = _defined(jax.vmap(function)(x))
-    inside = jnp.where((y[1:-1] < y[:-2]) & (y[1:-1] <= y[2:]), y[1:-1], jnp.inf)
-    i = jnp.argmin(inside)
+    x = jnp.asarray(grid)
 
-    def slope(at):
-        value = jax.jvp(function, (at,), (jnp.ones_like(at),))[1]
-        return jnp.where(jnp.isnan(value), jnp.where(at < x[i + 1], -1.0, 1.0), value)
+    def derivative(at):
+        return jax.jvp(function, (at,), (jnp.ones_like(at),))
 
-    at = _between(slope, x[i], x[i + 2])
-    value = jnp.min(inside)
-    return jnp.where(jnp.isfinite(value), at, jnp.nan), jnp.minimum(y[0], y[-1]) < value
+    y, slope = jax.vmap(derivative)(x)
+    first = jnp.argmin(jnp.isnan(slope))
+    slope = jnp.where(jnp.isnan(slope), jnp.where(jnp.arange(len(grid)) < first, -1.0, 1.0), slope)
+    y = _defined(y)
+    turns = (slope[:-1] < 0) & (slope[1:] >= 0)
+    i = jnp.argmin(jnp.where(turns, jnp.minimum(y[:-1], y[1:]), jnp.inf))
+
+    def rise(at):
+        value = derivative(at)[1]
+        return jnp.where(jnp.isnan(value), jnp.where(i < first, -1.0, 1.0), value)
+
+    at = jnp.where(jnp.any(turns), _between(rise, x[i], x[i + 1]), jnp.nan)
+    return at, ~(jnp.minimum(y[0], y[-1]) >= function(at))
 
 
-def least(function: Function, low: float, high: float) -> Any:
-    """The smallest value in [low, high], at a minimum inside or at an end; infinite where it is defined nowhere."""
-    at, _ = lowest(function, low, high)
-    return jnp.min(_defined(jnp.stack([function(x) for x in (jnp.asarray(low), at, jnp.asarray(high))])))
+def least(function: Function, grid: Any) -> Any:
+    """The smallest value on a grid, at a minimum inside or at an end; infinite where it is defined nowhere."""
+    at, _ = lowest(function, grid)
+    return jnp.min(_defined(jnp.stack([function(x) for x in (jnp.asarray(grid[0]), at, jnp.asarray(grid[-1]))])))
 
 
 def first_root(function: Function, low: float, high: float) -> Any:
     """The smallest x of [low, high] at which a function that begins above 0 comes down to it, NaN where it does not."""
-    x = jnp.linspace(low, high, ROOT)
+    x = jnp.linspace(low, high, _ROOT)
     i = jnp.argmax(jax.vmap(function)(x) <= 0)
     left, right = x[jnp.maximum(i - 1, 0)], x[i]
     at = jax.lax.custom_root(

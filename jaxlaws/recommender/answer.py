@@ -13,13 +13,13 @@ from typing import Any
 
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
+from jaxlaws.quantity import Quantity
 from jaxlaws.recommender import presets
 from jaxlaws.recommender.batch import beyond, exp, moved, of_formula, possible
 from jaxlaws.recommender.convert import Refused, convert
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
-from jaxlaws.quantity import Quantity
 from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
 from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable

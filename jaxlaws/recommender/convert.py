@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from jaxlaws.errors import BadInput
+from jaxlaws.quantity import Quantity
 from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.conversions import CONVERSIONS
 from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.question import Question
-from jaxlaws.quantity import Quantity
 from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.smallest import smallest_sweep
 

@@ -1,0 +1,68 @@
+"""The flags of what laws read, generated from the table of inputs, the same for every command that asks a law."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jaxlaws.cli.source import parse_map
+from jaxlaws.errors import BadInput
+from jaxlaws.inputs import INPUTS, Input
+from jaxlaws.records.units import parse_number, parse_tokens
+
+
+def add_inputs(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """A flag for every input that is not read off a schedule, such as --unique-tokens.
+
+    Args:
+      parser: to add them to.
+      without: columns that the command has no flag for, or another one.
+    """
+    group = parser.add_argument_group("inputs of the law")
+    for row in _rows(without):
+        if row.many:
+            group.add_argument(_flag(row), metavar="NAME=VALUE,…", action="append", default=[], help=row.meaning)
+        else:
+            group.add_argument(_flag(row), metavar="NUMBER", help=row.meaning)
+
+
+def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """Column → value of the flags of `add_inputs`, None where one is not given, and what was understood of them.
+
+    Tokens may be `20xN`, tokens a parameter; a number may have a suffix such as 7B.
+    """
+    values: dict[str, Any] = {}
+    told: list[str] = []
+    for row in _rows(without):
+        given = getattr(args, row.column)
+        if row.many:
+            values[row.column] = _shares(given, row) or None
+        elif given is None:
+            values[row.column] = None
+        elif row.column == "tokens":
+            values[row.column], understood = parse_tokens(given, values.get("params"), "--tokens")
+            told += [understood] if understood else []
+        else:
+            values[row.column] = _number(given, row)
+    return values, told
+
+
+def _rows(without: Collection[str]) -> list[Input]:
+    return [row for row in INPUTS.values() if row.column and row.column not in without]
+
+
+def _flag(row: Input) -> str:
+    return f"--{row.column.replace('_', '-')}"
+
+
+def _shares(given: list[str], row: Input) -> Mapping[str, float]:
+    named = parse_map(given, _flag(row), f"{_flag(row)} web=0.5,code=0.5")
+    return {name: _number(value, row) for name, value in named.items()}
+
+
+def _number(text: str, row: Input) -> float:
+    value = parse_number(text, _flag(row))
+    if value < 0 or (value == 0 and not row.zero):
+        raise BadInput(f"{_flag(row)} is {text}, expected {'at least 0' if row.zero else 'more than zero'}.")
+    return value
