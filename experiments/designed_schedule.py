@@ -36,7 +36,7 @@ from jaxlaws.designs import gain  # noqa: E402
 from jaxlaws.designs.schedule import design  # noqa: E402
 from jaxlaws.fitting.fit import fit  # noqa: E402
 from jaxlaws.fitting.predict import final_losses  # noqa: E402
-from jaxlaws.fitting.result import Fit  # noqa: E402
+from jaxlaws.fitting.result import LossFit  # noqa: E402
 from jaxlaws.model.shape import ModelConfig  # noqa: E402
 from jaxlaws.quickstart import sweep  # noqa: E402
 from jaxlaws.records.files import finite, write_atomic  # noqa: E402
@@ -151,7 +151,9 @@ def main(scale: Scale, out: Path) -> None:
     show(scale, answer)
 
 
-def compare(scale: Scale, laws: dict[str, Fit], names: list[str], measured: dict, arrays: dict) -> list[dict[str, Any]]:
+def compare(
+    scale: Scale, laws: dict[str, LossFit], names: list[str], measured: dict, arrays: dict
+) -> list[dict[str, Any]]:
     """Measured and predicted gains of every design over every baseline, by the law that made the design."""
     rows = []
     for name in names:

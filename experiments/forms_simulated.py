@@ -16,8 +16,8 @@ import argparse
 import numpy as np
 
 from jaxlaws.recommender.exponents import Prior, drift, prior
-from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.power import Power, power_laws
+from jaxlaws.recommender.student import student
 
 #: Second derivatives of ln loss at the optimum, as `jaxlaws fit step_law` finds them on the public runs.
 HESSIAN = np.array([[0.0166, -0.0045], [-0.0045, 0.0148]])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def main() -> None:
     show("bootstrap covariance, LR", np.cov(stored[:, :3].T).tolist())
     show("bootstrap covariance, batch", np.cov(stored[:, 3:].T).tolist())
     show("scatter of cells about the bootstrap mean", np.sqrt((gap**2).mean(0)).tolist())
-    show("penalty", fit.penalty)
+    assert fit.excess is not None
+    show("excess", asdict(fit.excess))
     show("ranges", fit.ranges)
     show("refit params", fit.params)
     show("refit covariance", fit.covariance)

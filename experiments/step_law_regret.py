@@ -52,7 +52,7 @@ def main() -> None:
     calibration(runs)
     simulated_calibration()
     extrapolation(runs)
-    misses(runs)
+    deviations(runs)
     draw(scores, args.figure)
 
 
@@ -232,14 +232,14 @@ def extrapolation(runs: Runs) -> None:
         print(f"  {name:<30}" + "".join(f"{r:9.3%}" for r in regret) + f"   mean {regret.mean():.3%}")
 
 
-def misses(runs: Runs) -> None:
-    """The cost of missing by a factor, the other axis following: on the surfaces, and by the fitted penalty."""
+def deviations(runs: Runs) -> None:
+    """The excess loss of a factor in one axis, the other following: on the surfaces, and as it is fitted."""
     fit = estimate(runs, bootstrap=0)
-    miss = fit.miss
-    assert miss is not None
-    print("\ncost of missing, other axis following: median and worst cell on the surfaces; fitted penalty")
+    excess = fit.excess
+    assert excess is not None
+    print("\nexcess loss of a factor, other axis following: median and worst cell on the surfaces; fitted excess")
     surfaces = [Surface(cell) for cell in cells_of(runs)[0]]
-    for k, (name, cost) in enumerate((("LR", miss.lr_cost), ("batch", miss.batch_cost))):
+    for k, (name, cost) in enumerate((("LR", excess.of_lr), ("batch", excess.of_batch))):
         for factor in (0.5, 2.0):
             found = []
             for surface in surfaces:
@@ -250,7 +250,7 @@ def misses(runs: Runs) -> None:
                     found.append(surface.regret(line).min())
             print(
                 f"  {name} ×{factor}: {np.median(found):.2%}, {max(found):.2%} ({len(found)} cells); "
-                f"penalty {math.expm1(cost(math.log(factor))):.2%}"
+                f"fit {math.expm1(cost(math.log(factor))):.2%}"
             )
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
     from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.recommender.recommendation import Recommendation
     from jaxlaws.records.table import Runs
 
 
-def fit(law: str, runs: Runs | pd.DataFrame | str | os.PathLike[str], **options: Any) -> Fit | HyperFit:
+def fit(law: str, runs: Runs | pd.DataFrame | str | os.PathLike[str], **options: Any) -> LossFit | HyperFit:
     """Fit a law to runs: a law of the loss gives a `Fit`, a law of LR and batch (`step_law`) a `HyperFit`.
 
     Args:

@@ -26,6 +26,8 @@ _ABSURD = 1e4
 FEWEST = 0.1
 #: Tokens a parameter below which the two are not just swapped.
 _SWAPPED = 1e-4
+#: Unit of a cross-entropy → base of its logarithm.
+LOG_BASES = {"nats a token": math.e, "bits a character": 2.0}
 #: Axis → its word.
 WORDS = {
     "params": "N",
@@ -170,10 +172,9 @@ def impossible_loss(loss: float, vocab: float | None = None, unit: str = "nats a
     Args:
       loss: predicted.
       vocab: V.
-      unit: of the loss, `nats a token` or `bits a character`.
+      unit: of the loss, of `LOG_BASES`.
     """
-    log = math.log if unit.startswith("nats") else math.log2
-    most = log(vocab if vocab else 1e6)
+    most = math.log(vocab if vocab else 1e6, LOG_BASES[unit])
     if not math.isfinite(loss):
         return [f"the predicted loss is {loss}, which is no number."]
     if loss < 0:

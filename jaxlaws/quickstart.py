@@ -177,11 +177,11 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
     """
     import pandas as pd
 
+    from jaxlaws import figures
     from jaxlaws.fitting.fit import fit
     from jaxlaws.fitting.predict import predict
     from jaxlaws.recommender.answer import recommend
     from jaxlaws.recommender.estimate import estimate
-    from jaxlaws.report import figures
 
     model, tokens = scale.models[-1], scale.tokens[-1]
     params = count_params(model)[0]

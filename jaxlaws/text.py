@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _SUSPECT = re.compile(r"[^ -~]")
 #: What Unicode calls control, format and surrogate characters, and separators of lines and paragraphs.
@@ -66,6 +66,14 @@ def with_numbers(formula: str, values: Mapping[str, float]) -> str:
     names = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
     text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda found: figure(values[found[0]]), formula)
     return text.replace("+ -", "- ").replace("- -", "+ ")
+
+
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as aligned columns, one line a row however wide: all to the right, the last one to the left."""
+    table = [list(heads), *map(list, rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(heads) - 1)]
+    cells = ([text.rjust(width) for text, width in zip(row, widths, strict=False)] for row in table)
+    return ["  " + "  ".join([*texts, row[-1]]).rstrip() for texts, row in zip(cells, table, strict=True)]
 
 
 def spreadsheet_safe(value: object) -> object:

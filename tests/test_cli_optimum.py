@@ -71,10 +71,11 @@ def test_the_screen_shows_the_same_numbers(capsys):
 
 
 def test_a_law_of_batch_and_steps_by_its_flags(tmp_path, capsys):
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
 
     constants = {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21}
-    fit = Fit("critical_batch", {"params": "params_nonembedding", "loss": "nats"}, "published", constants)
+    convention = {"params": "params_nonembedding", "loss": "nats"}
+    fit = LossFit(law="critical_batch", convention=convention, noise="published", params=constants)
     fit.save(tmp_path / "critical.json")
     found = answer(capsys, tmp_path / "critical.json", "--loss", "2.6", "--params", "1B", "--batch-tokens", "2M")
     assert found["steps"]["value"] * 2e6 == pytest.approx(found["tokens"]["value"])

@@ -7,7 +7,7 @@ import pytest
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.compare import compare
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 
 
 def errors(mae):
@@ -15,7 +15,7 @@ def errors(mae):
 
 
 def fit_of(mae, curves=(), law="opl", digest="d", train=("a",), points=10, held_out=None, status="converged"):
-    return Fit(
+    return LossFit(
         law=law,
         convention={},
         noise="huber",

@@ -15,7 +15,7 @@ from jaxlaws.designs.objective import final_loss, loss
 from jaxlaws.designs.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit, predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.laws.table import LAWS, get
 from jaxlaws.schedules.config import FAMILIES
@@ -33,7 +33,10 @@ CONSTANTS = {
     "lldl": {"L0": 2.5, "A": 0.5, "alpha": 0.5, "B": 20.0},
     "bound": {"L0": 1.0, "A": 0.65, "B": 1.7, "alpha": 0.27},
 }  # fmt: skip
-FITS = {name: Fit(name, dict(get(name).convention), "huber", constants) for name, constants in CONSTANTS.items()}
+FITS = {
+    name: LossFit(law=name, convention=dict(get(name).convention), noise="huber", params=constants)
+    for name, constants in CONSTANTS.items()
+}
 SIZE = {"annealing_size": 1e6}
 DESIGNED = [name for name in FITS if name != "opl"]
 NEEDED = {"power": {"a": 4.6, "b": -0.51, "batch_sequences": 8, "seq_len": 128}}

@@ -13,14 +13,19 @@ from jaxlaws.designs.objective import final_loss, loss
 from jaxlaws.designs.schedule import design
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import final_losses, open_fit
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.curves.bound import lr_noise
 from jaxlaws.laws.table import get
 
 STEPS, WARMUP, PEAK = 24_000, 2160, 3e-4
 WARM = np.linspace(0, 1, WARMUP)
 MPL = open_fit("multi_power:25M")
-BOUND = Fit("bound", get("bound").convention, "huber", {"L0": 1.5, "A": 0.4, "B": 4.0, "alpha": 0.5})
+BOUND = LossFit(
+    law="bound",
+    convention=get("bound").convention,
+    noise="huber",
+    params={"L0": 1.5, "A": 0.4, "B": 4.0, "alpha": 0.5},
+)
 
 
 def curve(steps=300, warmup=20, seed=0):
@@ -245,4 +250,4 @@ def test_laws_that_cannot_design():
     with pytest.raises(BadInput, match="reads model and tokens"):
         design(open_fit("chinchilla:epoch"), 100, 1e-3)
     with pytest.raises(BadInput, match="no decay can help"):
-        design(Fit("opl", {}, "huber", {"L0": 1.0, "A": 1.0, "alpha": 0.5}), 100, 1e-3)
+        design(LossFit(law="opl", convention={}, noise="huber", params={"L0": 1.0, "A": 1.0, "alpha": 0.5}), 100, 1e-3)

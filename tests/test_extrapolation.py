@@ -13,7 +13,7 @@ from jaxlaws.extrapolation import WORDS, Extrapolation, extrapolation, farthest,
 from jaxlaws.fitting.isoflop import Frontier
 from jaxlaws.fitting.optimum import frontier_optimum, optimum
 from jaxlaws.fitting.predict import open_fit, predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.table import LAWS
 
 PRESETS = [f"{law.name}:{variant}" for law in LAWS.values() for variant in law.presets]
@@ -195,7 +195,13 @@ def test_a_shorter_horizon_than_the_data_is_outside_too():
 
 def curve_fit(**fields):
     constants = {"L0": 1.5, "A": 0.4, "B": 4.0, "alpha": 0.5}
-    return Fit("bound", {"warmup_ld": "included", "loss": "nats"}, "huber", constants, **fields)
+    return LossFit(
+        law="bound",
+        convention={"warmup_ld": "included", "loss": "nats"},
+        noise="huber",
+        params=constants,
+        **fields,
+    )
 
 
 def test_a_law_without_a_finite_loss_says_so():

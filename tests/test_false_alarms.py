@@ -14,7 +14,7 @@ from samples import warmed
 
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import open_fit, predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import Curve, Runs
@@ -53,7 +53,7 @@ def schedules():
 def clean(law: str, seed: int) -> Runs:
     """Runs of the law itself with nothing but independent noise; seeds share the design, so one program fits all."""
     rng = np.random.default_rng(seed)
-    held = Fit(law=law, convention={"warmup_ld": "included"}, noise="none", params=TRUTHS[law])
+    held = LossFit(law=law, convention={"warmup_ld": "included"}, noise="none", params=TRUTHS[law])
     if LAWS[law].kind == "point":
         n, d = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 6e9, 6), np.geomspace(1e9, 1e11, 6)))
         batch = np.where(np.arange(36) % 2, 1e5, 1e6)
@@ -91,7 +91,7 @@ def test_of_forty_clean_tables_at_most_two_raise_an_alarm(law):
 def covered(law: str, seeds: range, bootstrap: int) -> list[bool]:
     """Whether the interval of each constant, and of one new run, holds the truth."""
     rng, out = np.random.default_rng(99), []
-    held = Fit(law=law, convention={}, noise="none", params=TRUTHS[law])
+    held = LossFit(law=law, convention={}, noise="none", params=TRUTHS[law])
     truth = predict(held, params=1e9, tokens=2e10).value
     for seed in seeds:
         found = fit(law, clean(law, seed), starts=8, bootstrap=bootstrap)

@@ -10,7 +10,7 @@ import pytest
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 
 PARAMS = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
 
@@ -18,7 +18,7 @@ PARAMS = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.365
 def saved(path):
     """A fit with resamples, as text."""
     rng = np.random.default_rng(0)
-    Fit(
+    LossFit(
         law="chinchilla",
         convention={"params": "params_total"},
         noise="huber",
@@ -86,7 +86,7 @@ def test_a_spoiled_field_is_named(tmp_path, place, value, words):
     parent[place[-1]] = value
     path.write_text(json.dumps(raw))
     with pytest.raises(BadInput, match=words):
-        Fit.load(path)
+        LossFit.load(path)
 
 
 NO_FITS = {
@@ -121,4 +121,4 @@ def test_numbers_that_are_not_finite_are_named(tmp_path, text):
     path = tmp_path / "fit.json"
     path.write_text(saved(path).replace('"E": 1.8172', f'"E": {text}'))
     with pytest.raises(BadInput, match=r"params\.E is .*expected a finite number"):
-        Fit.load(path)
+        LossFit.load(path)

@@ -13,7 +13,7 @@ from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.noise import huber
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.table import get
 from jaxlaws.records.table import Curve, Runs
 
@@ -29,7 +29,7 @@ def table(N, D, noise=0.0, seed=0):
 
 
 def curves(law, params, noise=0.0, every=100, **kwargs):
-    truth = Fit(law=law, convention={"warmup_ld": "included"}, noise="none", params=params)
+    truth = LossFit(law=law, convention={"warmup_ld": "included"}, noise="none", params=params)
     rng, out = np.random.default_rng(1), {}
     for name, lr in schedules(**kwargs).items():
         at = np.arange(200, len(lr), every)
@@ -102,12 +102,12 @@ def test_params_total_is_kept_apart(chinchilla):
 
 def test_a_fit_survives_its_file(chinchilla, tmp_path):
     chinchilla.save(tmp_path / "fit.json")
-    loaded = Fit.load(tmp_path / "fit.json")
+    loaded = LossFit.load(tmp_path / "fit.json")
     assert loaded.params == dict(chinchilla.params)
     assert predict(loaded, params=7e8, tokens=3e10) == predict(chinchilla, params=7e8, tokens=3e10)
     (tmp_path / "other.json").write_text("[1]")
     with pytest.raises(BadInput, match="expected a fit of a loss law"):
-        Fit.load(tmp_path / "other.json")
+        LossFit.load(tmp_path / "other.json")
 
 
 CURVE_TRUTHS = {
@@ -186,7 +186,7 @@ def test_the_default_noise_model_lets_clean_curves_speak(noise, within, mae):
 
 def test_the_law_with_model_size_recovers_the_truth():
     truth = {"L0": 1.5, "A": 0.9, "alpha": 0.5, "B": 40.0, "beta": 0.25, "C": 0.1, "gamma": 0.1, "lambda": 0.99}
-    held = Fit(law="annealing_size", convention={"warmup_ld": "included"}, noise="none", params=truth)
+    held = LossFit(law="annealing_size", convention={"warmup_ld": "included"}, noise="none", params=truth)
     rows, out = {}, {}
     for size in (1e6, 4e6, 2e7, 1e8):
         for name, lr in schedules().items():

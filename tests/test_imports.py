@@ -21,6 +21,8 @@ FLOORS = {
     "quantity": 0,
     "status": 1,
     "extrapolation": 3,
+    "figures": 2,
+    "fits": 3,
     "hyper": 1,
     "laws": 1,
     "schedules": 2,

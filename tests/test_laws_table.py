@@ -15,7 +15,7 @@ from jaxlaws.fitting import score
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.predict import open_fit, predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.source import open_runs
@@ -67,7 +67,7 @@ def test_coordinates_invert_and_gradients_match_differences(name):
 
 @pytest.mark.parametrize("name", TRUTHS)
 def test_point_laws_recover_the_truth(name):
-    truth = Fit(law=name, convention={}, noise="none", params=TRUTHS[name])
+    truth = LossFit(law=name, convention={}, noise="none", params=TRUTHS[name])
     loss = [predict(truth, params=n, tokens=d, batch_tokens=b).value for n, d, b in GRID]
     frame = pd.DataFrame({"params_nonembedding": GRID[:, 0], "tokens": GRID[:, 1], "batch_tokens": GRID[:, 2]})
     frame = frame.assign(steps=GRID[:, 1] / GRID[:, 2], loss_nats=loss)
@@ -80,7 +80,7 @@ def test_point_laws_recover_the_truth(name):
 
 def test_the_implicit_law_solves_its_equation():
     p = TRUTHS["critical_batch"]
-    truth = Fit(law="critical_batch", convention={}, noise="none", params=p)
+    truth = LossFit(law="critical_batch", convention={}, noise="none", params=p)
 
     def excess(loss, n, d, b):
         least = d / b / (1 + p["B_star"] / loss ** (1 / p["alpha_B"]) / b)

@@ -8,7 +8,7 @@ import pytest
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 
 #: Besiroglu et al. 2024 as printed, and the optimum of their objective on their points.
 EPOCH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
@@ -16,7 +16,7 @@ OPTIMUM = {"A": 477.7, "B": 2141.6, "E": 1.81715, "alpha": 0.34729, "beta": 0.36
 
 
 def fit_of(params, draws=(), **fields):
-    return Fit(
+    return LossFit(
         law="chinchilla",
         convention={"params": "params_total", "loss": "nats"},
         noise="huber",

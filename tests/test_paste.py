@@ -112,7 +112,7 @@ def test_a_multiple_moves_the_lr_with_the_batch_and_the_steps():
     assert batch % (64 * 128) == 0
     assert answer.steps == round(tokens / batch)
     offset = np.log(batch) - free[1]
-    assert np.log(answer.peak_lr.value) == pytest.approx(free[0] + law.miss.best_lr(offset))
+    assert np.log(answer.peak_lr.value) == pytest.approx(free[0] + law.excess.best_lr(offset))
     assert any("no multiple of 64 sequences" in text for text in answer.warnings)
     assert batch_sequences(compose(*shlex.split(answer.override))) % 64 == 0
     fixed = recommend(params="55k", tokens=tokens, law=law, multiple_of=64, batch_tokens=64 * 128 * 2 - 1)

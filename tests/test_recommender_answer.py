@@ -11,9 +11,10 @@ from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.recommender.answer import every_law, recommend
 from jaxlaws.recommender.estimate import estimate
-from jaxlaws.recommender.miss import Miss, band, linex, student
+from jaxlaws.recommender.excess import Excess, band, linex
 from jaxlaws.recommender.presets import DEFAULT, PRESETS
 from jaxlaws.recommender.question import question
+from jaxlaws.recommender.student import student
 
 LARGE = {"params": 7e9, "tokens": 1.4e12}
 
@@ -37,14 +38,14 @@ def test_published_constants_as_written():
 
 def test_extrapolation_is_counted_and_loud():
     answer = recommend(**LARGE)
-    assert answer.extrapolation["params"]["factor"] == pytest.approx(6.52, abs=0.01)
-    assert answer.extrapolation["tokens"]["factor"] == pytest.approx(14.0)
-    assert answer.extrapolation["tokens_per_param"]["factor"] == 1.0
-    assert answer.extrapolation["outside"]
-    assert answer.extrapolation["grade"] == "far"
+    assert answer.extrapolation.axes["params"].factor == pytest.approx(6.52, abs=0.01)
+    assert answer.extrapolation.axes["tokens"].factor == pytest.approx(14.0)
+    assert answer.extrapolation.axes["tokens_per_param"].factor == 1.0
+    assert answer.extrapolation.outside
+    assert answer.extrapolation.grade == "far"
     assert any("6.5× in N" in text and "14× in D" in text for text in answer.warnings)
     inside = recommend(params=4e8, tokens=2e10)
-    assert not inside.extrapolation["outside"]
+    assert not inside.extrapolation.outside
     assert not any("EXTRAPOLATION" in text for text in inside.warnings)
 
 
@@ -57,7 +58,7 @@ def test_intervals_widen_away_from_the_data():
 
 def test_safe_band_holds_what_it_says():
     answer = recommend(params=4e8, tokens=2e10)
-    miss = PRESETS["step_law:bootstrap"].miss
+    excess = PRESETS["step_law:bootstrap"].excess
     low, high = (math.log(value / answer.peak_lr.value) for value in answer.safe_band["peak_lr"])
     assert low < 0 < high
     assert -low > high, "missing downwards is cheaper, so the band reaches further down"
@@ -66,15 +67,15 @@ def test_safe_band_holds_what_it_says():
     optimum = spread * rng.standard_normal(4000)
 
     def expected(u):
-        return np.mean([miss.lr_cost(u - x) for x in optimum[:300]])
+        return np.mean([excess.of_lr(u - x) for x in optimum[:300]])
 
     best = min(expected(u) for u in np.linspace(-0.3, 0.2, 11))
     for edge in (low, high):
         assert expected(edge) - best == pytest.approx(0.0025, rel=0.35)
 
 
-def test_cost_of_missing_is_larger_upwards():
-    cost = recommend(**LARGE).cost_of_missing
+def test_the_excess_loss_is_larger_upwards():
+    cost = recommend(**LARGE).excess_loss
     assert cost["peak_lr"]["x2"] > cost["peak_lr"]["x0.5"] > 0
     assert cost["batch_tokens"]["x2"] > 0
 
@@ -92,12 +93,12 @@ def test_a_fixed_batch_moves_the_lr_with_it():
 def test_best_lr_of_a_batch_minimises_the_penalty():
     from scipy.optimize import minimize_scalar
 
-    miss = Miss(a=0.016, b=0.015, c=-0.005, k_lr=1.4, k_batch=-0.2)
+    excess = Excess(a=0.016, b=0.015, c=-0.005, k_lr=1.4, k_batch=-0.2)
     for v in (-1.0, 0.3, 1.0):
-        assert miss.best_lr(v) == pytest.approx(minimize_scalar(lambda u, v=v: miss.excess(u, v)).x, abs=1e-4)
-    low, high = band(miss.lr_cost, 0.0025)
-    assert miss.lr_cost(low) == pytest.approx(0.0025, rel=1e-6)
-    assert miss.lr_cost(high) == pytest.approx(0.0025, rel=1e-6)
+        assert excess.best_lr(v) == pytest.approx(minimize_scalar(lambda u, v=v: excess.at(u, v)).x, abs=1e-4)
+    low, high = band(excess.of_lr, 0.0025)
+    assert excess.of_lr(low) == pytest.approx(0.0025, rel=1e-6)
+    assert excess.of_lr(high) == pytest.approx(0.0025, rel=1e-6)
 
 
 def test_linex_and_student_against_scipy():
@@ -244,7 +245,7 @@ def test_absurd_questions_need_force(asked):
     with pytest.raises(Untrusted, match="--force"):
         recommend(**asked)
     answer = recommend(**asked, force=True)
-    assert answer.extrapolation["grade"] == "absurd"
+    assert answer.extrapolation.grade == "absurd"
     assert math.isfinite(answer.peak_lr.high)
     assert math.isfinite(answer.batch_tokens.high)
 

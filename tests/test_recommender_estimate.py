@@ -37,11 +37,11 @@ def test_known_law_comes_back(method, forms):
 
 def test_penalty_comes_back():
     fit = estimate(step_law_runs(noise=5e-4, scatter=0.05), bootstrap=0)
-    assert fit.miss.a == pytest.approx(0.016, rel=0.15)
-    assert fit.miss.b == pytest.approx(0.014, rel=0.15)
-    assert fit.miss.c == pytest.approx(-0.005, rel=0.3)
-    assert fit.miss.k_lr == pytest.approx(1.4, abs=0.4)
-    assert fit.miss.lr_cost(np.log(2)) > 1.3 * fit.miss.lr_cost(-np.log(2))
+    assert fit.excess.a == pytest.approx(0.016, rel=0.15)
+    assert fit.excess.b == pytest.approx(0.014, rel=0.15)
+    assert fit.excess.c == pytest.approx(-0.005, rel=0.3)
+    assert fit.excess.k_lr == pytest.approx(1.4, abs=0.4)
+    assert fit.excess.of_lr(np.log(2)) > 1.3 * fit.excess.of_lr(-np.log(2))
 
 
 def test_batch_of_tokens_alone_is_found_where_it_is_true():
@@ -269,7 +269,7 @@ def break_(raw, path, value):
         (("scatter", "batch"), -1, "scatter.batch is -1"),
         (("dof", "lr"), 0, "dof.lr is 0"),
         (("forms", "lr"), "cubic", "forms.lr"),
-        (("penalty",), {"a": 1}, "penalty"),
+        (("excess",), {"a": 1}, "excess"),
         (("ranges", "tokens"), [2, 1], "ranges.tokens"),
         (("status",), "fine", "status"),
         (("level",), 1.5, "level"),

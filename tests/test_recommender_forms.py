@@ -11,9 +11,9 @@ from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.exponents import STUDIES, Study, drift, prior
 from jaxlaws.recommender.hyperfit import AXES, PARAMS, HyperFit
-from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.power import power_laws
 from jaxlaws.recommender.presets import _COVARIANCE, PRESETS
+from jaxlaws.recommender.student import student
 
 SMALL = {"half_lrs": 2, "half_batches": 2}
 #: Exponents of η far from what sweeps publish.

@@ -159,7 +159,7 @@ def test_a_batch_of_whole_sequences_moves_the_lr_and_says_so():
     answer = recommend(params="55k", tokens="20M", law=law, seq_len=int(1.6 * np.exp(free[1])))
     assert answer.batch_sequences.value == 1
     offset = np.log(answer.batch_tokens.value) - free[1]
-    assert np.log(answer.peak_lr.value) == pytest.approx(free[0] + law.miss.best_lr(offset))
+    assert np.log(answer.peak_lr.value) == pytest.approx(free[0] + law.excess.best_lr(offset))
     assert any("whole number of sequences" in text for text in answer.warnings)
     assert any("the LR is the best for it" in text for text in answer.warnings)
     assert answer.batch_tokens.low <= answer.batch_tokens.value <= answer.batch_tokens.high

@@ -14,8 +14,8 @@ from jaxlaws.bench.recommend import TRUTH
 from jaxlaws.recommender.answer import recommend
 from jaxlaws.recommender.cells import cells_of
 from jaxlaws.recommender.estimate import estimate
+from jaxlaws.recommender.excess import Excess
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import Miss
 from jaxlaws.recommender.score import held_out
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import Runs
@@ -127,7 +127,7 @@ def fitted(bootstrap: int = 100, **grid) -> HyperFit:
 def best_lr(n: float, d: float, batch: float) -> float:
     """ln of the true best LR at a batch."""
     lr, best = TRUTH @ [1.0, np.log(n), np.log(d)]
-    return lr + Miss(0.016, 0.014, -0.005, 1.4, 0.0).best_lr(np.log(batch) - best)
+    return lr + Excess(0.016, 0.014, -0.005, 1.4, 0.0).best_lr(np.log(batch) - best)
 
 
 def test_a_sweep_at_one_batch_gives_the_lr_at_that_batch():
@@ -140,7 +140,7 @@ def test_a_sweep_at_one_batch_gives_the_lr_at_that_batch():
     answer = recommend(params=3e8, tokens=8e9, law=fit)
     assert answer.batch_tokens.value == pytest.approx(2**18)
     assert (answer.batch_tokens.low, answer.safe_band["batch_tokens"]) == (None, None)
-    assert "batch_tokens" not in answer.cost_of_missing
+    assert "batch_tokens" not in answer.excess_loss
     assert not {name for name in fit.intervals if name.startswith("batch")}
     assert answer.peak_lr.low < np.exp(best_lr(3e8, 8e9, 2**18)) < answer.peak_lr.high
     assert answer.peak_lr.high / answer.peak_lr.low < 30

@@ -15,7 +15,7 @@ from jaxlaws.errors import Untrusted
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.isoflop import envelope, parabolas
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.records.table import Curve, Runs
 
 LAWS = {
@@ -125,7 +125,7 @@ def curves(loss, rng, sd=0.0, lrs=None, every=140):
 
 
 def of_law(lr, at, rng):
-    held = Fit(law="multi_power", convention={"warmup_ld": "included"}, noise="none", params=LAWS["multi_power"])
+    held = LossFit(law="multi_power", convention={"warmup_ld": "included"}, noise="none", params=LAWS["multi_power"])
     return predict(held, lr=lr, at=at, warmup_steps=150).value
 
 

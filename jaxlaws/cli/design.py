@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from jaxlaws.designs.schedule import Design
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
 
 #: Horizons of one request; each is a search of its own.
 _MOST_HORIZONS = 32
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _trains(fit: Fit, lr: np.ndarray, file: str) -> str:
+def _trains(fit: LossFit, lr: np.ndarray, file: str) -> str:
     """The command that trains a schedule from the file that it was written to."""
     from jaxlaws.cli.train_line import train_line
 
@@ -125,7 +125,7 @@ class _Made(NamedTuple):
     train: Sequence[str] = ()
 
 
-def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
+def _schedule(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
     from jaxlaws.designs import gain
     from jaxlaws.fitting.predict import predict
 
@@ -169,7 +169,7 @@ def _schedule(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
     return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, tables)
 
 
-def _design(args, fit: Fit, params, horizons: list[int], weights, warmup: int) -> Design:
+def _design(args, fit: LossFit, params, horizons: list[int], weights, warmup: int) -> Design:
     from jaxlaws.designs.family import best_of_family
     from jaxlaws.designs.schedule import design
 
@@ -222,7 +222,7 @@ def _show(answer: dict[str, Any], found: Design) -> None:
     print(f"objective (without the warm-up's LR changes): {', '.join(f'{loss:.6f}' for loss in found.loss)}")
 
 
-def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
+def _cooldown(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
     from jaxlaws.cli.train_line import train_line
     from jaxlaws.designs.budget import FLOOR, cooldowns
 
@@ -245,7 +245,7 @@ def _cooldown(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made
     return _Made(answer, reach, show, train=[train_line(fit, schedule, steps, peak) for steps, schedule in best])
 
 
-def _extend(args: argparse.Namespace, fit: Fit, params: float | None) -> _Made:
+def _extend(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
     from jaxlaws.cli.schedule import open_schedule
     from jaxlaws.designs.budget import extend
 

@@ -27,9 +27,8 @@ def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | 
       picture: file to draw into, `dry_run.png` in the sweep's directory where none is given.
       notes: sentences to print as well.
     """
-    from jaxlaws import config
+    from jaxlaws import config, figures
     from jaxlaws.cli.screen import Screen
-    from jaxlaws.report import figures
 
     console, path = Screen(), picture or out / "dry_run.png"
     with Output(path) as file:

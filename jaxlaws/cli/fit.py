@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, unknown
@@ -16,6 +16,9 @@ from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
 from jaxlaws.status import require_trusted
 from jaxlaws.text import quoted
+
+if TYPE_CHECKING:
+    from jaxlaws.fits import Fit
 
 #: Flag that a law of LR and batch does not read → (whether it is used, why not).
 _LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
@@ -29,8 +32,6 @@ _LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
     ),
     "--warmup-ld": (lambda args: args.warmup_ld != "included", "which reads final losses and no curves"),
 }
-#: Cells of a law of LR and batch that are shown.
-_CELLS = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,7 +146,7 @@ def _fixed(entries: Sequence[str]) -> dict[str, float]:
     return {name.strip(): parse_number(value, f"--fix {name}") for name, _, value in pairs}
 
 
-def _show(result: Any) -> None:
+def _show(result: Fit) -> None:
     from jaxlaws.cli.screen import Screen
 
     console = Screen()
@@ -153,69 +154,8 @@ def _show(result: Any) -> None:
         console.print(result.data["used"], soft_wrap=True)
     console.print(f"{result.law} on {result.data['source']}: {result.status.replace('_', ' ')}")
     console.print(f"  {result.formula}", soft_wrap=True)
-    if hasattr(result, "objective_plain"):
-        _show_loss_law(console, result)
-    else:
-        _show_cells(console, result)
+    console.print(result.table())
+    for part in result.details():
+        console.print(part, soft_wrap=isinstance(part, str))
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="yellow")
-
-
-def _show_cells(console: Any, result: Any) -> None:
-    from jaxlaws.recommender.words import HEADS, rows
-
-    console.print(result.table())
-    console.lines(HEADS, rows(result.cells[:_CELLS]))
-    if len(result.cells) > _CELLS:
-        console.print(f"… and {len(result.cells) - _CELLS} more cells: --json or -o FILE has all of them")
-
-
-def _show_loss_law(console: Any, result: Any) -> None:
-    from rich.table import Table
-
-    low, high = (50 * (1 - result.level), 50 * (1 + result.level))
-    table = Table()
-    for name in ("", "value", f"{low:.0f}%", f"{high:.0f}%"):
-        table.add_column(name, justify="left" if not name else "right")
-    for name, value in result.params.items():
-        edges = result.intervals.get(name, (None, None))
-        table.add_row(name, f"{value:.6g}", *("–" if edge is None else f"{edge:.4g}" for edge in edges))
-    console.print(table)
-    console.print(
-        f"{result.data['points']} points of {result.data['runs']} runs, noise {result.noise}, "
-        f"objective {result.objective:.6g} (plain Huber {result.objective_plain:.6g}), "
-        f"{result.starts_agreeing:.0%} of {result.starts} starts agree; intervals: {result.resampling}"
-    )
-    if result.curves:
-        _show_curves(console, result)
-    kinds = ("leave_one_run_out", "extrapolation")
-    for name in kinds if result.curves else ("test", *kinds):
-        if name in result.held_out:
-            row = result.held_out[name]
-            console.print(f"{name.replace('_', ' ')}: mean error {row['mae']:.4f} nats, worst {row['worst_e']:.2%}")
-    gaps = result.held_out.get("gaps")
-    if gaps:
-        console.print(
-            f"gaps between schedules: mean error {gaps['mae']:.4f} nats over {gaps['pairs']} pairs "
-            f"(measured gaps average {gaps['mean_measured']:.4f})"
-        )
-
-
-def _show_curves(console: Any, result: Any) -> None:
-    from rich.table import Table
-
-    from jaxlaws.fitting.score import METRICS
-
-    table = Table()
-    for name in ("curve", "split", *METRICS):
-        table.add_column(name, justify="left" if name in ("curve", "split") else "right")
-    rows = sorted(result.curves.items(), key=lambda item: item[1]["split"] == "test")
-    for name, curve in rows[:40]:
-        table.add_row(name, curve["split"], *(_digits(curve[metric]) for metric in METRICS))
-    if "test" in result.held_out:
-        table.add_row("mean of test", "", *(_digits(result.held_out["test"][metric]) for metric in METRICS))
-    console.print(table)
-
-
-def _digits(value: float | None) -> str:
-    return "–" if value is None else f"{value:.5f}"

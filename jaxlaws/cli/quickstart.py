@@ -48,7 +48,7 @@ def show(answer: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     from jaxlaws.cli.screen import Screen
-    from jaxlaws.report.figures import cell_name
+    from jaxlaws.figures import cell_name
 
     console = Screen()
     schedule, cell, advice, regret = (answer[name] for name in ("schedule", "cell", "recommended", "regret"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxlaws.cli import paste, verify
 from jaxlaws.cli.source import add_source, open_source, source_flags
 from jaxlaws.errors import BadInput
+from jaxlaws.extrapolation import SLACK
 from jaxlaws.recommender.setting import sentence
 from jaxlaws.records.units import short
 from jaxlaws.text import printable
@@ -141,9 +142,9 @@ def _show(a: Recommendation) -> None:
     }
     print("  " + ", ".join(f"{name} {value}" for name, value in setting.items() if value is not None))
     for name, word in (("peak_lr", "LR"), ("batch_tokens", "batch")):
-        if name in a.cost_of_missing:
-            cost = a.cost_of_missing[name]
-            print(f"  {word} missed by ×0.5 costs {cost['x0.5']:.2%} of the loss, by ×2 {cost['x2']:.2%}")
+        if name in a.excess_loss:
+            cost = a.excess_loss[name]
+            print(f"  {word} ×0.5 costs {cost['x0.5']:.2%} of the loss, ×2 {cost['x2']:.2%}")
     for text in a.warnings:
         print(f"  warning: {printable(text)}")
     if a.override:
@@ -181,9 +182,8 @@ def _show_others(others: dict[str, Recommendation | str]) -> None:
             continue
         lr = "–" if other.peak_lr is None else f"{other.peak_lr.value:.3g}"
         batch = "–" if other.batch_tokens is None else f"{other.batch_tokens.value:,.0f}"
-        axes = [(key, part) for key, part in other.extrapolation.items() if isinstance(part, dict)]
-        factors = [f"{part['factor']:.3g}× {key}" for key, part in axes]
-        far = ", ".join(text for text in factors if not text.startswith("1×")) or "inside"
+        outside = {key: axis for key, axis in other.extrapolation.axes.items() if axis.distance > SLACK}
+        far = ", ".join(f"{axis.factor:.3g}× {key}" for key, axis in outside.items()) or "inside"
         why = other.convention.get("formula", "N non-embedding; " + str(other.schedule))
         if other.conversions:
             why += f"; LR ×{other.lr_factor:.3g} for {', '.join(str(row['name']) for row in other.conversions)}"

@@ -35,7 +35,7 @@ class ScheduleFiles:
         files = [str(file.path) for file, _ in self.tables]
         if self.picture is None:
             return files
-        from jaxlaws.report import figures
+        from jaxlaws import figures
 
         file, form = self.picture
         file.write(figures.picture(figures.schedules([(name, lr, 1) for name, lr in schedules], "steps"), form))
@@ -63,7 +63,7 @@ def schedule_files(out: str | None, plot: str | None, lengths: Sequence[int] = (
             for name in several if len(several) > 1 else [path]:
                 tables.append((stack.enter_context(Output(name)), suffix))
         if plot is not None:
-            from jaxlaws.report.figures import picture_format
+            from jaxlaws.figures import picture_format
 
             picture = (stack.enter_context(Output(plot)), picture_format(Path(plot)))
         yield ScheduleFiles(tables, picture)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from jaxlaws.text import printable
+from jaxlaws.text import aligned, printable
 
 
 class Screen(Console):
@@ -24,12 +24,9 @@ class Screen(Console):
         super().__init__(file=getattr(stream, "stream", stream), markup=False, emoji=False, highlight=False)
 
     def lines(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows as aligned columns, one line a row however wide: all to the right, the last one to the left."""
-        table = [list(heads), *map(list, rows)]
-        widths = [max(len(row[i]) for row in table) for i in range(len(heads) - 1)]
-        for row in table:
-            cells = [text.rjust(width) for text, width in zip(row, widths, strict=False)]
-            self.print("  " + "  ".join([*cells, row[-1]]).rstrip(), soft_wrap=True)
+        """Rows as `aligned` columns."""
+        for line in aligned(heads, rows):
+            self.print(line, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """A string that is printed or stands in a table, as rich shows it."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from jaxlaws.text import quoted
 
 if TYPE_CHECKING:
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
 
 
-def train_line(fit: Fit, schedule: Mapping[str, Any], steps: int, peak_lr: float) -> str:
+def train_line(fit: LossFit, schedule: Mapping[str, Any], steps: int, peak_lr: float) -> str:
     """`jaxlaws train …`, each argument quoted for a shell.
 
     Args:

@@ -12,7 +12,7 @@ from jaxlaws.designs.schedule import check, curve_law
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
 #: Shares of the steps that the table of cooldowns has.
@@ -41,7 +41,7 @@ class Way(NamedTuple):
 
 
 def cooldowns(
-    fit: Fit, horizons: Sequence[int], peak_lr: float, warmup_steps: int = 0, shape: str = "linear", params=None
+    fit: LossFit, horizons: Sequence[int], peak_lr: float, warmup_steps: int = 0, shape: str = "linear", params=None
 ) -> list[dict[str, Any]]:
     """The predicted final loss of WSD over the share of its cooldown (to 0), and the best share, for each horizon.
 
@@ -63,7 +63,7 @@ def cooldowns(
     return out
 
 
-def extend(fit: Fit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params: float | None = None) -> list[Way]:
+def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params: float | None = None) -> list[Way]:
     """Ways from a finished run of lr[T0] to a model of T1 steps, lowest predicted loss first.
 
     From the start: a new WSD run with the law's best cooldown. From the trunk: the checkpoint before the cooldown goes
@@ -97,7 +97,7 @@ def extend(fit: Fit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params:
 
 
 def _shares(
-    fit: Fit, steps: int, peak_lr: float, warmup_steps: int, shape: str, params: float | None
+    fit: LossFit, steps: int, peak_lr: float, warmup_steps: int, shape: str, params: float | None
 ) -> dict[float, Way]:
     """WSD by the share of its cooldown: those of `SHARES`, and the one that a search between them finds."""
     floor = FLOOR if shape == "exponential" else 0.0
@@ -107,7 +107,7 @@ def _shares(
     return {share: _way(fit, f"{share:.1%}", lr, steps, warmup_steps, params) for share, lr in schedules.items()}
 
 
-def _way(fit: Fit, name: str, lr: np.ndarray, todo: int, warmup_steps: int, params: float | None) -> Way:
+def _way(fit: LossFit, name: str, lr: np.ndarray, todo: int, warmup_steps: int, params: float | None) -> Way:
     answer = predict(fit, lr=lr, warmup_steps=warmup_steps, params=params)
     return Way(name, float(answer.value), todo, lr, answer.extrapolation)
 

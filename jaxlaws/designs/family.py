@@ -12,7 +12,7 @@ import numpy as np
 from jaxlaws.designs.objective import final_loss
 from jaxlaws.designs.schedule import Design, check, curve_law
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.schedules.config import family
 from jaxlaws.schedules.shapes import SHAPES
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
@@ -32,7 +32,7 @@ _STEPS = 2048
 
 
 def best_of_family(
-    fit: Fit,
+    fit: LossFit,
     spec: str,
     steps: int,
     peak_lr: float | tuple[float, float],

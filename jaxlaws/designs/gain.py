@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxlaws.fitting.predict import final_losses
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.scatter import RUN_SD, RUN_SD_RANGE
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
@@ -58,7 +58,7 @@ def baselines(steps: int, peak_lr: float, warmup_steps: int) -> dict[str, np.nda
 
 
 def gains(
-    fit: Fit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, params: float | None = None
+    fit: LossFit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, params: float | None = None
 ) -> dict[str, Gain]:
     """What lr[steps] gains against each of the others, under the fit's own convention of the warm-up."""
     ours = final_losses(fit, lr, warmup_steps, params=params)
@@ -66,7 +66,7 @@ def gains(
     return {name: gain(fit, ours, losses) for name, losses in theirs.items()}
 
 
-def gain(fit: Fit, ours: np.ndarray, theirs: np.ndarray) -> Gain:
+def gain(fit: LossFit, ours: np.ndarray, theirs: np.ndarray) -> Gain:
     """The gain of one schedule over another from their [1 + draws] predicted losses."""
     difference = theirs - ours
     difference = difference[np.isfinite(difference)]
@@ -91,12 +91,12 @@ def gain(fit: Fit, ours: np.ndarray, theirs: np.ndarray) -> Gain:
     return Gain(predicted, low, high, expected, expected_low, expected_high, noise, verdict, pairs)
 
 
-def run_sd(fit: Fit) -> float:
+def run_sd(fit: LossFit) -> float:
     """sd of ln L of one run about the law: of its offset and of its last evaluation."""
     return math.hypot(fit.scatter["offset"], fit.scatter["sigma"]) if fit.scatter else RUN_SD
 
 
-def warnings(fit: Fit, lr: np.ndarray, warmup_steps: int) -> list[str]:
+def warnings(fit: LossFit, lr: np.ndarray, warmup_steps: int) -> list[str]:
     """What of the schedule's shape lies outside the fit's data, and what the gains rest on."""
     out = []
     seen = fit.ranges

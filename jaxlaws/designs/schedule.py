@@ -14,7 +14,7 @@ from jaxlaws.designs.newton import newton
 from jaxlaws.designs.objective import final_loss, loss, pad_warm_up
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import need_finite
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.schedules.spec import MOST_STEPS
@@ -44,7 +44,7 @@ class Design(NamedTuple):
     starts: tuple[float, ...]
 
 
-def curve_law(fit: Fit, params: float | None = None) -> tuple[Law, dict[str, float]]:
+def curve_law(fit: LossFit, params: float | None = None) -> tuple[Law, dict[str, float]]:
     """The law of a fit and what it reads besides the schedule, if a schedule can be designed with it.
 
     Raises:
@@ -73,7 +73,7 @@ def curve_law(fit: Fit, params: float | None = None) -> tuple[Law, dict[str, flo
 
 
 def design(
-    fit: Fit,
+    fit: LossFit,
     steps: int | Sequence[int],
     peak_lr: float | tuple[float, float],
     warmup_steps: int = 0,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 
 #: Kinds of held-out error, the most telling first, and what they are.
 KINDS = {
@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def compare(fits: Mapping[str, Fit], by: str = "mae", kind: str | None = None) -> Comparison:
+def compare(fits: Mapping[str, LossFit], by: str = "mae", kind: str | None = None) -> Comparison:
     """Rank fits of the same data and split by a held-out error.
 
     Args:
@@ -82,7 +82,7 @@ def compare(fits: Mapping[str, Fit], by: str = "mae", kind: str | None = None) -
 _REMEDY = "hold runs out with jaxlaws fit … --train A,B,…"
 
 
-def _shared_kind(fits: Mapping[str, Fit]) -> str:
+def _shared_kind(fits: Mapping[str, LossFit]) -> str:
     for kind in KINDS:
         if all(fit.held_out.get(kind) for fit in fits.values()):
             return kind
@@ -90,11 +90,11 @@ def _shared_kind(fits: Mapping[str, Fit]) -> str:
     raise BadInput(f"the fits share no held-out error ({stated}): {_REMEDY}")
 
 
-def _kinds(fit: Fit) -> str:
+def _kinds(fit: LossFit) -> str:
     return ", ".join(kind for kind in KINDS if fit.held_out.get(kind)) or "none"
 
 
-def _incomparable(fits: Mapping[str, Fit]) -> list[str]:
+def _incomparable(fits: Mapping[str, LossFit]) -> list[str]:
     """Why the errors are not of the same losses, if they are not."""
     for key, text in (
         ("digest", "the fits were made on different data, their errors are not ranked: fit all laws to one SOURCE."),
@@ -110,7 +110,7 @@ def _frozen(value: Any) -> Any:
     return tuple(sorted(value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _won(fits: Mapping[str, Fit], by: str) -> dict[str, int]:
+def _won(fits: Mapping[str, LossFit], by: str) -> dict[str, int]:
     """On how many of the held-out curves each fit has the lowest error."""
     held = [
         {run for run, curve in fit.curves.items() if curve["split"] == "test" and curve.get(by) is not None}

@@ -21,7 +21,7 @@ from jaxlaws.fitting.identification import Identification, identification, under
 from jaxlaws.fitting.left_out import held_out
 from jaxlaws.fitting.points import Points, metric_of, points
 from jaxlaws.fitting.problem import Problem, Progress
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter
 from jaxlaws.fitting.solve import Solution, best_of
 from jaxlaws.fitting.verdict import Search, Seen, findings
@@ -57,7 +57,7 @@ def fit(
     warmup_ld: str = "included",
     fixed: Mapping[str, float] | None = None,
     progress: Progress = lambda stage, done, total: None,
-) -> Fit:
+) -> LossFit:
     """Fit a loss law to runs.
 
     Args:
@@ -109,7 +109,7 @@ def _result(
     runs: Runs,
     resamples: int,
     seed: int,
-) -> Fit:
+) -> LossFit:
     """The fit: the constants at the best of the solutions, and what the data say about them."""
     law, best = problem.law, best_of(solution)
     spread = scatter(problem, best.theta)
@@ -135,7 +135,7 @@ def _result(
         "data": _data(problem, runs, train),
         "versions": _versions(),
     }
-    return Fit(law=law.name, convention=problem.points.convention, noise=problem.noise.name, **finite(fields))
+    return LossFit(law=law.name, convention=problem.points.convention, noise=problem.noise.name, **finite(fields))
 
 
 def _search(solution: Solution, best: Solution) -> Search:

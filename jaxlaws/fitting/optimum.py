@@ -20,7 +20,7 @@ from jaxlaws.status import Finding, require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Frontier
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
 
 #: Tokens a parameter that anything was trained with.
 POSSIBLE = (1e-3, 1e6)
@@ -68,7 +68,7 @@ class Optimum(NamedTuple):
 
 
 def optimum(
-    fit: Fit | str,
+    fit: LossFit | str,
     flops: float | None = None,
     *,
     loss: float | None = None,
@@ -154,7 +154,7 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
     )
 
 
-def _critical_batch(fit: Fit, held: Mapping[str, Any], question: Question, log_n: float) -> float:
+def _critical_batch(fit: LossFit, held: Mapping[str, Any], question: Question, log_n: float) -> float:
     """E_min/S_min of the constants of the fit at the loss of a question."""
     inputs = plane.held_inputs(fit, {**held, "batch_tokens": plane.BATCHES[1]})
     rows = len(fit.rows())
@@ -164,7 +164,7 @@ def _critical_batch(fit: Fit, held: Mapping[str, Any], question: Question, log_n
 
 
 def _of_batch(
-    fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray, loss: float | None
+    fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray, loss: float | None
 ) -> dict[str, Quantity | None]:
     """What a law of batch and steps says of both, by the names of `OF_BATCH`; None each of another law."""
     if not plane.reads_batch(fit.model):
@@ -175,7 +175,7 @@ def _of_batch(
     return {name: _quantity(value, fit.level) for name, value in zip(OF_BATCH, values, strict=True)}
 
 
-def _exponent(fit: Fit, held: Mapping[str, Any], flops: np.ndarray, served: float) -> np.ndarray:
+def _exponent(fit: LossFit, held: Mapping[str, Any], flops: np.ndarray, served: float) -> np.ndarray:
     """[rows] d ln N*/d ln C at the budgets [rows]."""
     below, above = (plane.spend(fit, held, flops * np.exp(step), served)[0] for step in (-_STEP, _STEP))
     return (above - below) / (2 * _STEP)

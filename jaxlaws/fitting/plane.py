@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import keywords
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.search import first_root, least, lowest
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
@@ -50,7 +50,7 @@ def need_read(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
             raise BadInput(f"{name} is given, but {names} does not read it, only {', '.join(columns)}: leave it out.")
 
 
-def held_inputs(fit: Fit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def held_inputs(fit: LossFit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What the law of a fit reads besides N, D and steps, from keywords named as columns.
 
     Raises:
@@ -84,7 +84,7 @@ def log_model(log_ratio: Any, log_c: Any, served: Any) -> Any:
     return jnp.log(2.0) + 0.5 * log_c - jnp.log(2 * half + jnp.sqrt(4 * half**2 + 24 * jnp.exp(log_ratio)))
 
 
-def spend(fit: Fit, held: Mapping[str, Any], flops: Any, served: float) -> tuple[np.ndarray, np.ndarray, bool]:
+def spend(fit: LossFit, held: Mapping[str, Any], flops: Any, served: float) -> tuple[np.ndarray, np.ndarray, bool]:
     """ln N and ln D [rows] of the lowest loss at a budget, and whether row 0 has a lower one far from it.
 
     Args:
@@ -99,13 +99,13 @@ def spend(fit: Fit, held: Mapping[str, Any], flops: Any, served: float) -> tuple
     return log_n, log_d, bool(falls[0])
 
 
-def reach(fit: Fit, held: Mapping[str, Any], loss: float, served: float) -> tuple[np.ndarray, np.ndarray]:
+def reach(fit: LossFit, held: Mapping[str, Any], loss: float, served: float) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] of the cheapest model that reaches a loss."""
     return solve(_reach, fit, np.array(fit.rows(), float), dict(held), np.float64(loss), served)
 
 
 def reach_with(
-    fit: Fit, held: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
+    fit: LossFit, held: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] that reach a loss with N or D fixed."""
     rows = np.array(fit.rows(), float)
@@ -117,7 +117,7 @@ def reach_with(
     return solve(_reach_in_n, fit, rows, dict(held), np.float64(loss), fixed), np.full(len(rows), fixed)
 
 
-def lowest_loss(fit: Fit, held: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
+def lowest_loss(fit: LossFit, held: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
     """The lowest loss of the constants of a fit at up to 1e32 of either, with N or D fixed or neither."""
     sizes = np.linspace(*_SIZES, 33)
     log_n = sizes[:, None] if params is None else np.log([[params]])
@@ -126,19 +126,21 @@ def lowest_loss(fit: Fit, held: Mapping[str, Any], params: float | None, tokens:
     return float(np.nanmin(solve(_losses, fit, np.array(fit.rows()[:1], float), dict(held), log_n, log_d)))
 
 
-def losses(fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
+def losses(fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
     """[rows] the loss of every row of constants at its own N and D."""
     return solve(_losses, fit, np.array(fit.rows(), float), dict(held), log_n[:, None], log_d[:, None])[:, 0]
 
 
-def of_batches(fit: Fit, held: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def of_batches(
+    fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, by which a loss is reached."""
     rows = np.array(fit.rows(), float)
     others = {name: value for name, value in held.items() if name != "B"}
     return solve(_of_batches, fit, rows, others, log_n, np.broadcast_to(loss, len(rows)))
 
 
-def solve(question: Callable[..., Any], fit: Fit, rows: np.ndarray, *arguments: Any) -> Any:
+def solve(question: Callable[..., Any], fit: LossFit, rows: np.ndarray, *arguments: Any) -> Any:
     """`question(law, names)` for every row of constants, in float64 and compiled once for a law."""
     with jax.enable_x64(True):
         return jax.tree.map(np.asarray, _compiled(question, fit.model, tuple(fit.params))(rows, *arguments))

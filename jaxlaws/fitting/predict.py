@@ -13,7 +13,7 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.extrapolation import Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.resample import FEW
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.status import require_trusted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNITS = {"bits_per_character": "bits a character"}
 
 
-def unit_of(fit: Fit) -> str:
+def unit_of(fit: LossFit) -> str:
     """The unit of the loss that a fit predicts, for people."""
     loss = fit.convention.get("loss", "nats")
     return UNITS.get(loss, "nats a token" if "nats" in loss or "loss" in loss else loss.replace("_", " "))
@@ -51,9 +51,9 @@ class Prediction(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def open_fit(name: str | Path | Fit) -> Fit:
+def open_fit(name: str | Path | LossFit) -> LossFit:
     """A fit from itself, from a file, or from a preset `law:variant`."""
-    if isinstance(name, Fit):
+    if isinstance(name, LossFit):
         return name
     text = str(name)
     law_name, _, variant = text.partition(":")
@@ -66,7 +66,7 @@ def open_fit(name: str | Path | Fit) -> Fit:
                 raise BadInput(f"the law {law_name} has no preset; valid: {', '.join(preset_names(LAWS))}.")
             raise unknown(f"preset of {law_name}", variant, law.presets)
         preset = law.presets[variant]
-        return Fit(
+        return LossFit(
             law=law_name,
             convention={**law.convention, **preset.convention},
             noise="published",
@@ -75,7 +75,7 @@ def open_fit(name: str | Path | Fit) -> Fit:
             ranges=dict(preset.ranges),
             data={"source": preset.reference, "range": preset.range},
         )
-    return Fit.load(text)
+    return LossFit.load(text)
 
 
 def preset_names(laws) -> list[str]:
@@ -84,7 +84,7 @@ def preset_names(laws) -> list[str]:
 
 
 def predict(
-    fit: Fit | str | Path,
+    fit: LossFit | str | Path,
     *,
     curve: Curve | None = None,
     lr: np.ndarray | None = None,
@@ -117,7 +117,7 @@ def predict(
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
         inputs = {**curve.logged, **inputs}
     read, at, single = _inputs(fit, inputs, lr, at, warmup_steps)
-    values = _evaluate(fit, read)
+    values = evaluate(fit, read)
     low, high = _edges(values[0], _new_runs(fit, values[1:]), fit.level)
     reach = _reach(fit, read, at, values[0])
     warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
@@ -127,13 +127,13 @@ def predict(
     return Prediction(values[0], low, high, fit.level, reach, warnings)
 
 
-def final_losses(fit: Fit, lr: np.ndarray, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
+def final_losses(fit: LossFit, lr: np.ndarray, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
     """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
     read, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
-    return _evaluate(fit, read)[:, 0]
+    return evaluate(fit, read)[:, 0]
 
 
-def _same_convention(fit: Fit, key: str, given: str | None) -> None:
+def _same_convention(fit: LossFit, key: str, given: str | None) -> None:
     held = fit.convention.get(key)
     if given is not None and held is not None and given != held:
         raise BadInput(
@@ -142,7 +142,7 @@ def _same_convention(fit: Fit, key: str, given: str | None) -> None:
 
 
 def _inputs(
-    fit: Fit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
+    fit: LossFit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
     """What the law reads, at which steps of a curve, and whether one number is asked for."""
     from jaxlaws.fitting.points import curve_inputs, logged_inputs
@@ -216,7 +216,7 @@ def _several(given: Mapping[str, float], name: str, parts: Sequence[str]) -> np.
     return np.array([float(given.get(part, 0.0)) for part in parts])
 
 
-def _evaluate(fit: Fit, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def evaluate(fit: LossFit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     """[1 + draws, points] losses, row 0 at the constants of the fit, which is finite."""
     import jax
 
@@ -246,7 +246,7 @@ def _evaluator(law: Law, names: tuple[str, ...]):
     return jax.jit(losses)
 
 
-def _new_runs(fit: Fit, values: np.ndarray) -> np.ndarray:
+def _new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
     """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
     if len(values) < FEW:
         return values
@@ -273,7 +273,7 @@ def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarr
     return (low, high) if np.all(high > low) else (None, None)
 
 
-def _reach(fit: Fit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
+def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
     """How far a question lies outside the data of the fit: of a curve, its last point."""
     last = 0 if at is None else int(np.argmax(at))
     values = {name: float(value[last]) for name, value in axes(fit.model, inputs).items()}

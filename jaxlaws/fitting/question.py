@@ -13,7 +13,7 @@ from jaxlaws.fitting import plane
 from jaxlaws.records.units import short
 
 if TYPE_CHECKING:
-    from jaxlaws.fitting.result import Fit
+    from jaxlaws.fitting.result import LossFit
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Question:
         if self.params is not None and self.tokens is not None:
             raise BadInput("--params and --tokens are both given, which leaves nothing to find: leave out one of them.")
 
-    def solve(self, fit: Fit, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
+    def solve(self, fit: LossFit, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
         """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them."""
         if self.loss is None and self.params is None and self.tokens is None:
             return plane.spend(fit, held, self.flops, self.served_tokens)
@@ -79,7 +79,7 @@ class Question:
             )
         return np.full(rows, np.log(params)), np.full(rows, np.log(tokens))
 
-    def require(self, fit: Fit, held: Mapping[str, Any], answer: float) -> None:
+    def require(self, fit: LossFit, held: Mapping[str, Any], answer: float) -> None:
         """`BadInput` that says why nothing answers a question, where `answer` is no number."""
         if np.isfinite(answer):
             return

@@ -21,7 +21,7 @@ from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Recommendation
-from jaxlaws.recommender.safety import cost_of_missing, expected_regret, fixed_batch, safe_band
+from jaxlaws.recommender.safety import excess_loss, expected_regret, fixed_batch, safe_band
 from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
 from jaxlaws.recommender.timescales import exchange
 from jaxlaws.recommender.words import near
@@ -72,7 +72,7 @@ def recommend(
     answer = _answer(q, source, name, settings, force)
     answer = replace(answer, warnings=[*q.told, *answer.warnings])
     other = _OTHER.get(name)
-    if other and answer.extrapolation["outside"]:
+    if other and answer.extrapolation.outside:
         note = _other_form(_answer(q, presets.PRESETS[other], other, settings, True))
         answer = replace(answer, warnings=[*answer.warnings, note])
     return _with_command(q, answer)
@@ -181,13 +181,13 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
         batch_sequences=_scaled(quantity, 1 / q.seq_len),
         level=fit.level,
         safe_band=safe_band(fit, q, lr, batch),
-        cost_of_missing=cost_of_missing(fit, q),
+        excess_loss=excess_loss(fit, q),
         expected_regret=expected_regret(fit, q),
         steps=steps(q, sequences(q, batch)),
         warmup_steps=None if warmup is None else int(warmup),
         final_lr=fit.convention.get("final_lr"),
         weight_decay=fit.convention.get("weight_decay"),
-        extrapolation=outside.to_json(),
+        extrapolation=outside,
         schedule=fit.convention.get("schedule"),
         lr_factor=None,
         override="",
@@ -233,13 +233,13 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
         batch_sequences=None if batch is None else Quantity(batch / q.seq_len),
         level=None,
         safe_band={"peak_lr": None, "batch_tokens": None},
-        cost_of_missing={},
+        excess_loss={},
         expected_regret=None,
         steps=None if batch is None else steps(q, sequences(q, batch)),
         warmup_steps=law.convention.get("warmup_steps"),
         final_lr=law.convention.get("final_lr"),
         weight_decay=law.convention.get("weight_decay"),
-        extrapolation=outside.to_json(),
+        extrapolation=outside,
         schedule=str(law.convention["schedule"]),
         lr_factor=None,
         override="",

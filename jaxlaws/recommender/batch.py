@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from jaxlaws.recommender.excess import MEASURED, relative
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import MEASURED, relative
 from jaxlaws.recommender.override import sequences
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.timescales import exchange
@@ -37,17 +37,17 @@ def possible(q: Question, log_batch: float) -> tuple[float, list[str]]:
 
 def moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float) -> tuple[float, list[str]]:
     """(ln of the best LR at the batch that is used, what that costs and rests on)."""
-    offset, miss = log_batch - log_best, fit.miss
-    if abs(offset) < ROUNDING / 2:
+    deviation, excess = log_batch - log_best, fit.excess
+    if abs(deviation) < ROUNDING / 2:
         return log_lr, []
-    if miss is None or (not fit.batch_measured and miss.c == 0):
+    if excess is None or (not fit.batch_measured and excess.c == 0):
         return log_lr, ["the law does not say how the best LR moves with the batch: the LR is for its own batch."]
-    rest = math.copysign(beyond(fit, log_batch, log_best), offset)
-    log_lr += miss.best_lr(offset - rest) + exchange(rest)[0]
+    rest = math.copysign(beyond(fit, log_batch, log_best), deviation)
+    log_lr += excess.best_lr(deviation - rest) + exchange(rest)[0]
     batch, best = exp(log_batch), exp(log_best)
     whose = "the best" if fit.batch_measured else "the sweep"
     where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
-    cost = f", and the loss is expected {relative(miss.batch_cost(offset)):.2%} higher" if fit.batch_measured else ""
+    cost = f", and the loss is expected {relative(excess.of_batch(deviation)):.2%} higher" if fit.batch_measured else ""
     fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
     told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
     if rest:

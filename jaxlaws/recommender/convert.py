@@ -11,10 +11,10 @@ from jaxlaws.errors import BadInput
 from jaxlaws.quantity import Quantity
 from jaxlaws.recommender.case import Case, Change, Refusal
 from jaxlaws.recommender.conversions import CONVERSIONS
-from jaxlaws.recommender.miss import student
 from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.smallest import smallest_sweep
+from jaxlaws.recommender.student import student
 
 #: Names of a setting that are fields of an answer too.
 _FIELDS = ("schedule", "final_lr", "warmup_steps", "weight_decay")
@@ -103,7 +103,7 @@ def _scaled(answer: Recommendation, lr: Quantity, factor: float, sd: float) -> R
 
 def _curvature(answer: Recommendation) -> float:
     """Second derivative of ln L in ln LR, from what missing the LR by ×2 and ×0.5 costs."""
-    cost = answer.cost_of_missing.get("peak_lr")
+    cost = answer.excess_loss.get("peak_lr")
     return 0.0 if cost is None else sum(math.log1p(value) for value in cost.values()) / math.log(2) ** 2
 
 

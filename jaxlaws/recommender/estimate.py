@@ -12,10 +12,10 @@ import numpy as np
 from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
+from jaxlaws.recommender.excess_fit import OneStage, fit_excess, one_stage
 from jaxlaws.recommender.exponents import drift, prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
 from jaxlaws.recommender.local import Local, local_optima, softness
-from jaxlaws.recommender.penalty import OneStage, fit_penalty, one_stage
 from jaxlaws.recommender.power import Component, Power, power_laws
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import findings, of_batches
@@ -90,11 +90,11 @@ def estimate(
         coefficients, draws, settled = single.coefficients, single.draws, single.converged
         if power.resampling == "cells" and bootstrap > 1:
             covariance = np.stack([np.cov(draws[:, k].T) for k in (0, 1)])
-        penalty = single.penalty
+        excess = single.excess
     else:
-        penalty, left_out = fit_penalty(cells, local.optimum), power.left_out
+        excess, left_out = fit_excess(cells, local.optimum), power.left_out
     if not batch.measured:
-        penalty = penalty._replace(b=0.0, k_batch=0.0, c=penalty.c if batches > 1 else 0.0)
+        excess = replace(excess, b=0.0, k_batch=0.0, c=excess.c if batches > 1 else 0.0)
     surfaces = [_surface(cell) if batch.measured else None for cell in cells]
     scatter = np.maximum(_scatter(surfaces, z, local, power.other_sizes, covariance, power), resolution)
     regret = _regret(surfaces, left_out, local)
@@ -111,7 +111,7 @@ def estimate(
         intervals=_intervals(draws, batch.measured),
         level=LEVEL,
         dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
-        penalty=penalty._asdict(),
+        excess=excess,
         method=method,
         resampling={"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}[power.resampling]
         if bootstrap

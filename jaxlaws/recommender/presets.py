@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.recommender.excess import Excess
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.question import Question
 
@@ -98,15 +99,15 @@ _COSINE = {
     "clip": 1.0,
     **_DENSE,
 }
-#: The loss around the optimum (`Miss`), and the scatter of the 17 cells' optima about the authors' constants, as
+#: The loss around the optimum, and the scatter of the 17 cells' optima about the authors' constants, as
 #: experiments/step_law_constants.py computes them from the authors' 1,911 runs.
-_PENALTY = {
-    "a": 0.016631739371257424,
-    "b": 0.014832791825680118,
-    "c": -0.004528082517931534,
-    "k_lr": 1.3607768649951004,
-    "k_batch": -0.246475772192782,
-}
+_EXCESS = Excess(
+    a=0.016631739371257424,
+    b=0.014832791825680118,
+    c=-0.004528082517931534,
+    k_lr=1.3607768649951004,
+    k_batch=-0.246475772192782,
+)
 _SCATTER = {"lr": 0.24965871613359536, "batch": 0.2986120337025489}
 _RANGES = {
     "params": [214663680.0, 1073741824.0],
@@ -168,7 +169,7 @@ def _step_law(law: Mapping[str, Mapping[str, float]], note: str) -> HyperFit:
         scatter=_SCATTER,
         dof={"lr": 17.0, "batch": 17.0},
         ranges=_RANGES,
-        penalty=_PENALTY,
+        excess=_EXCESS,
         method="published",
         resampling="the authors' 1,000 bootstraps",
         reference=f"{_LI}; {note}",
@@ -209,7 +210,7 @@ PRESETS: dict[str, HyperFit | Published] = {
         scatter={"lr": 0.18777947825471872, "batch": 0.21954429484598634},
         dof={"lr": 10.344310608985966, "batch": 12.52608299154773},
         ranges=_RANGES,
-        penalty=_PENALTY,
+        excess=_EXCESS,
         method="published",
         resampling="by cell",
         reference=f"{_LI}; our two-stage fit of the same 1,911 runs (experiments/step_law_constants.py)",

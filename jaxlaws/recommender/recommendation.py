@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from jaxlaws.extrapolation import Extrapolation
 from jaxlaws.quantity import Quantity
 
 
@@ -19,9 +20,9 @@ class Recommendation:
       level: of the intervals, which are for where the optimum of a new cell lies.
       safe_band: peak_lr, batch_tokens → [low, high]: expected loss within 0.25% of the recommendation's, the other axis
         following.
-      cost_of_missing: peak_lr, batch_tokens → {"x0.5", "x2"} relative excess loss.
+      excess_loss: peak_lr, batch_tokens → {"x0.5", "x2"} relative excess loss.
       steps, warmup_steps, final_lr, weight_decay: what the law assumes or implies; None where it does not say.
-      extrapolation: `Extrapolation.to_json`: per input the factor outside the data (1 inside), value, range; grade.
+      extrapolation: how far the question and its answer lie outside the data of the law.
       schedule: the schedule that the peak LR is for.
       lr_factor: what the LR was multiplied by to convert it to the setting that is asked for; None where none is.
       override: arguments of `jaxlaws train`, quoted for a shell; empty where no command can be right.
@@ -39,13 +40,13 @@ class Recommendation:
     batch_sequences: Quantity | None
     level: float | None
     safe_band: Mapping[str, Sequence[float] | None]
-    cost_of_missing: Mapping[str, Mapping[str, float]]
+    excess_loss: Mapping[str, Mapping[str, float]]
     expected_regret: float | None
     steps: int | None
     warmup_steps: int | None
     final_lr: float | None
     weight_decay: float | None
-    extrapolation: Mapping[str, Any]
+    extrapolation: Extrapolation
     schedule: str | None
     lr_factor: float | None
     override: str
@@ -59,4 +60,4 @@ class Recommendation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        return {**asdict(self), "extrapolation": self.extrapolation.to_json()}

@@ -1,12 +1,12 @@
-"""How much room there is around a recommendation: its safe band, the cost of missing it, its own expected regret."""
+"""How much room there is around a recommendation: its safe band, the excess loss beside it, its own expected regret."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
+from jaxlaws.recommender.excess import FAR, MEASURED, band, relative
 from jaxlaws.recommender.hyperfit import HyperFit
-from jaxlaws.recommender.miss import FAR, MEASURED, band, relative
 from jaxlaws.recommender.question import Question
 
 #: The safe band holds values whose expected loss is within this of the recommendation's.
@@ -21,9 +21,9 @@ def safe_band(fit: HyperFit, q: Question, lr: float, batch: float) -> dict[str, 
     For an optimum known to Normal(0, s²) in logs, E ℓ(u − e; k) = ℓ(u + k s²/2; k) + a constant: the recommendation
     stands at k s²/2, and a batch that was moved further by as much, on the cost of a known optimum.
     """
-    if fit.miss is None:
+    if fit.excess is None:
         return {"peak_lr": None, "batch_tokens": None}
-    skews = {"lr": fit.miss.k_lr, "batch": fit.miss.k_batch}
+    skews = {"lr": fit.excess.k_lr, "batch": fit.excess.k_batch}
     possible = {"lr": (0.0, 1.0), "batch": (float(q.seq_len), q.tokens)}
     bands: dict[str, list[float] | None] = {"peak_lr": None, "batch_tokens": None}
     for name, axis, centre in (("peak_lr", "lr", lr), ("batch_tokens", "batch", batch)):
@@ -47,22 +47,22 @@ def fixed_batch(fit: HyperFit, q: Question) -> bool:
 
 
 def _cost(fit: HyperFit, q: Question, axis: str) -> Callable[[float], float] | None:
-    """Excess of missing a known optimum by u along an axis; None for a batch that is given."""
-    miss = fit.miss
-    if miss is None or (axis == "batch" and fixed_batch(fit, q)):
+    """The excess loss of a deviation along an axis from an optimum that is known; None for a batch that is given."""
+    excess = fit.excess
+    if excess is None or (axis == "batch" and fixed_batch(fit, q)):
         return None
     if axis == "batch":
-        return miss.batch_cost
+        return excess.of_batch
     if not fixed_batch(fit, q):
-        return miss.lr_cost
+        return excess.of_lr
     v = 0.0 if q.batch_tokens is None else math.log(q.batch_tokens) - fit.optimum(q.params, q.tokens)[1]
     v = max(-MEASURED, min(MEASURED, v))
-    best = miss.best_lr(v)
-    return lambda u: miss.excess(best + u, v) - miss.excess(best, v)
+    best = excess.best_lr(v)
+    return lambda u: excess.at(best + u, v) - excess.at(best, v)
 
 
-def cost_of_missing(fit: HyperFit, q: Question) -> dict[str, dict[str, float]]:
-    """Relative excess loss of missing the best value by a factor; the other axis follows unless it is given."""
+def excess_loss(fit: HyperFit, q: Question) -> dict[str, dict[str, float]]:
+    """Relative excess loss of the best value times a factor; the other axis follows unless it is given."""
     factors = {"x0.5": math.log(0.5), "x2": math.log(2.0)}
     costs = {name: _cost(fit, q, axis) for name, axis in (("peak_lr", "lr"), ("batch_tokens", "batch"))}
     return {
@@ -74,8 +74,8 @@ def cost_of_missing(fit: HyperFit, q: Question) -> dict[str, dict[str, float]]:
 
 def expected_regret(fit: HyperFit, q: Question) -> float | None:
     """Mean excess loss of the recommendation under its own uncertainty, to second order."""
-    miss = fit.miss
-    if miss is None:
+    excess = fit.excess
+    if excess is None:
         return None
     s_lr, s_batch = (fit.spread(axis, q.params, q.tokens) for axis in ("lr", "batch"))
-    return (miss.a * s_lr**2 + (0.0 if fixed_batch(fit, q) else miss.b * s_batch**2)) / 2
+    return (excess.a * s_lr**2 + (0.0 if fixed_batch(fit, q) else excess.b * s_batch**2)) / 2

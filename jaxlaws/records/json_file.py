@@ -56,6 +56,13 @@ def read(
         raise BadInput(f"{printable(path)}: {error}: write the file again ({expected}).") from None
 
 
+def kind_of(path: str | Path, expected: str) -> str | None:
+    """The field `kind` of the JSON object in a file, None where it has none; `BadInput` where it cannot be read."""
+    raw = _parsed(Path(path), expected)
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
 def _parsed(path: Path, expected: str) -> Any:
     try:
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""The loss around an optimum, and the one-stage estimator: a loss law whose optimum is the power law."""
+"""Fitting the excess loss: about optima that are known, and in one stage with the power law of the optimum."""
 
 from __future__ import annotations
 
@@ -8,37 +8,19 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxlaws.recommender.cells import Cell
+from jaxlaws.recommender.excess import Excess
 
-#: Shape of the penalty: ln a, ln b, atanh ρ, k_η, k_B.
+#: Coordinates of the excess loss: ln a, ln b, atanh ρ, k_η, k_B; c = ρ √(ab).
 _START = (np.log(0.02), np.log(0.015), 0.0, 1.0, 0.3)
 #: Prior sd of the same, which decides only where runs are too few to say.
 _WIDTH = (2.0, 2.0, 0.7, 1.0, 1.0)
 #: Prior sd of (intercept at the middle of the data, slopes) about stage two's, which decides only in tiny sweeps.
 _LAW_WIDTH = (0.5, 0.3, 0.3)
-#: Runs weigh exp(−d²/2·reach²) at distance d (in logs) from a known optimum: the cost of missing by ×2 is wanted.
+#: Runs weigh exp(−d²/2·reach²) at distance d (in logs) from a known optimum: the excess at ×2 is wanted.
 _REACH = 0.6
 #: A diverged run says that its excess is at least this.
 _DIVERGED = 0.05
 _FAR = 5.0
-
-
-class Penalty(NamedTuple):
-    """P(u, v) = a·ℓ(u; k_η) + b·ℓ(v; k_B) + c·u·v,   ℓ(u; k) = (e^{ku} − 1 − ku)/k²
-
-    with u = ln(η/η*), v = ln(B/B*): ln L = ln L* + P. a, b, c are the second derivatives at the optimum; k > 0 makes
-    missing upwards dearer than downwards.
-    """
-
-    a: float
-    b: float
-    c: float
-    k_lr: float
-    k_batch: float
-
-    @property
-    def hessian(self) -> np.ndarray:
-        """[2, 2] second derivatives of ln L at the optimum."""
-        return np.array([[self.a, self.c], [self.c, self.b]])
 
 
 class OneStage(NamedTuple):
@@ -46,19 +28,19 @@ class OneStage(NamedTuple):
 
     Attributes:
       coefficients: [2, 3] rows ln η*, ln B* over (1, ln N, ln D).
-      penalty: the loss around the optimum.
+      excess: the loss around the optimum.
       draws: [draws, 2, 3] resampled coefficients.
       converged: whether the last step was below 1e-6 of its scale.
     """
 
     coefficients: np.ndarray
-    penalty: Penalty
+    excess: Excess
     draws: np.ndarray
     converged: bool
 
 
-def fit_penalty(cells: Sequence[Cell], optimum: np.ndarray) -> Penalty:
-    """The penalty about known optima, fitted to the runs that miss by up to a few factors of two."""
+def fit_excess(cells: Sequence[Cell], optimum: np.ndarray) -> Excess:
+    """The excess loss about optima [cells, 2] that are known, by the runs within a few factors of two of them."""
     problem = _Problem(cells, lambda theta: optimum, np.zeros(0))
     distance = problem.x - optimum[problem.cell]
     problem.weigh(np.exp(-(distance**2).sum(1) / (2 * _REACH**2)))
@@ -73,7 +55,7 @@ def one_stage(
     softness: np.ndarray,
     times: np.ndarray | None = None,
 ) -> OneStage:
-    """The hyperparameter-penalised law with a free level per cell.
+    """The power law of the optimum and the excess loss about it, with a free level in every cell.
 
         ln L = a_c + P(ln η − ln η*(N, D), ln B − ln B*(N, D)),   ln η*, ln B* linear in (1, ln N, ln D)
 
@@ -111,10 +93,10 @@ def one_stage(
     return OneStage(answer[0], _unpack(theta), answer[1:], converged)
 
 
-def _unpack(theta: np.ndarray) -> Penalty:
+def _unpack(theta: np.ndarray) -> Excess:
     log_a, log_b, rho, k_lr, k_batch = theta[-5:]
     a, b = np.exp(log_a), np.exp(log_b)
-    return Penalty(float(a), float(b), float(np.tanh(rho) * np.sqrt(a * b)), float(k_lr), float(k_batch))
+    return Excess(float(a), float(b), float(np.tanh(rho) * np.sqrt(a * b)), float(k_lr), float(k_batch))
 
 
 def _linex(u: np.ndarray, k: float) -> np.ndarray:
@@ -124,7 +106,7 @@ def _linex(u: np.ndarray, k: float) -> np.ndarray:
 
 
 class _Problem:
-    """Weighted robust least squares of ln loss on a penalty, cell levels projected out."""
+    """Weighted robust least squares of ln loss on an excess loss, cell levels projected out."""
 
     def __init__(
         self,
@@ -146,7 +128,7 @@ class _Problem:
         self.weigh(np.ones(len(self.y)))
 
     def weigh(self, soft: np.ndarray) -> None:
-        """Weights of the rows before robust ones: how well the penalty is expected to hold there."""
+        """Weights of the rows before robust ones: how well the excess loss is expected to hold there."""
         self.soft = soft
         self.weight = soft * ~self.lost
         self.variance = 1e-6

@@ -17,7 +17,7 @@ from jaxlaws.records.units import short
 
 #: Formats of pictures, which are the endings of their files.
 FORMATS = ("png", "svg", "pdf")
-_STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
+STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
 
 
 def basins(
@@ -39,7 +39,7 @@ def basins(
         excess = 100 * (loss / loss.min() - 1)
         image = axes.scatter(lr, batch, c=np.clip(excess, 0, 10), cmap="viridis_r", s=60, vmin=0, vmax=10)
         if cell in best:
-            axes.plot(*best[cell], "x", color=_STYLE["predicted"], markersize=9, markeredgewidth=2)
+            axes.plot(*best[cell], "x", color=STYLE["predicted"], markersize=9, markeredgewidth=2)
         axes.set(xscale="log", yscale="log", title=cell)
         axes.title.set_fontsize(9)
         _few_ticks(axes.xaxis, lr)
@@ -73,22 +73,22 @@ def prediction(
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     for name, curve in curves.items():
         if name != unseen:
-            left.plot(curve.at + 1, curve.loss, color=_STYLE["muted"], lw=1)
+            left.plot(curve.at + 1, curve.loss, color=STYLE["muted"], lw=1)
     seen = curves[unseen]
     value, low, high = predicted
-    left.fill_between(seen.at + 1, low, high, color=_STYLE["predicted"], alpha=0.2, lw=0)
-    left.plot(seen.at + 1, value, color=_STYLE["predicted"], label=f"predicted: {unseen}")
-    left.plot(seen.at + 1, seen.loss, ".", color=_STYLE["measured"], label="measured")
-    left.plot([], [], color=_STYLE["muted"], label="trained for the fit")
+    left.fill_between(seen.at + 1, low, high, color=STYLE["predicted"], alpha=0.2, lw=0)
+    left.plot(seen.at + 1, value, color=STYLE["predicted"], label=f"predicted: {unseen}")
+    left.plot(seen.at + 1, seen.loss, ".", color=STYLE["measured"], label="measured")
+    left.plot([], [], color=STYLE["muted"], label="trained for the fit")
     late = seen.loss[len(seen.loss) // 4 :]
     left.set(xlabel="step", ylabel="validation loss, nats", title="A schedule that the fit has not seen")
     left.set_ylim(0.985 * min(late.min(), low[-1]), 1.02 * late.max())
     left.legend(frameon=False, fontsize=8)
     place = np.arange(len(neighbours))
-    right.axhspan(cell["low"], cell["high"], color=_STYLE["predicted"], alpha=0.2, lw=0)
-    right.axhline(cell["value"], color=_STYLE["predicted"], label="predicted at the optimum")
+    right.axhspan(cell["low"], cell["high"], color=STYLE["predicted"], alpha=0.2, lw=0)
+    right.axhline(cell["value"], color=STYLE["predicted"], label="predicted at the optimum")
     labels, means, spreads = zip(*neighbours, strict=True)
-    right.errorbar(place, means, yerr=spreads, fmt="o", color=_STYLE["measured"], label="measured, two seeds")
+    right.errorbar(place, means, yerr=spreads, fmt="o", color=STYLE["measured"], label="measured, two seeds")
     right.set_xticks(place, [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
     right.set(title="A cell that the fits have not seen", xlim=(-0.5, len(labels) - 0.5))
     top, bottom = np.nanmax([cell["high"], *means]), np.nanmin([cell["low"], *means])
@@ -116,6 +116,30 @@ def schedules(curves: Sequence[tuple[str, np.ndarray, int]], unit: str = "tokens
     axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}" if len(curves) > 1 else None)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def constants(values: Mapping[str, float], intervals: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """How well each constant is known: its interval as a deviation from its value, in percent.
+
+    Args:
+      values: constant → value; one that is 0 is left out.
+      intervals: constant → [low, high], of those that have one.
+      title: of the figure.
+    """
+    names = [name for name, value in values.items() if value]
+    figure = Figure(figsize=(6, 0.9 + 0.35 * max(len(names), 1)), layout="constrained")
+    axes = figure.subplots()
+    for row, name in enumerate(names):
+        value = values[name]
+        edges = [100 * (edge - value) / abs(value) for edge in intervals.get(name, ())]
+        if edges:
+            axes.plot(edges, (row, row), color=STYLE["predicted"], lw=3, alpha=0.5, solid_capstyle="butt")
+        axes.plot(0, row, "o", color=STYLE["measured"], markersize=4)
+    axes.set_yticks(range(len(names)), [f"{name} = {values[name]:.4g}" for name in names], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="deviation from the fitted value, %", title=title)
+    axes.set_xscale("symlog", linthresh=1)
     return figure
 
 

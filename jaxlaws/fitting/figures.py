@@ -1,0 +1,70 @@
+"""A loss law beside losses that were measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxlaws.figures import STYLE
+from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.predict import evaluate
+from jaxlaws.fitting.result import LossFit
+from jaxlaws.records.table import Runs
+
+#: Curves that have a colour and a name of their own.
+_NAMED = 10
+
+
+def residuals(fit: LossFit, runs: Runs) -> Figure:
+    """Measured and predicted losses on the left, what is left of them on the right.
+
+    Args:
+      fit: of a loss law.
+      runs: with the columns, or the curves, that the law reads.
+
+    Raises:
+      BadInput: something that the law reads is missing, or it has no finite loss there.
+    """
+    convention = fit.convention
+    data = points(fit.model, runs, convention.get("params"), convention.get("warmup_ld", "included"))
+    predicted = evaluate(replace(fit, draws={}), data.inputs)[0]
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    along = _along_curves if fit.model.kind == "curve" else _by_runs
+    along(left, right, data, predicted)
+    right.axhline(0, color=STYLE["muted"], lw=1)
+    unit = "measured over predicted, %" if not data.signed else "measured − predicted, % of the mean size"
+    right.set(ylabel=unit)
+    figure.suptitle(f"{fit.law}: {fit.status.replace('_', ' ')}, rms {_rms(data, predicted):.2%}", fontsize=10)
+    return figure
+
+
+def _rms(data: Points, predicted: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(data.residual(predicted) ** 2)))
+
+
+def _by_runs(left: Axes, right: Axes, data: Points, predicted: np.ndarray) -> None:
+    """One point a run: measured against predicted, and the residual by the predicted loss."""
+    ends = [float(f(f(data.loss), f(predicted))) for f in (np.min, np.max)]
+    left.plot(ends, ends, color=STYLE["muted"], lw=1)
+    left.plot(predicted, data.loss, ".", color=STYLE["measured"])
+    left.set(xlabel="predicted", ylabel="measured")
+    right.plot(predicted, 100 * data.residual(predicted), ".", color=STYLE["measured"])
+    right.set(xlabel="predicted")
+
+
+def _along_curves(left: Axes, right: Axes, data: Points, predicted: np.ndarray) -> None:
+    """A curve for each run, measured as points and predicted as lines, by the step."""
+    residual = 100 * data.residual(predicted)
+    for i, name in enumerate(data.names):
+        rows, color = data.run == i, f"C{i}" if i < _NAMED else STYLE["muted"]
+        steps = data.at[rows] + 1
+        left.plot(steps, data.loss[rows], ".", color=color, markersize=3)
+        left.plot(steps, predicted[rows], color=color, lw=1, label=name if i < _NAMED else None)
+        right.plot(steps, residual[rows], color=color, lw=1)
+    left.set(xlabel="step", ylabel="loss")
+    left.legend(frameon=False, fontsize=7)
+    right.set(xlabel="step")
