@@ -146,6 +146,11 @@ def test_a_sweep_of_lr_and_batch_is_no_table_of_losses():
     assert set(best.table["peak_lr"]) == {1e-3}
     assert set(best.table["batch_tokens"]) == {2.0**19}
     assert best.doubts["tuning"].startswith("of 60 runs the lowest loss of each of 4")
+    with pytest.raises(BadInput, match=r"of one \(N, D, batch\) differ in learning rate: three_term .*--where"):
+        comparable(Runs(sweep()), "three_term", (*SIZES, "batch_tokens"))
+    by_batch = comparable(Runs(sweep(), assume={"tuning": "best"}), "three_term", (*SIZES, "batch_tokens"))
+    assert set(by_batch.table["peak_lr"]) == {1e-3}
+    assert set(by_batch.table["batch_tokens"]) == set(sweep()["batch_tokens"])
     assert len(one_setting(Runs(sweep()), "step_law", (*SIZES, "peak_lr", "batch_tokens")).table) == 60
 
 

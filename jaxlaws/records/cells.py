@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -12,22 +14,40 @@ PARAMS = ("params_nonembedding", "params_total")
 SAME_TOKENS, SAME_LABEL = 0.03, 0.03
 
 
-def cell_of(table: pd.DataFrame) -> np.ndarray:
-    """[runs] the number of the (N, D) of each run; of the part of it that the table states."""
+#: Settings that are tuned for one (N, D), and their words.
+TUNED = {"peak_lr": "learning rate", "batch_tokens": "batch"}
+
+
+def cell_of(table: pd.DataFrame, held: Collection[str] = ()) -> np.ndarray:
+    """[runs] the number of the (N, D) of each run; of the part of it that the table states.
+
+    Args:
+      table: of runs.
+      held: columns of `TUNED` whose other values make another cell.
+    """
     params = next((table[name].to_numpy(float) for name in PARAMS if name in table), np.zeros(len(table)))
     tokens = np.log(table["tokens"].to_numpy(float)) if "tokens" in table else np.zeros(len(table))
-    order = np.lexsort((tokens, params))
-    new = (np.diff(params[order]) != 0) | (np.diff(tokens[order]) > SAME_TOKENS)
-    cell = np.empty(len(table), int)
-    cell[order] = np.r_[0, np.cumsum(new)][: len(table)]
+    cell = _numbered(params, tokens, SAME_TOKENS)
+    for name in held:
+        if name in table:
+            cell = _numbered(cell, np.log(table[name].to_numpy(float)), SAME_LABEL)
     return cell
 
 
-def swept(runs: Runs) -> bool:
-    """Whether runs of one (N, D) differ in LR or batch by more than rounding."""
-    cell = cell_of(runs.table)
-    for name in ("peak_lr", "batch_tokens"):
-        if name in runs.table and len(cell):
+def _numbered(cell: np.ndarray, logs: np.ndarray, gap: float) -> np.ndarray:
+    """[runs] the number of the cell and, within it, of the group of logs that lie no further apart than the gap."""
+    order = np.lexsort((logs, cell))
+    new = (np.diff(cell[order]) != 0) | (np.diff(logs[order]) > gap)
+    number = np.empty(len(cell), int)
+    number[order] = np.r_[0, np.cumsum(new)][: len(cell)]
+    return number
+
+
+def swept(runs: Runs, held: Collection[str] = ()) -> bool:
+    """Whether runs of one `cell_of` differ in LR or batch, unless those are held, by more than rounding."""
+    cell = cell_of(runs.table, held)
+    for name in TUNED:
+        if name not in held and name in runs.table and len(cell):
             groups = pd.Series(np.log(runs.table[name].to_numpy(float))).groupby(cell)
             if (groups.max() - groups.min()).max() > SAME_LABEL:
                 return True

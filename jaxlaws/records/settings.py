@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from jaxlaws.records.cells import PARAMS, cell_of, swept
+from jaxlaws.records.cells import PARAMS, TUNED, cell_of, swept
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.smooth import outliers
 from jaxlaws.records.table import WORDS, Runs
@@ -105,26 +105,30 @@ def _shown(values: pd.Series) -> str:
 def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
     """The runs of a law of the loss at the best LR and batch, if each (N, D) has one of them.
 
-    With `--assume tuning=best` the lowest loss of each (N, D) is taken.
+    With `--assume tuning=best` the lowest loss of each (N, D) is taken; of each (N, D, batch) for a law of the batch.
 
     Raises:
-      BadInput: runs of one (N, D) differ in LR or batch, so that most of them are badly tuned.
+      BadInput: runs of one of them differ in LR or batch, so that most of them are badly tuned.
     """
     ended = runs.finished()
-    cell = cell_of(ended.table)
+    held = [name for name in TUNED if name in reads]
+    cell = cell_of(ended.table, held)
     loss = pd.Series(np.log(np.maximum(ended.table[ended.loss_column].to_numpy(float), 1e-300)))
     groups = loss.groupby(cell)
-    if "batch_tokens" in reads or not swept(ended) or (groups.max() - groups.min()).max() <= _TUNED:
+    if not swept(ended, held) or (groups.max() - groups.min()).max() <= _TUNED:
         return runs
+    which = f"({', '.join(['N', 'D', *(TUNED[name] for name in held)])})"
+    free = [word for name, word in TUNED.items() if name not in held]
     if runs.assume.get("tuning") != "best":
         return ask(
             runs,
             "tuning",
-            f"runs of one (N, D) differ in learning rate or batch: {law} would take each badly tuned one as measured",
-            "take the lowest loss of each (N, D) with --assume tuning=best, or select one LR and batch with --where",
+            f"runs of one {which} differ in {' or '.join(free)}: {law} would take each badly tuned one as measured",
+            f"take the lowest loss of each {which} with --assume tuning=best, or select one {' and '.join(free)} with "
+            "--where",
         )
     best = np.sort(groups.idxmin().to_numpy())
     kept = ended.at(np.isin(np.arange(len(loss)), best))
     return outliers(
-        noted(kept, "tuning", f"of {len(loss)} runs the lowest loss of each of {len(best)} (N, D) is taken")
+        noted(kept, "tuning", f"of {len(loss)} runs the lowest loss of each of {len(best)} {which} is taken")
     )
