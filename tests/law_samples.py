@@ -23,6 +23,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "peak": (3e-4, 3.1e-4),
     "lr_sum": (1e-3, 3.0),
     "sum_at": (0.05, 0.3),
+    "S_phase": (0.01, 1.0),
+    "age_phase": (1.0, 1e4),
+    "phase_start": (1e3, 1e4),
+    "replay": (0.05, 0.8),
     "trace": (0.01, 0.1),
     "reference": (2.0, 3.0),
     "age": (1.0, 1e4),
@@ -81,6 +85,9 @@ class Sample:
         return out
 
 
+_CPT = {"L0": 3.0, "A": 0.4, "alpha": 0.6, "C1": 0.3, "C2": 0.4, "B": -0.7, "E": 20.0, "beta": 0.3}
+_CPT_SIZE = {"gamma1": 0.2, "gamma2": 0.1, "gamma3": 0.3, "F": 400.0, "C1": 0.003, "C2": 0.04}
+
 #: Law → its sample.
 SAMPLES: dict[str, Sample] = {
     "chinchilla": Sample("epoch"),
@@ -97,6 +104,11 @@ SAMPLES: dict[str, Sample] = {
     "opl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5}),
     "lldl": Sample({"L0": 2.9, "A": 0.6, "alpha": 0.5, "B": 400.0}),
     "fsl": Sample({"L0": 2.8, "c1": 0.5, "s": 0.6, "c2": 300.0, "c3": 1.0, "c4": 20.0, "gamma": 0.8}, recover=1e-3),
+    "cpt": Sample(_CPT, recover=1e-2),
+    "cpt_carried": Sample(_CPT, recover=1e-2),
+    "cpt_size": Sample(_CPT | _CPT_SIZE, recover=1e-2),
+    "cpt_replay_first": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
+    "cpt_replay_second": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
     "noise_law": Sample({"alpha": 0.26}),
     "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
     "routed": Sample({"a": -0.083, "b": -0.12, "c": 0.01, "d": 1.11, "E_s": 2.1, "E_m": 240.0}),

@@ -64,7 +64,7 @@ class Points:
         out = {}
         for name, value in self.inputs.items():
             unit = INPUTS[name].unit
-            if unit:
+            if unit and unit not in out:
                 out[unit] = float(np.exp(np.mean(np.log(value[value > 0])))) if (value > 0).any() else 1.0
         return out
 
@@ -141,7 +141,9 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
         after = curve.at >= max(curve.warmup_steps - 1, 0)
         if not after.any():
             continue
-        part = curve_inputs(curve.lr, curve.at[after], curve.warmup_steps, warmup_ld)
+        part = curve_inputs(
+            curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in of_table.items()}
+        )
         part |= {key: value[after] for key, value in logged_inputs(law, curve.logged, f"the curve '{name}'").items()}
         part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in of_table.items()}
         parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
@@ -175,9 +177,14 @@ def logged_inputs(law: Law, logged: Mapping[str, np.ndarray], source: str) -> di
     return out
 
 
-def curve_inputs(lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str) -> dict[str, np.ndarray]:
-    """`events.inputs`, refusing a schedule whose LR sum is zero at a point."""
-    part = events.inputs(lr, at, warmup_steps, warmup_ld)
+def curve_inputs(
+    lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str, of_run: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """`events.inputs` of a run with the inputs `of_run`, refusing an LR sum of zero and a phase that never starts."""
+    start = of_run.get("phase_start")
+    if start is not None and not (start == np.round(start) and start < len(lr)):
+        raise BadInput(f"phase_start is {start:g}, expected a whole number of steps below the {len(lr)} of the LRs.")
+    part = events.inputs(lr, at, warmup_steps, warmup_ld, phase_start=None if start is None else int(start))
     if np.any(part["S"] <= 0):
         raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: drop those points.")
     return part

@@ -160,7 +160,7 @@ def _inputs(
     points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
-    read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"))
+    read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
     for key, value in logged_inputs(law, given, "the question").items():
         if value.shape != points.shape:
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")

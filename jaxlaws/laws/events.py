@@ -19,7 +19,12 @@ _WARMUP = ("included", "excluded")
 
 
 def inputs(
-    lr: np.ndarray, at: np.ndarray, warmup_steps: int = 0, warmup_ld: str = "included", tolerance: float = TOLERANCE
+    lr: np.ndarray,
+    at: np.ndarray,
+    warmup_steps: int = 0,
+    warmup_ld: str = "included",
+    tolerance: float = TOLERANCE,
+    phase_start: int | None = None,
 ) -> dict[str, np.ndarray]:
     """What curve laws read of a schedule at the points `at`.
 
@@ -29,9 +34,11 @@ def inputs(
       warmup_steps: leading steps of warm-up.
       warmup_ld: `included` counts the (negative) drops of the warm-up as events, `excluded` leaves them out.
       tolerance: of a block of drops; 0 keeps every drop.
+      phase_start: first step of a second phase; no block of drops lies in both.
 
     Returns:
-      `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak` [points]; and for every
+      `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak`, and `S_phase` and `age_phase`, the LR sum and
+      the steps of the second phase, [points]; and for every
       event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at` T_k = Σ_{i≤k} η_i, `age` n_k = t − k + 1 and `log_lr` ln η_k
       [points, events], padded with drops of zero.
     """
@@ -43,8 +50,16 @@ def inputs(
     drops = np.zeros_like(lr)
     drops[first:] = lr[first - 1 : -1] - lr[first:]
     peak = float(lr.max())
-    signs = [_select(sign * drops, sign, lr, total, at, tolerance * peak) for sign in (1.0, -1.0)]
-    point, step, drop, log_lr = (np.concatenate(parts) for parts in zip(*signs, strict=True))
+    start, phases = len(lr), [(drops, at)]
+    if phase_start is not None:
+        start, late = phase_start, np.arange(len(lr)) >= phase_start
+        phases = [(np.where(late, 0.0, drops), np.minimum(at, start - 1)), (np.where(late, drops, 0.0), at)]
+    found = [
+        _select(sign * change, sign, lr, total, seen, tolerance * peak)
+        for sign in (1.0, -1.0)
+        for change, seen in phases
+    ]
+    point, step, drop, log_lr = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(point, kind="stable")
     point, step, drop, log_lr = point[order], step[order], drop[order], log_lr[order]
     count = np.bincount(point, minlength=len(at))
@@ -53,6 +68,8 @@ def inputs(
     out = {
         "S": total[at + 1],
         "V": lr_noise(lr, at),
+        "S_phase": np.maximum(total[at + 1] - total[start], 0.0),
+        "age_phase": np.maximum(at + 1.0 - start, 0.0),
         "lr": lr[at],
         "peak": np.full(len(at), peak),
         "drop": np.zeros(shape),
