@@ -49,7 +49,7 @@ def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tup
 
 
 def _rows(without: Collection[str]) -> list[Input]:
-    return [row for row in INPUTS.values() if row.column and row.column not in without]
+    return [row for row in INPUTS.values() if row.of_run and row.column not in without]
 
 
 def _flag(row: Input) -> str:
