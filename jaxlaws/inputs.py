@@ -22,6 +22,7 @@ class Input:
       logged: whether it was measured along a run, a value for every loss of a curve; such a value may be of any sign.
       events: whether it has a value for every change of the LR before a point, [points, events], and the value that
         stands for no change.
+      aliases: what trackers and trainers call the column, compared without case and separators.
     """
 
     meaning: str
@@ -32,6 +33,7 @@ class Input:
     many: bool = False
     logged: bool = False
     events: float | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def of_schedule(self) -> bool:
@@ -50,24 +52,69 @@ INPUTS: dict[str, Input] = {
     "D": Input("training tokens", "tokens", "D", falls=True),
     "B": Input("tokens in a step", "batch_tokens", "B"),
     "steps": Input("optimiser steps", "steps", "steps", falls=True),
-    "U": Input("tokens of which no two are the same", "unique_tokens", "D"),
-    "streams": Input("streams that one model computes in parallel", "parallel_streams"),
-    "N_mean": Input("mean over the training of the parameters that are active", "params_mean", "N", falls=True),
-    "experts": Input("experts of a routed model, 1 of a dense one", "experts"),
-    "N_vocab": Input("parameters of embedding and head", "params_vocab", "N_vocab"),
-    "chars": Input("characters trained on", "characters", "D", falls=True),
-    "bits_w": Input("bits of the weights in training", "bits_weights"),
-    "bits_a": Input("bits of the activations in training", "bits_activations"),
-    "bits_kv": Input("bits of the key–value cache in training", "bits_kv"),
-    "bits_post": Input("bits of the weights after training", "bits_post"),
-    "examples": Input("examples of fine-tuning", "finetune_examples", "examples", zero=True, falls=True),
-    "bpb": Input("bits a byte of the right answers of a task", "task_bpb"),
+    "U": Input(
+        "tokens of which no two are the same",
+        "unique_tokens",
+        "D",
+        aliases=("u", "num_unique_tokens", "n_unique_tokens", "unique_train_tokens"),
+    ),
+    "streams": Input(
+        "streams that one model computes in parallel",
+        "parallel_streams",
+        aliases=("num_streams", "n_streams", "num_parallel_streams"),
+    ),
+    "N_mean": Input(
+        "mean over the training of the parameters that are active",
+        "params_mean",
+        "N",
+        falls=True,
+        aliases=("mean_params", "average_params", "avg_params", "mean_active_params"),
+    ),
+    "experts": Input(
+        "experts of a routed model, 1 of a dense one",
+        "experts",
+        aliases=("num_experts", "n_experts", "num_local_experts", "moe_num_experts"),
+    ),
+    "N_vocab": Input(
+        "parameters of embedding and head",
+        "params_vocab",
+        "N_vocab",
+        aliases=("vocab_params", "embedding_params", "n_vocab_params"),
+    ),
+    "chars": Input(
+        "characters trained on",
+        "characters",
+        "D",
+        falls=True,
+        aliases=("chars", "num_chars", "num_characters", "n_characters", "train_characters"),
+    ),
+    "bits_w": Input("bits of the weights in training", "bits_weights", aliases=("weight_bits", "w_bits")),
+    "bits_a": Input("bits of the activations in training", "bits_activations", aliases=("activation_bits", "a_bits")),
+    "bits_kv": Input("bits of the key–value cache in training", "bits_kv", aliases=("kv_bits", "kv_cache_bits")),
+    "bits_post": Input("bits of the weights after training", "bits_post", aliases=("ptq_bits", "post_training_bits")),
+    "examples": Input(
+        "examples of fine-tuning",
+        "finetune_examples",
+        "examples",
+        zero=True,
+        falls=True,
+        aliases=("finetuning_examples", "num_finetune_examples", "sft_examples", "num_sft_examples"),
+    ),
+    "bpb": Input(
+        "bits a byte of the right answers of a task", "task_bpb", aliases=("task_bits_per_byte", "correct_bpb")
+    ),
     "eta": Input("peak LR", "peak_lr", "lr"),
     "decay": Input("weight decay", "weight_decay", "decay"),
     "aspect": Input("width over depth of the model", "aspect_ratio", "aspect"),
     "L": Input("validation loss that a metric of a task is predicted from, nats a token", "val_loss_nats"),
     "x": Input("what a law of one variable reads, in any unit", "x", "x"),
-    "r": Input("shares of the domains in the training data, which sum to 1", "share", zero=True, many=True),
+    "r": Input(
+        "shares of the domains in the training data, which sum to 1",
+        "share",
+        zero=True,
+        many=True,
+        aliases=("proportion", "domain_weight", "domain_weights", "mixture", "mixture_weights", "data_mix"),
+    ),
     "S": Input("sum of the LRs up to the point, warm-up included", unit="S"),
     "phase_start": Input("first step of the second phase of the training, on other data", "phase_start"),
     "replay": Input("share of the second phase's data that is data of the first", "replay_share", zero=True),
@@ -88,10 +135,11 @@ INPUTS: dict[str, Input] = {
 PARAMS = ("params_nonembedding", "params_total")
 
 
-def declares(column: str) -> bool:
-    """Whether a column of a table of runs belongs to an input: its own name, or `NAME.part` of an input of several."""
+def input_of(column: str) -> Input | None:
+    """The input that a column of a table of runs belongs to: by its own name, or `NAME.part` of an input of several."""
     name, dot, part = column.partition(".")
-    return any(row.column == name and row.many == bool(dot and part) for row in INPUTS.values() if row.of_run)
+    rows = (row for row in INPUTS.values() if row.of_run and row.column == name)
+    return next((row for row in rows if row.many == bool(dot and part)), None)
 
 
 def logged_columns() -> tuple[str, ...]:

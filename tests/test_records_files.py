@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.records import tabular
+from jaxlaws.records.columns import COLUMNS
 from jaxlaws.records.run import RunDir
 from jaxlaws.records.source import open_runs
-from jaxlaws.records.table import COLUMNS
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import from_spreadsheet, printable, spreadsheet_safe
 

@@ -13,10 +13,10 @@ from jaxlaws.cli.status import status
 from jaxlaws.config import OptimizerConfig
 from jaxlaws.errors import BadInput
 from jaxlaws.records import read
+from jaxlaws.records.columns import COLUMNS
 from jaxlaws.records.files import append, create
 from jaxlaws.records.run import RunDir, collect, run_dirs
 from jaxlaws.records.source import open_runs
-from jaxlaws.records.table import COLUMNS
 from jaxlaws.sweep.complete import complete
 from jaxlaws.sweep.lanes import train_sweep
 from jaxlaws.sweep.ledger import notes

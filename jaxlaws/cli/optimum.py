@@ -86,10 +86,9 @@ def _of_a_fit(args: argparse.Namespace) -> tuple[str, dict, Optimum]:
     from jaxlaws.fitting.optimum import optimum
     from jaxlaws.fitting.predict import open_fit
 
-    if args.params_column or source_flags(args):
-        raise BadInput(
-            "--format, --where, --map and --params-column read runs, for --approach 1 or 2; approach 3 reads a fit."
-        )
+    given = [*source_flags(args), *(["--params-column"] if args.params_column else [])]
+    if given:
+        raise BadInput(f"{given[0]} reads runs, for --approach 1 or 2; approach 3 reads a fit.")
     inputs, told = given_inputs(args, without=_NO_FLAG)
     served = parse_number(args.served_tokens, "--served-tokens")
     flops = None if args.flops is None else parse_positive(args.flops, "--flops")

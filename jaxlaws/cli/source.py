@@ -15,13 +15,13 @@ _SOURCE = (
     "folder with a table a run, wandb:ENTITY/PROJECT[/sweep/ID], mlflow:EXPERIMENT, or a published table's file"
 )
 #: Flags of `add_source`, by the names of their values.
-_FLAGS = ("format", "where", "map", "set", "join", "schedules", "name", "assume")
+_FLAGS = ("format", "where", "map", "set", "join", "schedules", "name", "target", "assume")
 
 
 def add_source(
     parser: argparse.ArgumentParser, what: str = "SOURCE", help: str = _SOURCE, optional: bool = False
 ) -> None:
-    """SOURCE, --format, --where, --map, --set, --join, --schedules, --name and --assume.
+    """SOURCE, --format, --where, --map, --set, --join, --schedules, --name, --target and --assume.
 
     Args:
       what, help: of SOURCE.
@@ -68,6 +68,12 @@ def add_source(
         help="what run ids say: '{params}-{}xC' reads N from 190M-10xC",
     )
     parser.add_argument(
+        "--target",
+        metavar="NAME",
+        default="",
+        help="the loss that counts, where runs have several: NAME of a column val_loss.NAME or metric.NAME",
+    )
+    parser.add_argument(
         "--assume",
         action="append",
         default=[],
@@ -106,6 +112,7 @@ def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = 
         join=args.join,
         schedules=schedules,
         name=args.name,
+        target=args.target,
         collect=collect,
         curves=curves,
         progress=_progress,

@@ -26,6 +26,11 @@ def columns_of(law: Law) -> tuple[str, ...]:
     )
 
 
+def metric_of(law: Law) -> str:
+    """The metric that a law predicts: `nats`, or that of a column `metric.NAME`."""
+    return law.convention.get("loss", "nats")
+
+
 def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     """The column that `N` is read from."""
     if params_column is not None:
@@ -73,7 +78,8 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
             columns = [f"{row.column}.{part}" for part in parts.get(row.column, "").split(",") if part]
             if not columns:
                 raise BadInput(
-                    f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}."
+                    f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}: name each "
+                    f"with --map {row.column}.NAME=COLUMN."
                 )
             convention |= parts
         else:

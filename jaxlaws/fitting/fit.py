@@ -16,10 +16,10 @@ from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.bootstrap import Bootstrap, refit
-from jaxlaws.fitting.columns import columns_of, parts_of
+from jaxlaws.fitting.columns import columns_of, metric_of, parts_of
 from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
 from jaxlaws.fitting.left_out import held_out
-from jaxlaws.fitting.points import Points, metric_of, points
+from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter

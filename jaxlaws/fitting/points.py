@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.columns import cells, read_inputs
+from jaxlaws.fitting.columns import cells, metric_of, read_inputs
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import events
 from jaxlaws.laws.law import Law
@@ -107,11 +107,6 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
         if law.kind == "curve"
         else _table_points(law, runs, params_column)
     )
-
-
-def metric_of(law: Law) -> str:
-    """The metric that a law predicts: `nats`, or that of a column `metric.NAME`."""
-    return law.convention.get("loss", "nats")
 
 
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:

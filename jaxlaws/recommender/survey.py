@@ -12,8 +12,9 @@ import pandas as pd
 from jaxlaws.fitting.design_checks import distinct, two_terms
 from jaxlaws.recommender.cells import AXES, Cell, edges, grids, levels, seq_len_of
 from jaxlaws.records.cells import PARAMS, swept
+from jaxlaws.records.columns import WORDS, meaning_of
 from jaxlaws.records.files import finite
-from jaxlaws.records.table import COLUMNS, WORDS, Curve, Runs
+from jaxlaws.records.table import Curve, Runs
 
 #: Values of a column of words, and levels of a grid, that are listed.
 _LISTED = 6
@@ -25,7 +26,11 @@ def columns(runs: Runs) -> dict[str, dict[str, Any]]:
     answer = {}
     for name in runs.table.columns:
         values = runs.table[name].dropna()
-        about: dict[str, Any] = {"from": made_of.get(name, name), "unit": COLUMNS[name], "distinct": values.nunique()}
+        about: dict[str, Any] = {
+            "from": made_of.get(name, name),
+            "unit": meaning_of(name),
+            "distinct": values.nunique(),
+        }
         if name in WORDS:
             about["values"] = [str(value) for value in values.value_counts().index[:_LISTED]]
         else:
@@ -41,7 +46,10 @@ def cells(runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
     A cell has `params`, `tokens`, `tokens_per_param`, `runs` that ended, `diverged`, `lrs` and `batches` (how many
     values), `peak_lr`, `batch_tokens` and `loss` of its best run, and `edges` as `jaxlaws.recommender.cells.edges` has
     them, which is empty where the table sweeps no LR and no batch, or states no N or D. What it does not state is None.
+    There is none of a table without a loss in nats.
     """
+    if not runs.in_nats:
+        return [], []
     usable = replace(runs, table=runs.table.dropna(subset=[name for name in AXES if name in runs.table]))
     found, notes = grids(usable)
     sweeps, seq_len = swept(usable), seq_len_of(usable)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import COLUMNS
+from jaxlaws.inputs import Input, input_of
+from jaxlaws.records.columns import COLUMNS, METRIC, TARGET, declared, is_column, target_of
 from jaxlaws.text import printable, quoted
 
 #: Ours → what others call it, compared without case and separators. The first line that is there decides; two of one
@@ -110,6 +111,8 @@ ALONG: Mapping[str, tuple[str, ...]] = {
         "value",
     ),
 }
+#: Columns of a table with a row a step.
+LONG_COLUMNS = ("run_id", "step", "lr", "loss")
 #: Columns that are read and are no columns of `Runs`: others are made of them.
 MADE_FROM = ("params", "warmup_fraction", "width", "untied")
 #: Settings that are known by the last part of a name such as `trainer.optim.lr` too.
@@ -123,6 +126,12 @@ _PLACE = re.compile(
 )
 _CONFIG = re.compile(r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg)[./:]", re.I)
 _METRIC = re.compile(r"^(?:train|training|eval|val|valid|validation|test|metrics|optim|throughput|perf|timing)/", re.I)
+#: A loss of one validation set among several.
+_TARGETS = re.compile(
+    r"(?:val|valid|validation|eval)_?loss[./](?P<before>[^./]+)"
+    r"|(?:val|valid|validation|eval|test)[./](?P<within>[^/]+?)(?:[-_]validation)?/(?:loss|ce|nll|cross_?entropy(?:_?loss)?)",
+    re.IGNORECASE,
+)
 #: A count's unit in its name, such as `tokens (B)` or `params_M`.
 _UNIT = re.compile(
     r"(?:[\s_]*[(\[]\s*(?P<long>[kmbt]|thousands?|millions?|billions?|trillions?)\s*[)\]]|_(?P<short>[KMBT]))$", re.I
@@ -160,19 +169,25 @@ def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> st
     hint = next((hint for word, hint in _HINTS.items() if word in missing.split("_")), None)
     alike = [name for name in unknown if hint is not None and hint.search(name)]
     short = "loss" if missing in LOSSES else missing
+    value = f", or say what every run has with --set {missing}=…" if input_of(missing) in declared() else ""
     if alike:
         shown = ", ".join(printable(name)[:60] for name in alike[:4]) + (", …" if len(alike) > 4 else "")
         made = f"{made}, or " if made else ""
-        return f"{made}name it, which may be {shown}, such as --map {quoted(f'{short}={alike[0]}')}"
-    return made or f"name it with --map {short}=NAME"
+        return f"{made}name it, which may be {shown}, such as --map {quoted(f'{short}={alike[0]}')}{value}"
+    return made or f"name it with --map {short}=NAME{value}"
 
 
 def normal(name: str) -> str:
     """A name as it is compared: without the tracker's place, case and separators."""
+    return re.sub(r"[\W_]+", "", _bare(name)).lower()
+
+
+def _bare(name: str) -> str:
+    """A name without the tracker's place."""
     bare, before = name.strip(), ""
     while bare != before:
         bare, before = _PLACE.sub("", bare), bare
-    return re.sub(r"[\W_]+", "", re.sub(r"[./]value$", "", bare)).lower()
+    return re.sub(r"[./]value$", "", bare)
 
 
 def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, int]]]:
@@ -186,6 +201,7 @@ def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tu
     return names
 
 
+#: Losses, one of which is the main one; see `is_loss`.
 LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
 #: Groups of a tracker are no families of a law: `group` is that of a published table, or what `--map` says.
 _OWN = {name: () for name in COLUMNS if name not in ALIASES and name != "group"}
@@ -198,6 +214,22 @@ _ASKED = (
 )
 #: What a mapped loss stands in for.
 _SAME_LOSS = ("loss", "loss_nats", "val_loss_nats")
+
+
+def is_loss(ours: str) -> bool:
+    """Whether one of our columns is a loss or a metric, where the word NaN is no empty cell."""
+    return ours in LOSSES or target_of(ours) is not None
+
+
+def our_names() -> tuple[str, ...]:
+    """What `--map` and `--set` may name, with NAME for any word."""
+    several = [f"{row.column}.NAME" if row.many else row.column for row in declared()]
+    return (*COLUMNS, *LONG_COLUMNS, *MADE_FROM, *several, f"{TARGET}NAME", f"{METRIC}NAME")
+
+
+def is_ours(name: str) -> bool:
+    """Whether `--map` and `--set` may name it."""
+    return is_column(name) or name in (*LONG_COLUMNS, *MADE_FROM)
 
 
 @dataclass(frozen=True)
@@ -217,17 +249,25 @@ class Named:
         return next((ours for ours, name in self.columns.items() if name == theirs), None)
 
 
-@lru_cache(maxsize=20_000)
 def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
     """(ours, line, times) that a column of this name may be, in a table with a row a run, or a step (`along`)."""
-    table = _STEPS if along else _RUNS
+    return _candidates(name, along, declared())
+
+
+@lru_cache(maxsize=20_000)
+def _candidates(name: str, along: bool, inputs: tuple[Input, ...]) -> Sequence[tuple[str, int, float]]:
+    table = _names(along, inputs)
+    scalars = [row.column for row in inputs if not row.many]
     known = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
     if not known and (unit := _UNIT.search(name)):
         times = _POWER[(unit["long"] or unit["short"]).lower().rstrip("s")]
-        known = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in _COUNTS]
+        counts = (*_COUNTS, *scalars)
+        known = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in counts]
+    if not known and (ours := _part(name, inputs) or _target(name)):
+        known = [(ours, 1, 1.0)]
     if not known and re.search(r"[./]", name.strip("./")) and not _METRIC.match(name):
         last = normal(re.split(r"[./]", re.sub(r"[./]value$", "", name))[-1])
-        known = [(ours, 9, 1.0) for ours, _ in _RUNS.get(last, ()) if ours in NESTED]
+        known = [(ours, 9, 1.0) for ours, _ in _names(False, inputs).get(last, ()) if ours in (*NESTED, *scalars)]
     if along and not known and re.search(r"/(?:lr|learning_rate)$", name, re.I):
         known = [("lr", 9, 1.0)]
     if along and any(ours == "lr" for ours, *_ in known):
@@ -237,10 +277,33 @@ def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
     return known
 
 
-def may_be(name: str, ours: Collection[str], map: Mapping[str, str]) -> bool:
-    """Whether a column of this name may be one of ours."""
+@lru_cache(maxsize=8)
+def _names(along: bool, inputs: tuple[Input, ...]) -> Mapping[str, list[tuple[str, int]]]:
+    """`_lines` of our own columns and of those that laws declare."""
+    more = _lines([{row.column: (" ".join(row.aliases),) for row in inputs if not row.many}])
+    return {**more, **(_STEPS if along else _RUNS)}
+
+
+def _part(name: str, inputs: tuple[Input, ...]) -> str | None:
+    """`share.web` of `share.web`, `config.data.mixture/web` and the like; None of other names."""
+    head, _, part = _bare(name).replace("/", ".").rpartition(".")
+    whole = normal(head.rpartition(".")[2])
+    rows = (row for row in inputs if row.many and part and whole in map(normal, (row.column, *row.aliases)))
+    return next((f"{row.column}.{part}" for row in rows), None)
+
+
+def _target(name: str) -> str | None:
+    """`val_loss.code` of `val_loss.code`, `eval/code/CrossEntropyLoss` and the like, `metric.NAME` of itself."""
+    if target_of(name):
+        return name
+    match = _TARGETS.fullmatch(_bare(name))
+    return None if match is None else f"{TARGET}{match['before'] or match['within']}"
+
+
+def may_be(name: str, ours: Callable[[str], bool], map: Mapping[str, str]) -> bool:
+    """Whether a column of this name may be one of ours for which `ours` holds."""
     mapped = [key for key, theirs in map.items() if theirs == name]
-    return any(key in ours for key in mapped or [key for along in (False, True) for key, *_ in candidates(name, along)])
+    return any(ours(key) for key in mapped or [k for along in (False, True) for k, *_ in candidates(name, along)])
 
 
 def name_columns(

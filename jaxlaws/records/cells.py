@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from jaxlaws.records.columns import declared_in
 from jaxlaws.records.table import Runs
 
 PARAMS = ("params_nonembedding", "params_total")
@@ -19,7 +20,9 @@ TUNED = {"peak_lr": "learning rate", "batch_tokens": "batch"}
 
 
 def cell_of(table: pd.DataFrame, held: Collection[str] = ()) -> np.ndarray:
-    """[runs] the number of the (N, D) of each run; of the part of it that the table states.
+    """[runs] the number of the (N, D) of each run, of the part of it that the table states.
+
+    Runs that differ in a column that laws declare are of several cells.
 
     Args:
       table: of runs.
@@ -31,6 +34,8 @@ def cell_of(table: pd.DataFrame, held: Collection[str] = ()) -> np.ndarray:
     for name in held:
         if name in table:
             cell = _numbered(cell, np.log(table[name].to_numpy(float)), SAME_LABEL)
+    if more := declared_in(table):
+        cell = table[more].assign(cell=cell).groupby(["cell", *more], dropna=False).ngroup().to_numpy(int)
     return cell
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.inputs import input_of
 from jaxlaws.records.alignment import aligned
+from jaxlaws.records.columns import MAIN_LOSSES, STATUS, declared_in, is_result
 from jaxlaws.records.doubts import refuse
 from jaxlaws.records.repeats import checkpoints, last_of_each, repeats
 from jaxlaws.records.smooth import outliers
-from jaxlaws.records.table import STATUS, Runs
+from jaxlaws.records.table import Runs
 from jaxlaws.records.units_check import UNITS
 from jaxlaws.text import printable
 
@@ -30,7 +32,6 @@ POSITIVE = (
     "flops_6nd",
     "flops_budget",
 )
-_LOSSES = ("val_loss_nats", "loss_nats")
 
 
 def check(runs: Runs) -> Runs:
@@ -41,9 +42,13 @@ def check(runs: Runs) -> Runs:
     """
     runs = last_of_each(runs)
     runs = _rows(runs)
-    for name in (*POSITIVE, *_LOSSES):
-        if name in runs.table:
+    for name in (*POSITIVE, *MAIN_LOSSES):
+        if name in runs.table and not (name in MAIN_LOSSES and runs.target):
             runs = _positive(runs, name)
+    for name in declared_in(runs.table):
+        runs = _signed(runs, name)
+    if runs.target and runs.in_nats:
+        runs = _positive(runs, runs.loss_column)
     for name, curve in runs.curves.items():
         curve.check(name)
     for question in (*UNITS, checkpoints, repeats, outliers, aligned):
@@ -77,7 +82,7 @@ def _rows(runs: Runs) -> Runs:
 def _positive(runs: Runs, name: str) -> Runs:
     """The runs whose `name` is a positive number; of a loss, those that did not end may lack it."""
     numbers = pd.to_numeric(runs.table[name], errors="coerce").astype(float)
-    if name in _LOSSES and "status" in runs.table:
+    if is_result(name) and "status" in runs.table:
         numbers = numbers[(runs.table["status"] == "ok").to_numpy()]
     missing, bad = numbers[numbers.isna()], numbers[numbers.notna() & ~(np.isfinite(numbers) & (numbers > 0))]
     if len(missing):
@@ -88,11 +93,25 @@ def _positive(runs: Runs, name: str) -> Runs:
             f"with --where '{name}>0'.",
         )
     if len(bad):
-        cause = _NEGATIVE.get("loss" if name in _LOSSES else name, "") if bad.iloc[0] <= 0 else ""
+        cause = _NEGATIVE.get("loss" if is_result(name) else name, "") if bad.iloc[0] <= 0 else ""
         what = f"{name} is {bad.iloc[0]:g} in run '{printable(bad.index[0])}', expected a positive number{cause}."
         runs = refuse(runs, what)
     wrong = [*missing.index, *bad.index]
     return _without(runs, runs.table.index.isin(wrong)) if wrong else runs
+
+
+def _signed(runs: Runs, name: str) -> Runs:
+    """The runs whose `name`, a column that laws declare, is a number that the input may have, or is not stated."""
+    row = input_of(name)
+    values = runs.table[name].to_numpy(float)
+    zero = row is not None and row.zero
+    bad = ~np.isnan(values) & ~(np.isfinite(values) & ((values >= 0) if zero else (values > 0)))
+    if not bad.any():
+        return runs
+    first = int(np.argmax(bad))
+    expected = "a number of at least 0" if zero else "a positive number"
+    what = f"{name} is {values[first]:g} in run '{printable(runs.table.index[first])}', expected {expected}."
+    return _without(refuse(runs, what), bad)
 
 
 def _without(runs: Runs, bad: np.ndarray) -> Runs:

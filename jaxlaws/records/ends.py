@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from jaxlaws.records.table import STATUS, status_of
+from jaxlaws.records.columns import STATUS, status_of
 
 
 def ended(table: pd.DataFrame, loss: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:

@@ -10,16 +10,17 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records import published
-from jaxlaws.records.aliases import remedy
+from jaxlaws.records.aliases import is_ours, our_names, remedy
 from jaxlaws.records.check import POSITIVE, check
+from jaxlaws.records.columns import MAIN_LOSSES, declared_in, is_column, no_loss, target_of
 from jaxlaws.records.doubts import ask
 from jaxlaws.records.ends import ended
 from jaxlaws.records.join import joined
 from jaxlaws.records.long import curves_of, last_rows
 from jaxlaws.records.made import derive, name_parts, ours_of, set_columns
-from jaxlaws.records.table import COLUMNS, Curve, Runs
+from jaxlaws.records.table import Curve, Runs
 from jaxlaws.records.tabular import names_of
-from jaxlaws.records.understood import OURS, Reading, Table, place, understood
+from jaxlaws.records.understood import Reading, Table, place, understood
 from jaxlaws.records.used import Used, used_of
 from jaxlaws.records.where import where as select_where
 from jaxlaws.text import printable
@@ -41,8 +42,8 @@ def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None 
     """
     reading = reading or Reading()
     for ours in reading.map:
-        if ours not in OURS:
-            raise unknown("column in --map", ours, OURS)
+        if not is_ours(ours):
+            raise unknown("column in --map", ours, our_names())
     table = understood(frame, source, reading)
     others = [understood(other, name, reading) for name, other in reading.join]
     for ours, theirs in reading.map.items():
@@ -62,14 +63,16 @@ def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None 
 
 def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | None] = lambda name: None) -> Runs:
     """The runs that `--where` selects, checked and questioned, with what was used of them."""
-    runs = replace(runs, assume=reading.assume, asked=() if reading.collect else None)
+    runs = replace(runs, assume=reading.assume, asked=() if reading.collect else None, target=reading.target)
+    if reading.target:
+        runs = replace(runs, notes=(*runs.notes, f"The loss is {runs.loss_column}, as --target {reading.target} says."))
     chosen = _named_loss(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
     checked = check(_without_incomplete(chosen))
     return replace(checked, used=used_of(runs, chosen, checked))
 
 
 def _runs(table: Table, reading: Reading) -> Runs:
-    data, curves = table.data, dict[str, Curve]()
+    data, curves = _with_loss(table, reading.target), dict[str, Curve]()
     if table.along and ("lr" in data or reading.schedules or not {*_SIZES} & set(data)):
         _need_steps(table, bool(reading.schedules))
         frame, curves = curves_of(data, table.source, table.lost, reading.schedules)
@@ -79,10 +82,12 @@ def _runs(table: Table, reading: Reading) -> Runs:
         table.notes.append(f"{table.source} has no learning rates: the last row of each of {len(frame)} runs is taken.")
     else:
         frame = _rows(table)
+    if reading.target and table.along:
+        frame = frame.drop(columns="loss_nats")
     lost = frame.pop("lost").to_numpy(bool)
     if table.along and "status" not in frame:
         frame["status"] = ""
-    loss = next(frame[name].to_numpy(float) for name in ("val_loss_nats", "loss_nats") if name in frame)
+    loss = next(frame[name].to_numpy(float) for name in _losses(reading.target, frame) if name in frame)
     status, reason = ended(frame, loss, lost)
     left_out: dict[str, list[str]] = {}
     diverged: dict[str, list[str]] = {}
@@ -95,7 +100,7 @@ def _runs(table: Table, reading: Reading) -> Runs:
         if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
             frame = frame.drop(columns="status")
     used = Used(len(frame), _said(table, frame), left_out, diverged, table.unknown)
-    kept = frame[[name for name in frame if name in COLUMNS]]
+    kept = frame[[name for name in frame if is_column(str(name))]]
     return Runs(kept, curves, source=table.source, notes=tuple(table.notes), used=used)
 
 
@@ -106,11 +111,30 @@ _SAID = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", 
 
 
 def _said(table: Table, frame: pd.DataFrame) -> dict[str, str]:
-    made_of = {ours: made for ours in _SAID if (made := table.made_of.get(ours)) is not None}
+    names = (*_SAID, *declared_in(frame), *(name for name in map(str, frame) if target_of(name)))
+    made_of = {ours: made for ours in names if (made := table.made_of.get(ours)) is not None}
     if "lr" in made_of or ("loss_nats" in made_of and "val_loss_nats" in frame):
         made_of.pop("peak_lr" if "lr" in made_of else "loss_nats", None)
     inside = " ".join(made_of.get("batch_tokens", "").split("(")[:1])
     return {ours: made for ours, made in made_of.items() if ours != "batch_sequences" or made not in inside}
+
+
+def _targets(target: str, table: pd.DataFrame) -> list[str]:
+    """The columns of the target, or of all of them."""
+    return [name for name in map(str, table) if (found := target_of(name)) and target in ("", found)]
+
+
+def _losses(target: str, table: pd.DataFrame) -> list[str]:
+    """The columns of which the first that is there says how a run ended."""
+    return [*([] if target else MAIN_LOSSES), *_targets(target, table)]
+
+
+def _with_loss(table: Table, target: str) -> pd.DataFrame:
+    """The rows, where the loss along a run is that of the target; `BadInput` where there is no such target."""
+    named = _targets(target, table.data)
+    if (target and not named) or (named and not target and table.along and "loss" not in table.data):
+        raise no_loss(table.source, target, table.data)
+    return table.data.assign(loss=table.data[named[0]]) if target and table.along else table.data
 
 
 def _need_steps(table: Table, schedules: bool) -> None:
@@ -127,7 +151,7 @@ def _need_steps(table: Table, schedules: bool) -> None:
 def _rows(table: Table) -> pd.DataFrame:
     """The table of runs of a table with a row a run."""
     data = table.data.copy()
-    if not {"loss_nats", "val_loss_nats"} & set(data):
+    if not any(name in data for name in _losses("", data)):
         other = next((name for name in ("smooth_loss_nats", "train_loss_nats") if name in data), None)
         if other is None:
             raise BadInput(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.aliases import LOSSES
+from jaxlaws.records.aliases import is_loss
 from jaxlaws.records.tabular import names_of
 from jaxlaws.records.understood import Table, words
 from jaxlaws.text import printable
@@ -33,9 +33,9 @@ def joined(left: Table, right: Table) -> Table:
         raise BadInput(f"{right.source} has the run '{twice}' twice, expected one row a run to join.")
     place = pd.Series(range(len(theirs)), index=theirs.to_numpy()).reindex(mine.to_numpy()).to_numpy()
     rows = place.astype(float)
-    finals = ("steps", *LOSSES) if left.along else ()
     for name in right.data:
-        if name not in left.data and name not in ("run_id", *finals):
+        final = left.along and (name == "steps" or is_loss(str(name)))
+        if name not in left.data and name != "run_id" and not final:
             left.data[name] = right.data[name].reindex(rows).to_numpy()
             if name in right.made_of:
                 left.made_of[name] = right.made_of[name]

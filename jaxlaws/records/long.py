@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import COLUMNS, MAX_STEPS, WORDS, Curve
+from jaxlaws.inputs import input_of
+from jaxlaws.records.columns import WORDS, declared, is_column, target_of
+from jaxlaws.records.table import MAX_STEPS, Curve
 from jaxlaws.text import printable
 
 #: Largest gap between logged LRs that differ, as a share of the steps; across it the LR is taken to be linear.
@@ -122,11 +124,11 @@ def _with_constants(
     """The table of runs, with what the rows say of each."""
     runs = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run_id")
     for name in table.columns:
-        if name not in COLUMNS or name in runs:
+        if not is_column(name) or name in runs:
             continue
         values = table[name].replace("", np.nan) if name in WORDS else table[name]
         groups = values.groupby(code)
-        if name not in _GROWING and (several := groups.nunique() > 1).any():
+        if not _grows(name) and (several := groups.nunique() > 1).any():
             if name in _CONSTANT:
                 raise BadInput(
                     f"{source}: {name} changes along the run '{printable(runs.index[int(np.argmax(several))])}', "
@@ -136,6 +138,13 @@ def _with_constants(
         last = groups.last().to_numpy()
         runs[name] = pd.Series(last, runs.index).fillna("").to_numpy() if name in WORDS else last
     return runs
+
+
+def _grows(name: str) -> bool:
+    """Whether the last value of a column is the run's: of what is counted along it, and of what is measured."""
+    row = input_of(name)
+    counted = row is not None and row.falls and row in declared()
+    return counted or name in _GROWING or target_of(name) is not None
 
 
 def _row(curve: Curve) -> dict[str, float]:

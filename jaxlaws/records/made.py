@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.aliases import ALIASES, candidates, normal
-from jaxlaws.records.table import WORDS
-from jaxlaws.records.understood import OURS, Table
+from jaxlaws.records.aliases import ALIASES, candidates, is_ours, normal, our_names
+from jaxlaws.records.columns import WORDS
+from jaxlaws.records.understood import Table
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable, quoted
 
@@ -25,7 +25,7 @@ def set_columns(table: Table, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         ours = ours_of(name, table.along)
         if ours is None or ours == "run_id":
-            raise unknown("column in --set", name, OURS - {"run_id"})
+            raise unknown("column in --set", name, set(our_names()) - {"run_id"})
         table.data[ours] = str(value) if ours in WORDS else parse_number(_truth(value), f"--set {name}")  # type: ignore[arg-type]
         table.made_of[ours] = f"{printable(value)} (--set)"
 
@@ -37,7 +37,7 @@ def _truth(value: object) -> object:
 
 def ours_of(name: str, along: bool) -> str | None:
     """Our name for any known one, None where it is none."""
-    if name in OURS:
+    if is_ours(name):
         return name
     return next((ours for ours, *_ in candidates(name, along)), None)
 
@@ -49,7 +49,7 @@ def name_parts(table: Table, pattern: str | None) -> None:
     names = [ours_of(part, False) if part else "" for part in re.findall(r"{(.*?)}", pattern)]
     for part, ours in zip(re.findall(r"{(.*?)}", pattern), names, strict=True):
         if ours is None:
-            raise unknown("column in --name", part, OURS)
+            raise unknown("column in --name", part, our_names())
     literal = [re.escape(text) for text in re.split(r"{.*?}", pattern)]
     expression = re.compile("(.*?)".join(literal)) if names else None
     if expression is None or "run_id" not in table.data:

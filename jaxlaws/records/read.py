@@ -86,7 +86,8 @@ def read_record(path: Path, columns: Mapping[str, str] | None = None) -> dict[st
 
     Args:
       path: of the file.
-      columns: `jaxlaws.records.table.COLUMNS`, to check every one of them; by default what this package computes with.
+      columns: `jaxlaws.records.columns.COLUMNS`, to check every one of them; by default what this package computes
+        with.
     """
     record = read_json(path)
     if record.get("status") not in ENDED:

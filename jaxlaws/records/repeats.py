@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.records.cells import PARAMS
+from jaxlaws.records.columns import is_result
 from jaxlaws.records.doubts import ask, noted
-from jaxlaws.records.table import Runs, is_result
+from jaxlaws.records.table import Runs
 from jaxlaws.text import printable
 
 #: Columns that grow along a run.

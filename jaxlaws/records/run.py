@@ -272,7 +272,8 @@ def collect(sweep: str | Path):
     import pandas as pd
 
     from jaxlaws.records.check import leave_out_incomplete
-    from jaxlaws.records.table import COLUMNS, Runs
+    from jaxlaws.records.columns import COLUMNS
+    from jaxlaws.records.table import Runs
 
     rows, curves, unread = {}, {}, []
     for run in run_dirs(sweep):

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.records.cells import PARAMS, TUNED, cell_of, swept
+from jaxlaws.records.columns import WORDS, declared_in
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.smooth import outliers
-from jaxlaws.records.table import WORDS, Runs
+from jaxlaws.records.table import Runs
 from jaxlaws.text import printable, quoted
 
-#: Columns that change the loss and are no variable of any law.
+#: Columns that change the loss and are no variable of most laws; those that laws declare are others.
 SETTINGS = (
     *("corpus", "group", "vocab", "seq_len", "parameterisation", "optimizer", "weight_decay", "beta1", "beta2", "clip"),
     *("schedule", "cooldown_fraction"),
@@ -53,11 +54,12 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
         usable = usable[usable.index.isin(list(runs.curves))]
     free = {*reads, *(ON_THE_CURVE if curves else ())}
     free |= set(PARAMS) if set(PARAMS) & free else set()
-    checked = (*SETTINGS, *PARAMS, "batch_tokens") if curves else SETTINGS
+    checked = [*SETTINGS, *(name for name in declared_in(usable) if not _follows(name, free, usable))]
+    checked += [*PARAMS, "batch_tokens"] if curves else []
     named = set(filter(None, runs.assume.get("settings", "").split(",")))
     split, parts, differ = usable, [], {}
     for name in checked:
-        if name in free or name not in usable:
+        if name in free or name not in usable or f"{name.partition('.')[0]}." in free:
             continue
         values = _values(usable[name])
         if _differ(values):
@@ -78,6 +80,12 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
         what,
         f"select one with {' '.join(f'--where {quoted(part)}' for part in parts)} ({len(split)} of {len(usable)} runs)",
     )
+
+
+def _follows(name: str, reads: Collection[str], table: pd.DataFrame) -> bool:
+    """Whether a column is a multiple of one that the law reads, as the unique tokens of runs that repeat none are."""
+    ratios = (table[name].to_numpy(float) / table[other].to_numpy(float) for other in reads if other in table)
+    return any(len(ratio) > 0 and np.ptp(ratio) <= _SAME * np.abs(ratio).max() for ratio in ratios)
 
 
 def _values(column: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxlaws.records.cells import swept
 from jaxlaws.records.doubts import ask, noted
+from jaxlaws.records.columns import declared_in
 from jaxlaws.records.table import Runs
 from jaxlaws.text import printable, quoted
 
@@ -20,7 +21,8 @@ def outliers(runs: Runs) -> Runs:
     """Runs whose loss is far from what the others say: one in another unit, a misread cell, or a diverged one.
 
     ln L is fitted by a polynomial of second degree in ln N and ln D with least absolute errors, which a minority of
-    wrong losses does not move. A table that sweeps the LR or the batch at one (N, D) is left to the laws of those.
+    wrong losses does not move. A table that sweeps the LR or the batch at one (N, D), or what other laws read, is left to
+    the laws of those.
     """
     table = runs.table
     if not runs.in_nats or (runs.curves and "tokens" not in table):
@@ -28,6 +30,8 @@ def outliers(runs: Runs) -> Runs:
     table = runs.finished().table
     axes = [name for name in ("params_nonembedding", "params_total", "tokens") if name in table]
     axes = [name for name in axes if name != "params_total" or "params_nonembedding" not in axes]
+    if any(table[name].nunique() > 1 for name in declared_in(table)):
+        return runs
     logs = [np.log(table[name].to_numpy(float)) for name in axes]
     logs = [(x - x.mean()) / x.std() for x in logs if len(x) >= MIN_RUNS and x.std() > 0]
     if not logs or swept(runs):

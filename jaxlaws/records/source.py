@@ -12,14 +12,15 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records import published
-from jaxlaws.records.aliases import LOSSES, may_be
+from jaxlaws.records.aliases import is_loss, may_be
+from jaxlaws.records.columns import WORDS
 from jaxlaws.records.folder import read_folder
 from jaxlaws.records.frame import finished, runs_of
 from jaxlaws.records.questions import parse_assume
-from jaxlaws.records.table import WORDS, Runs
+from jaxlaws.records.table import Runs
 from jaxlaws.records.tabular import read_table
 from jaxlaws.records.trackers import Progress, fetch, scheme_of
-from jaxlaws.records.understood import OURS, Reading, understood
+from jaxlaws.records.understood import Reading, understood
 from jaxlaws.text import printable
 
 
@@ -34,6 +35,7 @@ def open_runs(
     join: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] = (),
     schedules: Mapping[str, np.ndarray] | None = None,
     name: str | None = None,
+    target: str = "",
     curves: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Runs:
@@ -54,6 +56,8 @@ def open_runs(
       join: further tables, whose columns are added by run id.
       schedules: run id → [steps] LR of every step, for curves without a column of it.
       name: pattern of run ids such as `{params}-{}xC`, whose parts become columns.
+      target: NAME of a column `val_loss.NAME` or `metric.NAME` that laws are fitted to in place of the main loss, and
+        whose values along the runs are the curves.
       curves: whether the losses and LRs along the runs are asked of a tracker, which takes longer.
       progress: called with how many of how many runs a tracker has given.
 
@@ -70,6 +74,7 @@ def open_runs(
         join=[_table(one, map, f"join {number}") for number, one in enumerate(joins, 1)],
         schedules=schedules or {},
         name=name,
+        target=target,
         collect=collect,
     )
     if isinstance(source, pd.DataFrame):
@@ -91,8 +96,8 @@ def open_runs(
 
 def _tracked(source: str, reading: Reading, curves: bool, progress: Progress) -> Runs:
     """The runs of a tracker: its histories, joined with what was configured, or one row a run."""
-    along = (*LOSSES, "lr", "step", "tokens")
-    metrics = (lambda name: may_be(name, along, reading.map)) if curves else None
+    along = ("lr", "step", "tokens")
+    metrics = (lambda name: may_be(name, lambda ours: ours in along or is_loss(ours), reading.map)) if curves else None
     tracked = fetch(source, metrics, progress)
     if tracked.history is None:
         return runs_of(tracked.runs, source, reading)
@@ -117,7 +122,7 @@ def _table(source: str | Path | pd.DataFrame, map: Mapping[str, str], label: str
     _require_present(path)
     if not path.is_dir():
         return path.name, _file(path, map)
-    return path.name, read_folder(path, lambda file: _file(file, map), lambda name: may_be(name, ("run_id",), map))
+    return path.name, read_folder(path, lambda file: _file(file, map), lambda name: may_be(name, "run_id".__eq__, map))
 
 
 def _is_sweep(path: Path) -> bool:
@@ -134,9 +139,9 @@ def _sweep(path: Path) -> Runs:
 def _file(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
     return read_table(
         path,
-        words=lambda name: may_be(name, (*WORDS, "run_id"), map),
-        losses=lambda name: may_be(name, LOSSES, map),
-        used=lambda name: may_be(name, OURS, map),
+        words=lambda name: may_be(name, (*WORDS, "run_id").__contains__, map),
+        losses=lambda name: may_be(name, is_loss, map),
+        used=lambda name: may_be(name, lambda ours: True, map),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,111 +11,11 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.inputs import declares
+from jaxlaws.records.columns import COLUMNS, MAIN_LOSSES, METRIC, TARGET, is_column, no_loss, target_of
 from jaxlaws.records.used import Used
-from jaxlaws.text import printable
 
-#: Every column that a table of runs may state, with its unit. A source has the ones that it knows.
-COLUMNS: Mapping[str, str] = {
-    "status": "ok | diverged | failed",
-    "diverged_step": "first step whose loss or gradient was not finite; empty where none was",
-    "model": "name or shape of the model, for people",
-    "group": "family of runs that is fitted apart from others of its table",
-    "parameterisation": "how initial values, LR and decay follow the width: standard or mup",
-    "params_nonembedding": "N without embeddings and output head",
-    "params_total": "N with them",
-    "tokens": "D, tokens trained on",
-    "steps": "T, optimiser steps",
-    "seq_len": "tokens in a sequence",
-    "batch_tokens": "tokens in a step",
-    "batch_sequences": "sequences in a step",
-    "peak_lr": "largest LR of the schedule",
-    "final_lr": "LR of the last step",
-    "warmup_steps": "steps before the peak",
-    "schedule": "the schedule as a spec string",
-    "cooldown_fraction": "share of the steps in the decay of a warm-up–stable–decay schedule",
-    "optimizer": "name of the optimiser",
-    "weight_decay": "decoupled, as optax.adamw multiplies it by the LR",
-    "beta1": "momentum",
-    "beta2": "second moment",
-    "clip": "largest global gradient norm",
-    "seed": "of the initial weights and, unless data_seed says otherwise, of the data order",
-    "data_seed": "of the data order",
-    "corpus": "short hash of the training data",
-    "vocab": "V, token ids that a prediction is spread over",
-    "loss_nats": "the loss that a published table reports, nats a token",
-    "train_loss_nats": "mean over the last tenth of the run, nats a token",
-    "smooth_loss_nats": "mean training loss over the last fiftieth of the run, nats a token",
-    "val_loss_nats": "validation at the last step, nats a token",
-    "flops_6nd": "6 · params_nonembedding · tokens",
-    "flops_budget": "nominal compute of the isoFLOP profile that the run belongs to",
-    "flops_exact": "matrix products of forward and backward counted one by one, with attention and head",
-    "seconds": "wall clock spent in training, its share where lanes were packed",
-    "tokens_per_second": "tokens in a step over the median time of a step, its share where lanes were packed",
-}
-
-#: Begins the columns of validation losses beside that of the training distribution: `val_loss.code`, nats a token.
-TARGET = "val_loss."
-#: Begins the columns of what else was measured, of any unit and sign: `metric.accuracy`.
-METRIC = "metric."
-#: The columns of the final loss where no target is chosen; the first that is there counts.
-MAIN_LOSSES = ("val_loss_nats", "loss_nats")
-#: Columns whose values are words.
-WORDS = ("status", "model", "group", "parameterisation", "schedule", "optimizer", "corpus")
-#: Columns that say what was measured, beside those of targets.
-RESULTS = (
-    *("status", "diverged_step", "loss_nats", "train_loss_nats", "smooth_loss_nats", "val_loss_nats"),
-    *("flops_exact", "seconds", "tokens_per_second"),
-)
-STATUS = ("ok", "diverged", "failed")
-#: What trackers call the end of a run → our status.
-_STATUS_WORDS = {
-    **dict.fromkeys(("finished", "completed", "complete", "success", "succeeded", "done"), "ok"),
-    **dict.fromkeys(("crashed", "killed", "error", "preempted", "cancelled", "canceled", "timeout"), "failed"),
-    **dict.fromkeys(("running", "pending", "queued"), "failed"),
-    **dict.fromkeys(("divergence", "nan", "exploded"), "diverged"),
-}
-#: What trainers call optimisers and schedules, in small letters without separators → our name.
-_SAME_WORDS = {
-    "optimizer": {
-        **dict.fromkeys(
-            (
-                *("adamw", "adamwtorch", "adamwtorchfused", "adamwhf", "fusedadamw", "torchoptimadamw"),
-                *("torchoptimadamwadamw", "optaxadamw"),
-            ),
-            "adamw",
-        ),
-        **{name: name for name in ("adam", "muon", "sgd", "lion", "nesterov")},
-    },
-    "schedule": {
-        **dict.fromkeys(
-            ("cosine", "cosinewithwarmup", "cosinedecay", "cosineannealing", "cosineannealinglr"), "cosine"
-        ),
-        **dict.fromkeys(("linear", "linearwithwarmup", "lineardecay"), "linear"),
-        **dict.fromkeys(("constant", "constantwithwarmup"), "constant"),
-        **dict.fromkeys(("wsd", "warmupstabledecay", "trapezoidal"), "wsd"),
-    },
-}
 #: More optimiser steps than any run has had: one that implies more is in another unit.
 MAX_STEPS = 1e7
-
-
-def is_result(column: str) -> bool:
-    """Whether a column says what was measured: all others say what was run."""
-    return column in RESULTS or column.startswith((TARGET, METRIC))
-
-
-def status_of(word: str) -> str:
-    """Our status for a tracker's word for the end of a run; the word itself where it is none."""
-    lower = word.strip().lower()
-    return _STATUS_WORDS.get(lower, lower if lower in STATUS else word)
-
-
-def word_of(column: str, word: str) -> str:
-    """Our word for a trainer's in one of the columns `WORDS`; the word itself where it has none."""
-    if column == "status":
-        return status_of(word)
-    return _SAME_WORDS.get(column, {}).get(re.sub(r"[\W_]+", "", word).lower(), word)
 
 
 @dataclass(frozen=True)
@@ -162,7 +61,7 @@ class Runs:
     """Runs from one source.
 
     Attributes:
-      table: one row a run, indexed by run id, with columns from `COLUMNS`.
+      table: one row a run, indexed by run id, with columns of `jaxlaws.records.columns`.
       curves: run id → `Curve`, for the runs that have one.
       source: where they came from, for people.
       unread: a sentence for each run that is left out, since a file of it cannot be read.
@@ -188,7 +87,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         for column in self.table.columns:
-            if column not in COLUMNS and not declares(str(column)) and not str(column).startswith((TARGET, METRIC)):
+            if not is_column(str(column)):
                 raise unknown("column", str(column), COLUMNS)
 
     @cached_property
@@ -204,12 +103,7 @@ class Runs:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the further losses and metrics, of which `target` may be one."""
-        return tuple(
-            str(column).removeprefix(start)
-            for start in (TARGET, METRIC)
-            for column in self.table.columns
-            if str(column).startswith(start)
-        )
+        return tuple(name for column in self.table if (name := target_of(str(column))) is not None)
 
     @property
     def loss_name(self) -> str | None:
@@ -220,14 +114,9 @@ class Runs:
     @property
     def loss_column(self) -> str:
         """`loss_name`; `BadInput` where the table has none."""
-        if self.loss_name is not None:
-            return self.loss_name
-        valid = f"it has {', '.join(self.targets)}" if self.targets else "it has no column val_loss.NAME"
-        if self.target:
-            raise BadInput(f"{self.source} has no target {printable(self.target)}: {valid}.")
-        if self.targets:
-            raise BadInput(f"{self.source} has several losses and no main one: choose one with --target, {valid}.")
-        raise BadInput(f"{self.source} has no column val_loss_nats or loss_nats: name it with --map loss_nats=NAME.")
+        if self.loss_name is None:
+            raise no_loss(self.source, self.target, self.table.columns)
+        return self.loss_name
 
     @property
     def loss_label(self) -> str:

@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.aliases import LOSSES, MADE_FROM, candidates, name_columns, normal
+from jaxlaws.records.aliases import LOSSES, candidates, is_ours, name_columns, normal
+from jaxlaws.records.columns import METRIC, TARGET, WORDS, word_of
 from jaxlaws.records.shape import reshaped
-from jaxlaws.records.table import COLUMNS, WORDS, word_of
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
 
-LONG_COLUMNS = ("run_id", "step", "lr", "loss")
-#: What `--map` and `--set` may name.
-OURS = {*COLUMNS, *LONG_COLUMNS, *MADE_FROM}
 #: A plain number, and what an empty cell and a loss that is no number are written as.
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EMPTY, _NO_NUMBER = ("", "none", "null", "na", "n/a", "<na>"), ("nan", "inf", "-inf", "infinity", "-infinity")
@@ -39,6 +36,7 @@ class Reading:
       join: (name, table) of further tables, whose columns are added by run id.
       schedules: run id → LR of every step, for curves without a column of it.
       name: pattern of run ids such as `{params_nonembedding}-{}xC`, whose parts become columns.
+      target: which of several losses is the one that counts, the main one where empty.
       collect: keep what a fit would refuse in `Runs.asked` and leave out the rows that cannot be computed with.
     """
 
@@ -49,6 +47,7 @@ class Reading:
     join: Sequence[tuple[str, pd.DataFrame]] = ()
     schedules: Mapping[str, np.ndarray] = field(default_factory=dict)
     name: str | None = None
+    target: str = ""
     collect: bool = False
 
 
@@ -57,7 +56,7 @@ class Table:
     """A table whose columns are ours.
 
     Attributes:
-      data: columns of `OURS`, a row a run or a step.
+      data: columns of ours (`aliases.is_ours`), a row a run or a step.
       raw: the columns as they came, with the same rows.
       along: whether it has a row a step.
       made_of: ours → what it was made of, where the name is not ours.
@@ -90,7 +89,7 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
     raw = raw.loc[:, ~raw.columns.duplicated()]
     mapped = {ours: name for ours, theirs in reading.map.items() if (name := place(theirs, raw)) is not None}
     known = [name for name in map(str, raw) if candidates(name, True) or candidates(name, False)]
-    known = [name for name in known if raw[name].notna().any() or name in OURS]
+    known = [name for name in known if raw[name].notna().any() or is_ours(name)]
     ids = [name for name in known if any(ours == "run_id" for ours, *_ in candidates(name, along=False))]
     along = _along(raw, known, ids, mapped)
     named = name_columns(
@@ -99,6 +98,7 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
     data: dict[str, Any] = {}
     made_of: dict[str, str] = {}
     lost = np.zeros(len(raw), bool)
+    losses = _losses(reading.target)
     for ours, theirs in named.columns.items():
         if not along and ours in ("step", "lr", "loss"):
             ours = {"step": "steps", "lr": "peak_lr", "loss": "loss_nats"}[ours]
@@ -109,7 +109,7 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
         else:
             values, unspoken = numbers(raw[theirs], f"{source}: {ours}")
             data[ours] = values * named.times.get(ours, 1.0)
-            lost |= unspoken if ours in LOSSES and ours != "train_loss_nats" else False
+            lost |= unspoken if ours in losses else False
         if normal(theirs) != normal(ours) and (ours, theirs) != ("loss_nats", "loss"):
             times = f" × {named.times[ours]:g}" if ours in named.times else ""
             made_of[ours] = printable(theirs)[:60] + times
@@ -124,6 +124,11 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
         [name for name in map(str, raw) if name not in named.columns.values()],
         source,
     )
+
+
+def _losses(target: str) -> tuple[str, ...]:
+    """The columns of which one is the loss that decides how a run ended."""
+    return (TARGET + target, METRIC + target) if target else tuple(set(LOSSES) - {"train_loss_nats"})
 
 
 def place(theirs: str, raw: pd.DataFrame) -> str | None:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import STATUS, WORDS, Runs, status_of, word_of
+from jaxlaws.records.columns import STATUS, WORDS, status_of, word_of
+from jaxlaws.records.table import Runs
 from jaxlaws.records.tabular import names_of
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable

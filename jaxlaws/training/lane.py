@@ -76,7 +76,7 @@ class Watch:
     Attributes:
       point: (lane, row of curve.csv) after every validation.
       steps: number of steps that all lanes took together since the last call.
-      end: (lane, record) as soon as a lane has ended; the record has columns of `jaxlaws.records.table.COLUMNS`.
+      end: (lane, record) as soon as a lane has ended; the record has columns of `jaxlaws.records.columns.COLUMNS`.
       look: (lane, finished steps, validation loss) where a lane is validated for others.
       snapshot: (lane, finished steps, its state [1, …] on the host, trace so far) where a lane asks for it.
       goes_on: lane → whether it is still wanted; asked with every chunk.

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import WORDS, Runs
+from jaxlaws.records.columns import WORDS
+from jaxlaws.records.table import Runs
 from jaxlaws.records.tabular import names_of, read_table
 from jaxlaws.text import brief
 
@@ -63,7 +64,7 @@ def renamed(
     Args:
       path: the file.
       format: its name, for people.
-      columns: our column → theirs: of `jaxlaws.records.table.COLUMNS`, of an input of a law, `val_loss.NAME`, or
+      columns: our column → theirs: of `jaxlaws.records.columns.COLUMNS`, of an input of a law, `val_loss.NAME`, or
         `metric.NAME` for what is no loss in nats a token.
       run_id: their column of the names of the runs; numbered rows without it.
       times: our column → what its values are multiplied by, such as 1e9 of a count in billions.
