@@ -22,18 +22,18 @@ TARGETS = ("torch", "optax", "yaml", "wandb")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--for and -o."""
     parser.add_argument(
-        "--for", dest="target", metavar="WHAT", help="print it as a text to paste: " + ", ".join(TARGETS)
+        "--for", dest="pasted", metavar="WHAT", help="print it as a text to paste: " + ", ".join(TARGETS)
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="of --for: write the text there")
 
 
 def check(args: argparse.Namespace) -> None:
     """Raises `BadInput` for flags that do not go together."""
-    if args.target is None:
+    if args.pasted is None:
         if args.output is not None:
             raise BadInput(f"-o is where the text of --for goes: give --for {'|'.join(TARGETS)} too.")
-    elif args.target not in TARGETS:
-        raise unknown("text to paste", args.target, TARGETS)
+    elif args.pasted not in TARGETS:
+        raise unknown("text to paste", args.pasted, TARGETS)
     else:
         for name in ("json", "compare", "verify"):
             if getattr(args, name, False):

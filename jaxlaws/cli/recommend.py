@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     if args.source is not None or source_flags(args):
         asked["law"] = _fitted(args)
     answer = recommend(**asked)
-    if args.target is not None:
-        paste.paste(answer, args.target, args.output)
+    if args.pasted is not None:
+        paste.paste(answer, args.pasted, args.output)
         return 0
     others = every_law(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
     if not args.json:
@@ -119,7 +119,7 @@ def _fitted(args: argparse.Namespace) -> HyperFit:
     from jaxlaws.recommender.estimate import estimate
 
     fit = estimate(open_source(args))
-    if fit.data.get("used") and not args.json and args.target is None:
+    if fit.data.get("used") and not args.json and args.pasted is None:
         print(printable(fit.data["used"]))
     return fit
 

@@ -78,8 +78,8 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
             columns = [f"{row.column}.{part}" for part in parts.get(row.column, "").split(",") if part]
             if not columns:
                 raise BadInput(
-                    f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}: name each "
-                    f"with --map {row.column}.NAME=COLUMN."
+                    f"{runs.source} has no columns {row.column}.NAME, the law {law.name} needs {row.meaning}: name "
+                    f"each with --map {row.column}.NAME=COLUMN."
                 )
             convention |= parts
         else:

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import design_checks
-from jaxlaws.fitting.columns import cells, columns_of, read_inputs
+from jaxlaws.fitting.columns import cells, columns_of, metric_of, parts_of, read_inputs
 from jaxlaws.laws.law import Law
-from jaxlaws.laws.table import LAWS
+from jaxlaws.laws.table import LAWS, get
 from jaxlaws.recommender.cells import cells_of, seq_len_of
 from jaxlaws.recommender.estimate import HYPER_LAWS, READS
 from jaxlaws.recommender.verdict import of_grids
@@ -58,7 +58,7 @@ def _settled(name: str, runs: Runs) -> Runs:
     if name in HYPER_LAWS:
         return one_setting(runs, name, READS)
     law = LAWS[name]
-    return comparable(runs, name, columns_of(law), law.kind == "curve")
+    return comparable(runs.measuring(metric_of(law)), name, columns_of(law), law.kind == "curve")
 
 
 def _clause(runs: Runs, sentence: str) -> str:
@@ -71,7 +71,8 @@ def _of_hyper_law(runs: Runs) -> Sequence[Finding]:
     return of_grids(cells, seq_len_of(runs))
 
 
-def _of_loss_law(law: Law, runs: Runs) -> Sequence[Finding]:
+def _of_loss_law(template: Law, runs: Runs) -> Sequence[Finding]:
+    law = get(template.name, parts_of(template, runs))
     inputs, run, at = (_points if law.kind == "point" else _curves)(law, runs)
     count = len(np.unique(run))
     distinct = len(run)

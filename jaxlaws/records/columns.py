@@ -118,7 +118,7 @@ def meaning_of(column: str) -> str:
     """What a column holds, with its unit."""
     if (row := input_of(column)) in declared() and row is not None:
         part = column.partition(".")[2]
-        return f"{row.meaning}: {part}" if part else row.meaning
+        return f"{part}: {row.meaning}" if part else row.meaning
     if column.startswith(TARGET):
         return f"validation on {target_of(column)}, nats a token"
     return COLUMNS.get(column) or f"{target_of(column)}, as it was measured"

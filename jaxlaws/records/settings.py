@@ -106,7 +106,9 @@ def _equal(column: pd.Series, value: object) -> pd.Series:
 
 
 def _shown(values: pd.Series) -> str:
-    names = [printable(value)[:40] for value in values.value_counts().index[:3]]
+    names = [
+        printable(value if values.name in WORDS else f"{value:.4g}")[:40] for value in values.value_counts().index[:3]
+    ]
     return ", ".join(names) + (", …" if values.nunique() > 3 else "")
 
 

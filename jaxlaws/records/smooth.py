@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from jaxlaws.records.cells import swept
-from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.columns import declared_in
+from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.table import Runs
 from jaxlaws.text import printable, quoted
 
@@ -21,8 +21,8 @@ def outliers(runs: Runs) -> Runs:
     """Runs whose loss is far from what the others say: one in another unit, a misread cell, or a diverged one.
 
     ln L is fitted by a polynomial of second degree in ln N and ln D with least absolute errors, which a minority of
-    wrong losses does not move. A table that sweeps the LR or the batch at one (N, D), or what other laws read, is left to
-    the laws of those.
+    wrong losses does not move. A table that sweeps the LR or the batch at one (N, D), or what other laws read, is left
+    to the laws of those.
     """
     table = runs.table
     if not runs.in_nats or (runs.curves and "tokens" not in table):
