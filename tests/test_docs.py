@@ -75,6 +75,7 @@ def test_loss_laws(folder, capsys):
         "predict"
     )
     assert printed(capsys, "optimum", files[0], "--flops", "1e18", "--force") == documented("optimum")
+    assert printed(capsys, "cross", files[0], "chinchilla:epoch", "--force") == documented("cross")
     assert printed(capsys, "compare", *files) == documented("compare")
 
 

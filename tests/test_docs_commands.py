@@ -312,6 +312,8 @@ BASE = {
     "fit --name": "chinchilla named.csv --bootstrap 20 --force",
     "fit --train": "bound sweeps/schedules --force",
     "optimum": "chinchilla:epoch --flops 1e21",
+    "optimum --loss": "chinchilla:epoch",
+    "cross": "chinchilla:epoch chinchilla:hoffmann",
     "predict": "FIT --schedule cosine --steps 2000 --peak-lr 3e-4",
     "predict --params": "chinchilla:epoch --params 7B --tokens 1.4T",
     "predict --tokens": "chinchilla:epoch --params 7B",

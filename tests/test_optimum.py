@@ -117,7 +117,7 @@ def test_steps_and_tokens_of_a_law_with_a_critical_batch():
         ({"loss": 1.8}, "reaches no loss below 1.817"),
         ({"loss": 1.9, "tokens": 7e9}, r"no loss below 2\.339 with D 7B"),
         ({"flops": 1e20, "params": 1e9, "served_tokens": 1e12}, "are less than N 1B needs"),
-        ({"flops": 1e21, "unique_tokens": 1e9}, "does not read it"),
+        ({"flops": 1e21, "unique_tokens": 1e9}, "changes nothing: chinchilla reads params, tokens"),
         ({"flops": 1e21, "served_tokens": -1.0}, "at least 0"),
         ({"flops": float("inf")}, "expected a positive number"),
     ],

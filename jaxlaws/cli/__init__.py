@@ -27,6 +27,7 @@ COMMANDS = {
     "fit": "fit a law to a sweep, a table or a published table",
     "inspect": "what a table was understood as, its grid cell by cell, which laws it identifies",
     "optimum": "a compute budget into model size and tokens",
+    "cross": "where two fitted laws cross along compute, tokens or model size",
     "compare": "fits side by side, by held-out error",
     "predict": "the loss of a new run, from a fit or published constants",
     "schedule": "the learning rate of every step, shown and written for any trainer",

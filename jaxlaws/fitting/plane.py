@@ -45,9 +45,12 @@ def need_read(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
     """`BadInput` where something is given that none of the laws reads, and so would change nothing."""
     for name, value in given.items():
         if value is not None and not any(INPUTS[key].column == name for law in laws for key in law.inputs):
-            names = " and ".join(dict.fromkeys(law.name for law in laws))
+            names = list(dict.fromkeys(law.name for law in laws))
             columns = dict.fromkeys(INPUTS[key].column for law in laws for key in law.inputs if INPUTS[key].column)
-            raise BadInput(f"{name} is given, but {names} does not read it, only {', '.join(columns)}: leave it out.")
+            raise BadInput(
+                f"{name} changes nothing: {' and '.join(names)} read{'s' * (len(names) == 1)} {', '.join(columns)}: "
+                "leave it out."
+            )
 
 
 def held_inputs(fit: LossFit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -131,6 +134,25 @@ def losses(fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.n
     return solve(_losses, fit, np.array(fit.rows(), float), dict(held), log_n[:, None], log_d[:, None])[:, 0]
 
 
+def along(
+    fit: LossFit, held: Mapping[str, Any], path: str, x: np.ndarray, params: float | None, tokens: float | None
+) -> np.ndarray:
+    """[rows, points] losses along compute, at the optimum of each row, or along N or D with the other fixed.
+
+    Args:
+      fit, held: as elsewhere.
+      path: `flops`, `params` or `tokens`.
+      x: [points] its logarithm.
+      params, tokens: the one that is fixed.
+    """
+    rows = np.array(fit.rows(), float)
+    if path == "flops":
+        return solve(_best_losses, fit, rows, dict(held), x)
+    log_n = x if params is None else np.full(len(x), np.log(params))
+    log_d = x if tokens is None else np.full(len(x), np.log(tokens))
+    return solve(_path_losses, fit, rows, dict(held), log_n, log_d)
+
+
 def of_batches(
     fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -208,6 +230,25 @@ def _losses(law: Law, names: tuple[str, ...]):
         return jax.vmap(lambda x, y: loss(row, held, x, y))(log_n, log_d)
 
     return answer, (0, None, 0, 0)
+
+
+def _path_losses(law: Law, names: tuple[str, ...]):
+    answer, _ = _losses(law, names)
+    return answer, (0, None, None, None)
+
+
+def _best_losses(law: Law, names: tuple[str, ...]):
+    spend, _ = _spend(law, names)
+    loss = loss_of(law, names)
+
+    def answer(row, held, log_c):
+        def best(at):
+            log_n, log_d, _ = spend(row, held, at, 0.0)
+            return loss(row, held, log_n, log_d)
+
+        return jax.vmap(best)(log_c)
+
+    return answer, (0, None, None)
 
 
 def _of_batches(law: Law, names: tuple[str, ...]):

@@ -1,4 +1,4 @@
-"""What is asked of a law of N and D: two of budget, loss, N and D, of which the last two may be what is best."""
+"""What is asked of a law of N and D: at a budget or for a loss, with N or D fixed or both at their best."""
 
 from __future__ import annotations
 
