@@ -23,6 +23,8 @@ class Input:
       events: whether it has a value for every change of the LR before a point, [points, events], and the value that
         stands for no change.
       aliases: what trackers and trainers call the column, compared without case and separators.
+      explains: columns of other settings that differ because it does.
+      plural: what several values of it are called; `values of COLUMN` where empty.
     """
 
     meaning: str
@@ -34,6 +36,13 @@ class Input:
     logged: bool = False
     events: float | None = None
     aliases: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+    plural: str = ""
+
+    @property
+    def values(self) -> str:
+        """What several values of it are called."""
+        return self.plural or f"values of {self.column}"
 
     @property
     def of_schedule(self) -> bool:
@@ -48,15 +57,22 @@ class Input:
 
 #: Symbol in formulas → input. `N` is read from `params_nonembedding` or `params_total`.
 INPUTS: dict[str, Input] = {
-    "N": Input("parameters of the model", "params", "N", falls=True),
-    "D": Input("training tokens", "tokens", "D", falls=True),
-    "B": Input("tokens in a step", "batch_tokens", "B"),
+    "N": Input("parameters of the model", "params", "N", falls=True, plural="model sizes"),
+    "D": Input("training tokens", "tokens", "D", falls=True, plural="token counts"),
+    "B": Input("tokens in a step", "batch_tokens", "B", plural="batch sizes"),
     "steps": Input("optimiser steps", "steps", "steps", falls=True),
     "U": Input(
         "tokens of which no two are the same",
         "unique_tokens",
         "D",
         aliases=("u", "num_unique_tokens", "n_unique_tokens", "unique_train_tokens"),
+    ),
+    "C": Input(
+        "compute of the training, FLOP",
+        "flops",
+        "C",
+        falls=True,
+        aliases=("train_flops", "training_flops", "total_flops", "flop"),
     ),
     "streams": Input(
         "streams that one model computes in parallel",
@@ -76,17 +92,11 @@ INPUTS: dict[str, Input] = {
         aliases=("num_experts", "n_experts", "num_local_experts", "moe_num_experts"),
     ),
     "N_vocab": Input(
-        "parameters of embedding and head",
+        "parameters of the vocabulary, its size times the width",
         "params_vocab",
         "N_vocab",
+        explains=("vocab",),
         aliases=("vocab_params", "embedding_params", "n_vocab_params"),
-    ),
-    "chars": Input(
-        "characters trained on",
-        "characters",
-        "D",
-        falls=True,
-        aliases=("chars", "num_chars", "num_characters", "n_characters", "train_characters"),
     ),
     "bits_w": Input("bits of the weights in training", "bits_weights", aliases=("weight_bits", "w_bits")),
     "bits_a": Input("bits of the activations in training", "bits_activations", aliases=("activation_bits", "a_bits")),

@@ -29,6 +29,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "replay": (0.05, 0.8),
     "trace": (0.01, 0.1),
     "reference": (2.0, 3.0),
+    "U": (5e8, 2e10),
+    "C": (1e18, 1e22),
+    "streams": (1.0, 8.0),
+    "N_mean": (1e8, 1e10),
+    "N_vocab": (2e6, 1e8),
+    "bits_w": (3.0, 12.0),
+    "bits_a": (3.0, 12.0),
+    "bits_kv": (3.0, 12.0),
+    "bits_post": (3.0, 6.0),
     "age": (1.0, 1e4),
     "eta": (1e-4, 1e-2),
     "decay": (0.01, 1.0),
@@ -133,5 +142,17 @@ SAMPLES: dict[str, Sample] = {
     "mist_lr_batch": Sample(
         {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
         | {"eta_q": 0.01, "eta_0": 1.8, "eta_N": -0.7, "eta_D": 0.3, "B_q": 0.008, "B_0": 0.6, "B_N": 0.05, "B_D": 0.57}
+    ),
+    "power_of_params": Sample({"E": 1.9, "A": 480.0, "alpha": 0.35}),
+    "power_of_tokens": Sample({"E": 1.9, "A": 2000.0, "alpha": 0.37}),
+    "power_of_flops": Sample({"E": 1.9, "A": 1500.0, "alpha": 0.16}),
+    "data_constrained": Sample("muennighoff"),
+    "parallel": Sample({"E": 1.3, "A": 50.0, "alpha": 0.2, "k": 0.35}),
+    "mean_params": Sample({"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}),
+    "vocabulary": Sample({"E": 6.0, "A1": 150.0, "A2": 40.0, "B": 2000.0, "alpha1": 0.3, "alpha2": 0.25, "beta": 0.36}),
+    "precision": Sample(
+        {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
+        | {"gamma_w": 2.7, "gamma_a": 2.2, "gamma_kv": 0.96, "C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.32}
+        | {"gamma_post": 0.6, "C_w": 0.4, "C_a": 0.5, "C_kv": 0.8}
     ),
 }

@@ -14,7 +14,7 @@ from test_traps_hyper import BUDGETS, SIZES, sweep
 from jaxlaws.cli import main
 from jaxlaws.config import OptimizerConfig
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.design_checks import two_terms
+from jaxlaws.fitting.design_checks import on_a_line
 from jaxlaws.model.shape import count_params
 from jaxlaws.records.source import open_runs
 from jaxlaws.schedules.spec import ScheduleConfig
@@ -127,7 +127,7 @@ def test_sweeps_as_people_make_them(name, tmp_path, capsys):
         assert len(added[cell["params"], cell["tokens"]]["peak_lr"]) == 3
     both = [*answer["cells"], *answer["add"]]
     assert min(len({cell[name] for cell in both}) for name in ("params", "tokens")) >= 3
-    assert not two_terms(*(np.array([cell[name] for cell in both]) for name in ("params", "tokens")))
+    assert not on_a_line(*(np.log([cell[name] for cell in both]) for name in ("params", "tokens")))
 
 
 def test_diverged_runs_at_the_top_bound_the_lr(tmp_path, capsys):

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.design_checks import two_terms
+from jaxlaws.fitting.design_checks import few_values, lines
 from jaxlaws.fitting.isoflop import envelope, parabolas, profiles
+from jaxlaws.laws.table import LAWS
 from jaxlaws.records.published import load
 from jaxlaws.records.table import Curve, Runs
 
@@ -104,7 +105,7 @@ def test_published_profiles_give_an_exponent_near_one_half(published):
 @pytest.mark.parametrize(("power", "words"), [(1.0, "D = 20 N"), (0.7, "N^0.70")])
 def test_runs_on_a_line_leave_the_two_terms_open(power, words):
     n = np.geomspace(1e8, 1e10, 12)
-    found = str(*two_terms(n, 20 * n**power * 1e9 ** (1 - power)))
+    found = str(*lines(LAWS["chinchilla"], {"N": n, "D": 20 * n**power * 1e9 ** (1 - power)}))
     assert "A, B, alpha and beta" in found
     assert words in found
 
@@ -112,10 +113,10 @@ def test_runs_on_a_line_leave_the_two_terms_open(power, words):
 @pytest.mark.parametrize("spread", [0.05, 0.5])
 def test_runs_off_the_line_leave_nothing_open_by_design(spread):
     n = np.geomspace(1e8, 1e10, 12)
-    assert two_terms(n, 20 * n * np.exp(spread * np.tile([-1, 1], 6))) == []
+    assert lines(LAWS["chinchilla"], {"N": n, "D": 20 * n * np.exp(spread * np.tile([-1, 1], 6))}) == []
 
 
 def test_two_sizes_leave_the_model_term_open():
     n, d = np.meshgrid([1e8, 1e9], np.geomspace(1e9, 1e11, 4))
-    found = str(*two_terms(n.ravel(), d.ravel()))
+    found = str(*few_values(LAWS["chinchilla"], {"N": n.ravel(), "D": d.ravel()}))
     assert "2 model sizes" in found

@@ -36,7 +36,7 @@ def curves_seen(**changes):
         curve_noise=1e-3,
     )
     curvature = Curvature(1.0, np.zeros(0), [], [])
-    constants = Identification([], [], {}, [], curvature)
+    constants = Identification([], [], {}, [], curvature, {})
     return verdict.Seen(
         law=get("lldl"),
         points=Points(inputs, loss, run, ("a", "b", "c"), np.arange(runs), at, {}),
@@ -66,6 +66,8 @@ SEEN = {
     "an open direction": ({"unidentified": ["the direction (A up)"]}, "unidentified", "the direction (A up)"),
     "an open direction and a search without an end": ({"unidentified": ["x"], "gain": 1.0}, "unidentified", "x"),
     "a loose direction": ({"weak": ["alpha is known within a factor of 4 only"]}, "weak", "factor of 4"),
+    "a valley": ({"loose": {"A": 40.0, "B": 30.0}}, "weak", "A within a factor of 40, B within a factor of 30"),
+    "a valley that ends at a bound": ({"loose": {"A": 40.0}, "bounds": ["B"]}, "weak", "B ended at a bound"),
     "the prior's": ({"prior": {"C": (1.0, 0.9), "beta": (1.0, 0.95)}}, "weak", "is the prior's"),
     "some of it the prior's": ({"prior": {"C": (1.0, 0.9), "beta": (1.0, 0.2)}}, "converged", ""),
     "gaps wrong by 78%": ({"held_out": {"gaps": {"mae": 0.0234, "mean_measured": 0.03}}}, "weak", "wrong by 78%"),

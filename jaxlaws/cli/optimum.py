@@ -32,8 +32,8 @@ QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "least_tokens": ("fewest tokens", short),
     "critical_batch": ("critical batch", short),
 }
-#: Columns of the inputs that have no flag here: steps are tokens over the batch.
-_NO_FLAG = ("steps",)
+#: Columns of the inputs that have no flag here: steps are tokens over the batch, and --flops is the budget.
+_NO_FLAG = ("steps", "flops")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

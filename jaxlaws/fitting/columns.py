@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 def columns_of(law: Law) -> tuple[str, ...]:
-    """The columns of a table that the law may read; `share.` stands for all that begin with it."""
+    """The columns of a table that the law may read, or whose differences its inputs explain.
+
+    `share.` stands for all that begin with it.
+    """
     return tuple(
         column
         for name in law.inputs
         if (row := INPUTS[name]).of_run
-        for column in (PARAMS if name == "N" else (f"{row.column}.",) if row.many else (row.column,))
+        for column in (PARAMS if name == "N" else (f"{row.column}.",) if row.many else (row.column, *row.explains))
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 
@@ -17,6 +18,8 @@ ON_A_LINE = 0.02
 ONE_SCHEDULE = 2e-3
 #: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
 SPARE = 3
+#: Values of an input that the loss falls with from which its term is told from a constant; of any other input.
+FEW, FEW_OF_OTHERS = 3, 2
 
 
 def what_to_run(law: Law) -> str:
@@ -61,10 +64,7 @@ def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: n
       at: [points] last step before the loss, for curves.
     """
     if law.kind == "point":
-        terms = [name for name in law.names if name != "E"]
-        if {"N", "D"} <= set(law.inputs) and (found := two_terms(inputs["N"], inputs["D"], terms)):
-            return found
-        return held(law, inputs)
+        return few_values(law, inputs) or lines(law, inputs)
     out = schedules(run, at, inputs["S"])
     if "drop" in law.inputs:
         out += decays(inputs["lr"], inputs["peak"])
@@ -79,42 +79,69 @@ def spare(law: Law, runs: int) -> list[Finding]:
     return [Finding("weak", what, what_to_run(law))]
 
 
-def two_terms(
-    params: np.ndarray, tokens: np.ndarray, names: Sequence[str] = ("A", "B", "alpha", "beta")
-) -> list[Finding]:
-    """What the design leaves open in a law with one term in N and one in D, such as E + A/N^α + B/D^β.
+def few_values(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
+    """What is left open where the runs have too few values of an input.
 
-    On a line D = k·N^p both terms are powers of N alone and only their sum is seen: the constants of one may be
-    exchanged for those of the other. With fewer than three values of N (or of D) its term cannot be told from E.
+    One is too few for any, and two for what the loss falls with: its term cannot be told from a constant.
+    """
+    out = []
+    for name in law.inputs:
+        row = INPUTS[name]
+        need = FEW if row.falls else FEW_OF_OTHERS
+        count = 0 if row.many else distinct(logs_of(inputs[name]))
+        if 0 < count < need:
+            have = f"the runs have {count} {row.values}" if count > 1 else f"every run has one value of {row.column}"
+            more = f"add runs until there are at least {need} {row.values}"
+            out.append(Finding("unidentified", f"{_told(law, name)}, {have}", more))
+    return out
+
+
+def lines(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
+    """What is left open where two inputs that the loss falls with lie on a line."""
+    logs = {name: logs_of(inputs[name]) for name in law.inputs if INPUTS[name].falls}
+    return [
+        finding
+        for first, second in combinations(logs, 2)
+        for finding in on_a_line(logs[first], logs[second], _told(law, first, second), (first, second))
+    ]
+
+
+def on_a_line(
+    log_x: np.ndarray, log_y: np.ndarray, told: str = "their terms are one", names: tuple[str, ...] = ("N", "D")
+) -> list[Finding]:
+    """What the design leaves open in a law with one term in x and one in y, such as E + A/N^α + B/D^β.
+
+    On a line y = k·x^p both terms are powers of x alone and only their sum is seen: the constants of one may be
+    exchanged for those of the other.
 
     Args:
-      params: [runs] N.
-      tokens: [runs] D.
-      names: the constants of the two terms.
+      log_x, log_y: [runs] ln x and ln y.
+      told: what cannot be identified, as a clause.
+      names: of x and y.
     """
-    log_n, log_d = np.log(np.asarray(params, float)), np.log(np.asarray(tokens, float))
-    these = f"{', '.join(names[:-1])} and {names[-1]} cannot be identified one by one"
-    few = [
-        Finding(
-            "unidentified",
-            f"{these}, the runs have {distinct(values)} {word}",
-            f"add runs until there are at least 3 {word}",
-        )
-        for values, word in ((log_n, "model sizes"), (log_d, "token counts"))
-        if distinct(values) < 3
-    ]
-    if few:
-        return few
-    away = log_n - log_n.mean()
-    slope = float(away @ log_d / (away @ away))
-    spread = float(np.std(log_d - slope * away))
+    first, second = names
+    away = log_x - log_x.mean()
+    slope = float(away @ log_y / (away @ away))
+    spread = float(np.std(log_y - slope * away))
     if spread > ON_A_LINE:
         return []
-    line = (
-        f"D = {np.exp(np.mean(log_d - log_n)):.3g} N" if abs(slope - 1) < 0.05 else f"D proportional to N^{slope:.2f}"
-    )
-    what = f"{these}, all runs lie on {line} (to {spread:.1%}), where only the sum of the terms in N and D is seen"
-    return [Finding("unidentified", what, "add runs of the same N with other D")]
+    ratio = f"{second} = {np.exp(np.mean(log_y - log_x)):.3g} {first}"
+    line = ratio if abs(slope - 1) < 0.05 else f"{second} proportional to {first}^{slope:.2f}"
+    where = f"all runs lie on {line} (to {spread:.1%})"
+    what = f"{told}, {where}, where only the sum of the terms in {first} and {second} is seen"
+    return [Finding("unidentified", what, f"add runs of the same {first} with other {second}")]
+
+
+def _told(law: Law, *inputs: str) -> str:
+    """That the constants of these inputs cannot be told from one another: those whose unit is made of theirs."""
+    units, own = {INPUTS[name].unit for name in inputs} - {""}, set()
+    for parameter in law.parameters:
+        for unit in units & set(parameter.units):
+            power = parameter.units[unit]
+            own |= {parameter.name, *([power.lstrip("-")] if isinstance(power, str) else [])}
+    names = [name for name in law.names if name in own]
+    told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"the constants of {' and '.join(inputs)}"
+    return f"{told} cannot be identified one by one"
 
 
 def sizes(params: np.ndarray) -> list[Finding]:
@@ -124,18 +151,6 @@ def sizes(params: np.ndarray) -> list[Finding]:
         return []
     what = f"the constants of N cannot be identified one by one, the curves have {count} model sizes"
     return [Finding("unidentified", what, "add curves of other models until there are at least 3 sizes")]
-
-
-def held(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
-    """What is left open where a number that the law reads is the same in every run."""
-    out = []
-    for name in law.inputs:
-        row = INPUTS[name]
-        if not row.many and np.ptp(inputs[name]) <= 0.01 * np.max(inputs[name]):
-            word = WORDS.get(row.column, row.column)
-            what = f"the constants of {word} cannot be identified one by one, every run has one value of {row.column}"
-            out.append(Finding("unidentified", what, f"add runs at other values of {row.column}"))
-    return out
 
 
 def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray) -> list[Finding]:
@@ -159,6 +174,12 @@ def decays(lr: np.ndarray, peak: np.ndarray) -> list[Finding]:
         return []
     what = "what a falling learning rate gains is not in these data, no run decays before a loss"
     return [Finding("unidentified", what, "add runs that decay, or fit a law without decay (opl)")]
+
+
+def logs_of(values: np.ndarray) -> np.ndarray:
+    """ln of values; what is 0 counts as half the smallest other."""
+    some = values[values > 0]
+    return np.log(np.where(values > 0, values, some.min() / 2 if len(some) else 1.0))
 
 
 def distinct(logs: np.ndarray) -> int:

@@ -115,7 +115,7 @@ def _result(
     spread = scatter(problem, best.theta)
     refits = refit(problem, best.theta, spread, resamples, seed)
     search = _search(solution, best)
-    constants = identification(problem, best, spread)
+    constants = identification(problem, best, spread, refits)
     errors = held_out(problem, best.theta, everything, train)
     items = findings(Seen(law, problem.points, search, spread, constants, errors))
     prior = diagnose.prior_in_words(law, constants.prior, problem.points.scale())

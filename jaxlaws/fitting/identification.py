@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlaws.fitting import diagnose
+from jaxlaws.fitting import diagnose, resample
+from jaxlaws.fitting.bootstrap import Bootstrap
 from jaxlaws.fitting.diagnose import Curvature
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.scatter import Scatter, dispersion
@@ -29,6 +30,7 @@ class Identification(NamedTuple):
         that the data leave; 1 says that they add nothing).
       names: of the other constants, along which `curvature` is.
       curvature: of the objective.
+      loose: constant → the factor within which nine of ten resamples hold it, where that is large.
     """
 
     bounds: Sequence[str]
@@ -36,9 +38,10 @@ class Identification(NamedTuple):
     prior: Mapping[str, tuple[float, float]]
     names: Sequence[str]
     curvature: Curvature
+    loose: Mapping[str, float]
 
 
-def identification(problem: Problem, best: Solution, spread: Scatter) -> Identification:
+def identification(problem: Problem, best: Solution, spread: Scatter, refits: Bootstrap) -> Identification:
     """How far the data of a problem identify the constants at its optimum."""
     law = problem.law
     bounds = diagnose.at_bounds(law, best.theta, *problem.bounds)
@@ -51,7 +54,21 @@ def identification(problem: Problem, best: Solution, spread: Scatter) -> Identif
         prior=_prior_shares(problem, best),
         names=names,
         curvature=diagnose.curvature(names, best.hessian[np.ix_(free, free)], dispersion(problem, spread)),
+        loose=_loose(problem, refits.constants, names),
     )
+
+
+def _loose(problem: Problem, constants: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Those of `names` that the resamples [resamples, parameters] spread over: a valley has no curvature to tell.
+
+    Spread is that of the unitless constant, half the width of its 90% interval in ln, in the sd of a normal one.
+    """
+    if len(constants) < resample.FEW:
+        return {}
+    low, high = np.percentile(problem.coordinates(constants), (5, 95), axis=0)
+    half = dict(zip(problem.law.names, 0.5 * (high - low), strict=True))
+    logs = {parameter.name for parameter in problem.law.parameters if parameter.link == "log"}
+    return {name: float(np.exp(half[name])) for name in names if name in logs and half[name] > 1.645 * diagnose.WEAK}
 
 
 def _untouched(problem: Problem, theta: np.ndarray, spread: Scatter) -> list[str]:

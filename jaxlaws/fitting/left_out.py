@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.fitting import score
+from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.design_checks import logs_of
 from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.problem import Problem
+from jaxlaws.inputs import INPUTS
 
 #: Up to how many runs each is left out in turn.
 _MOST_RUNS = 256
@@ -91,13 +94,13 @@ def _smaller(problem: Problem) -> np.ndarray | None:
 
 
 def _log_size(problem: Problem) -> np.ndarray:
-    """[runs] ln of the size, up to a constant."""
-    points = problem.points
+    """[runs] ln of the size, up to a constant; of a law without the compute, of what the loss falls with."""
+    points, law = problem.points, problem.law
     first = np.unique(points.run, return_index=True)[1]
-    size = np.zeros(len(first))
-    for name in ("N", "D"):
-        if name in points.inputs:
-            size += np.log(points.inputs[name][first])
-    if problem.law.kind == "curve":
+    inputs = {name: value[first] for name, value in points.inputs.items()}
+    known = axes(law, inputs)
+    falling = [known["flops"]] if "flops" in known else [inputs[name] for name in law.inputs if INPUTS[name].falls]
+    size = np.sum([np.zeros(len(first)), *map(logs_of, falling)], axis=0)
+    if law.kind == "curve":
         size += np.log([points.at[points.run == i].max() + 1 for i in range(len(first))])
-    return size
+    return np.asarray(size)

@@ -16,7 +16,7 @@ from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Shared, Solution, Task, run_tasks, solver
 from jaxlaws.fitting.start import starts
-from jaxlaws.laws.law import Law
+from jaxlaws.laws.law import Law, Parameter
 
 #: Precision of offsets that are as good as none.
 _NO_OFFSET = 1e12
@@ -53,16 +53,27 @@ class Problem:
         for name, value in self.fixed.items():
             if name not in self.law.names:
                 raise unknown(f"constant of {self.law.name}", name, self.law.names)
-            low, high = self.law.parameters[self.law.names.index(name)].bounds
-            has_unit = name not in self.law.unitless
-            if has_unit or not low <= value <= high:
-                reason = "depends on the units of the data" if has_unit else f"must lie in [{low:g}, {high:g}]"
+            parameter = self.law.parameters[self.law.names.index(name)]
+            exponents = [power.lstrip("-") for power in parameter.units.values() if isinstance(power, str)]
+            free = [exponent for exponent in exponents if exponent not in self.fixed]
+            reason = ""
+            if free or (self.law.coordinates and name in self.law.coordinates.of):
+                told = f", fix {' and '.join(free)} too" if free else ""
+                reason = f"depends on the units of the data{told}"
+            elif not parameter.bounds[0] <= self._unitless(parameter) <= parameter.bounds[1]:
+                low, high = (edge * parameter.unit(self.fixed, self.points.scale()) for edge in parameter.bounds)
+                reason = f"must lie in [{low:g}, {high:g}]"
+            if reason:
                 raise BadInput(f"{name} of {self.law.name} {reason}: it cannot be fixed at {value:g}.")
+
+    def _unitless(self, parameter: Parameter) -> float:
+        """The value that a constant is fixed at, over its unit, whose exponents are fixed too."""
+        return self.fixed[parameter.name] / parameter.unit(self.fixed, self.points.scale())
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the coordinates; equal for a constant that is fixed."""
-        edges = [(self.fixed[p.name],) * 2 if p.name in self.fixed else p.bounds for p in self.law.parameters]
+        edges = [(self._unitless(p),) * 2 if p.name in self.fixed else p.bounds for p in self.law.parameters]
         with jax.enable_x64(True):
             lines = [
                 [float(p.unconstrain(edge)) for edge in pair]
@@ -143,6 +154,12 @@ class Problem:
         inputs = {key: points.inputs[key] for key in self.law.inputs}
         with jax.enable_x64(True):
             return np.asarray(_predictor(self.law)(theta, inputs, self.points.scale()))
+
+    def coordinates(self, constants: np.ndarray) -> np.ndarray:
+        """[..., parameters] coordinates of constants."""
+        params = dict(zip(self.law.names, np.moveaxis(np.asarray(constants), -1, 0), strict=True))
+        with jax.enable_x64(True):
+            return np.moveaxis(np.asarray(self.law.unconstrain(params, self.points.scale())), 0, -1)
 
     def constants(self, theta: np.ndarray) -> np.ndarray:
         """[..., parameters] constants of coordinates."""

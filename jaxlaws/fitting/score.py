@@ -14,16 +14,18 @@ METRICS = ("r2", "mae", "rmse", "pred_e", "worst_e")
 def errors(loss: np.ndarray, predicted: np.ndarray, constant: np.ndarray | float | None = None) -> dict[str, float]:
     """R², mean and root mean square error in nats, mean and worst error relative to the loss.
 
+    Of a metric that is not positive everywhere they are relative to its mean size.
     With `constant`, what one would say without a law (the mean of what was fitted), its root mean square error too.
     """
     off = predicted - loss
+    size = loss if np.all(loss > 0) else np.mean(np.abs(loss))
     spread = float(np.sum((loss - loss.mean()) ** 2))
     return {
         "r2": 1 - float(np.sum(off**2)) / spread if spread > 0 else float("nan"),
         "mae": float(np.mean(np.abs(off))),
         "rmse": float(np.sqrt(np.mean(off**2))),
-        "pred_e": float(np.mean(np.abs(off) / loss)),
-        "worst_e": float(np.max(np.abs(off) / loss)),
+        "pred_e": float(np.mean(np.abs(off) / size)),
+        "worst_e": float(np.max(np.abs(off) / size)),
         **({} if constant is None else {"constant_rmse": float(np.sqrt(np.mean((constant - loss) ** 2)))}),
     }
 

@@ -124,6 +124,9 @@ def _constants(seen: Seen) -> list[Finding]:
         what = f"what is said of {', '.join(constants.prior)} is the prior's, the data add nothing"
         out.append(Finding("weak", what, seen.remedy))
     out += [Finding("unidentified", words, seen.remedy) for words in constants.curvature.unidentified]
+    if constants.loose and not out:
+        held = ", ".join(f"{name} within a factor of {factor:.3g}" for name, factor in constants.loose.items())
+        out.append(Finding("weak", f"resamples hold {held} only", seen.remedy))
     return out + [Finding("weak", words, seen.remedy) for words in constants.curvature.weak]
 
 
@@ -221,18 +224,12 @@ def _structure(seen: Seen) -> list[Finding]:
 
 
 def _coordinates(points: Points, law: Law) -> tuple[np.ndarray, list[str]]:
-    """[points, inputs] logs of the single numbers that a law reads of a run, and their names; the steps for curves.
-
-    What may be 0 counts there as half its smallest other value.
-    """
+    """[points, inputs] logs of the single numbers that a law reads of a run, and their names; the steps for curves."""
     if law.kind == "curve":
         return np.log(points.at + 1.0)[:, None], ["the steps"]
     names = [name for name in law.inputs if not INPUTS[name].many]
-    logs = np.empty((len(points.loss), len(names)))
-    for i, name in enumerate(names):
-        value = points.inputs[name]
-        logs[:, i] = np.log(np.where(value > 0, value, value[value > 0].min() / 2))
-    return logs, names
+    logs = [design_checks.logs_of(points.inputs[name]) for name in names]
+    return np.reshape(logs, (len(names), len(points.loss))).T, names
 
 
 CHECKS = (_design, _constants, _spare, _against_a_constant, _sign, _gaps, _structure)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxlaws.fitting.design_checks import distinct, two_terms
+from jaxlaws.fitting.design_checks import distinct, on_a_line
 from jaxlaws.recommender.cells import AXES, Cell, edges, grids, levels, seq_len_of
 from jaxlaws.records.cells import PARAMS, swept
 from jaxlaws.records.columns import WORDS, meaning_of
@@ -125,7 +125,7 @@ def _cells_to_add(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     sizes, budgets = (3 - distinct(np.log(values)) for values in (n, d))
     add = [_at({"params": large["params"] * 2**k, "tokens": small["tokens"]}) for k in range(1, sizes + 1)]
     add += [_at({"params": small["params"], "tokens": d.max() * 4**k}) for k in range(1, budgets + 1)]
-    if not add and two_terms(n, d):
+    if not add and on_a_line(np.log(n), np.log(d)):
         add = [_at({"params": small["params"], "tokens": small["tokens"] * 4**k}) for k in (1, 2)]
     return [{**cell, **_lists(small)} for cell in add]
 
