@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxlaws.errors import BadInput
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.curves.bound import lr_noise
+from jaxlaws.laws.schedule import LEAST, first_change
 
 #: Largest error that one block may add, as a share of (total drop) · (kernel between 0 and 1).
 TOLERANCE = 2e-6
-_WARMUP = ("included", "excluded")
 
 
 def inputs(
@@ -42,11 +41,9 @@ def inputs(
       event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at` T_k = Σ_{i≤k} η_i, `age` n_k = t − k + 1 and `log_lr` ln η_k
       [points, events], padded with drops of zero.
     """
-    if warmup_ld not in _WARMUP:
-        raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(_WARMUP)}.")
     lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
     total = np.concatenate([[0.0], np.cumsum(lr)])
-    first = 1 if warmup_ld == "included" else max(warmup_steps, 1)
+    first = first_change(warmup_steps, warmup_ld)
     drops = np.zeros_like(lr)
     drops[first:] = lr[first - 1 : -1] - lr[first:]
     peak = float(lr.max())
@@ -142,7 +139,7 @@ def _levels(mass: np.ndarray, log_lr: np.ndarray) -> list[dict[str, np.ndarray]]
 def _select(drops, sign, lr, total, at, tolerance):
     """Events (point, fractional step, signed drop, ln LR) of the positive part of `drops` for every point."""
     mass = np.maximum(drops, 0.0)
-    levels = _levels(mass, np.log(np.maximum(lr, 1e-9 * lr.max())))
+    levels = _levels(mass, np.log(np.maximum(lr, LEAST * lr.max())))
     point = np.arange(len(at))
     block = np.zeros(len(at), np.int64)
     found: list[tuple[np.ndarray, ...]] = []

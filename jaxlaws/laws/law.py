@@ -113,6 +113,8 @@ class Law:
       offset: (params, inputs) → what is added to the terms.
       link: (params, what the formula gives) → the metric that is predicted, and `unlink` its inverse.
       unlink: of a law with a basis, by which its linear constants are projected out.
+      running: whether its sums over events are those of `jaxlaws.laws.relaxation`, which one pass takes along a whole
+        schedule.
       coordinates: where the units of the parameters do not give them.
       convention: what its constants assume (warm-up, N, units); `loss` is the metric.
       presets: published constants by variant.
@@ -133,6 +135,7 @@ class Law:
     offset: Callable[[Params, Inputs], Any] | None = None
     link: Callable[[Params, Any], Any] | None = None
     unlink: Callable[[Params, Any], Any] | None = None
+    running: bool = False
     coordinates: Coordinates | None = None
     convention: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, Preset] = field(default_factory=dict)

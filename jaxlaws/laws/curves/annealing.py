@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from jaxlaws.laws.law import Coordinates, Law, Parameter, Preset, with_units, without_units
 from jaxlaws.laws.lazy import jnp
+from jaxlaws.laws.relaxation import exponential
 
 
 def annealed(decay, inputs):
@@ -15,8 +16,7 @@ def annealed(decay, inputs):
       decay: the forgetting factor λ a step.
       inputs: `drop` and `age` n_k = s − k + 1 of the events [..., events].
     """
-    kernel = -jnp.expm1(inputs["age"] * jnp.log(decay)) / (1 - decay)
-    return jnp.sum(inputs["drop"] * kernel, -1)
+    return exponential(inputs["drop"], inputs["age"], -jnp.log(decay)) / (1 - decay)
 
 
 def basis(params, inputs):
@@ -86,6 +86,7 @@ LAW = Law(
     parameters=_PARAMETERS,
     basis=basis,
     linear=("L0", "A", "C"),
+    running=True,
     coordinates=_coordinates(_PARAMETERS),
     convention=_CONVENTION,
     presets={
@@ -112,6 +113,7 @@ SIZED = Law(
     parameters=_SIZED,
     basis=sized_basis,
     linear=("L0", "A", "B", "C"),
+    running=True,
     coordinates=_coordinates(_SIZED),
     convention={**_CONVENTION, "params": "params_nonembedding"},
 )

@@ -6,11 +6,10 @@ import numpy as np
 
 from jaxlaws.laws.law import Law, Parameter
 from jaxlaws.laws.lazy import jnp
+from jaxlaws.laws.schedule import ROUNDING
 
 #: Steps before a point that are summed one by one, and the width of the blocks before them over their distance.
 EXACT, BLOCK = 64, 0.02
-#: Share of the peak up to which an LR is 0 that was rounded.
-ROUNDING = 1e-12
 
 
 def lr_noise(lr: np.ndarray, at: np.ndarray) -> np.ndarray:

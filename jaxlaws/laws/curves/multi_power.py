@@ -3,59 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 from jaxlaws.laws.law import Law, Parameter, Preset
-from jaxlaws.laws.lazy import jax, jnp
-
-
-def relaxation(beta, C, gamma, drop, lr_sum, log_lr):
-    """Σ_k drop_k · G(η_k^-γ S_k) over the last axis, G(x) = 1 − (1 + C x)^-β.
-
-    Args:
-      beta: exponent β.
-      C: rate C.
-      gamma: exponent γ of the LR after the drop.
-      drop: [..., events] η_{k−1} − η_k, or the sum of a group of drops.
-      lr_sum: [..., events] S_k, the LR sum from the drop to the point.
-      log_lr: [..., events] ln η_k.
-    """
-    return _relaxation()(beta, C, gamma, drop, lr_sum, log_lr)
-
-
-@lru_cache(maxsize=1)
-def _relaxation():
-    """`relaxation` with the derivative by which one power serves all constants."""
-    function = jax.custom_jvp(
-        lambda beta, C, gamma, drop, lr_sum, log_lr: jnp.sum(
-            drop * -jnp.expm1(-beta * jnp.log1p(C * jnp.exp(-gamma * log_lr) * lr_sum)), -1
-        )
-    )
-    function.defjvp(_relaxation_jvp, symbolic_zeros=True)
-    return function
-
-
-def _relaxation_jvp(primals, tangents):
-    from jax.custom_derivatives import SymbolicZero
-
-    beta, C, gamma, drop, lr_sum, log_lr = primals
-    rate = C * jnp.exp(-gamma * log_lr)
-    x = rate * lr_sum
-    log_x = jnp.log1p(x)
-    left = jnp.exp(-beta * log_x)
-    by_x = drop * (beta * left / (1 + x))
-    by_log_x = by_x * x
-    slopes = (
-        lambda d: jnp.sum(drop * left * log_x, -1) * d,
-        lambda d: jnp.sum(by_log_x, -1) / C * d,
-        lambda d: -jnp.sum(by_log_x * log_lr, -1) * d,
-        lambda d: jnp.sum((1 - left) * d, -1),
-        lambda d: jnp.sum(by_x * rate * d, -1),
-        lambda d: -gamma * jnp.sum(by_log_x * d, -1),
-    )
-    value = jnp.sum(drop * (1 - left), -1)
-    given = [slope(d) for slope, d in zip(slopes, tangents, strict=True) if not isinstance(d, SymbolicZero)]
-    return value, sum(given, jnp.zeros_like(value))
+from jaxlaws.laws.lazy import jnp
+from jaxlaws.laws.relaxation import power
 
 
 def basis(params, inputs):
@@ -71,9 +22,9 @@ def basis(params, inputs):
     Returns:
       1, S^-α and −Σ drop·G, with coefficients L0 (nats a token), A and B.
     """
-    power = inputs["S"] ** -params["alpha"]
+    forward = inputs["S"] ** -params["alpha"]
     events = (inputs["drop"], inputs["lr_sum"], inputs["log_lr"])
-    return jnp.ones_like(power), power, -relaxation(params["beta"], params["C"], params["gamma"], *events)
+    return jnp.ones_like(forward), forward, -power(*events, params["C"], params["beta"], params["gamma"])
 
 
 _REFERENCE = "Luo et al., ICLR 2025, arXiv 2503.12811"
@@ -119,6 +70,7 @@ LAW = Law(
     ),
     basis=basis,
     linear=("L0", "A", "B"),
+    running=True,
     convention=_CONVENTION,
     noise="correlated",
     presets={

@@ -1,0 +1,138 @@
+"""What curve laws read of a schedule, exactly and traceably: at its end, at points, and along all of its steps.
+
+`jaxlaws.laws.events` has the same for fits, in numpy and with far changes taken together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxlaws.errors import BadInput
+from jaxlaws.laws.lazy import jax, jnp
+from jaxlaws.laws.relaxation import RATES, Running, rate_grid
+
+#: Whether changes of the LR within the warm-up count as events.
+WARMUP_LD = ("included", "excluded")
+#: Share of the peak up to which an LR is 0 that was rounded.
+ROUNDING = 1e-12
+#: Share of the peak that ln of an LR does not fall below.
+LEAST = 1e-9
+
+
+def first_change(warmup_steps: int, warmup_ld: str) -> int:
+    """Index of the first step whose change of the LR counts as an event; `BadInput` for another convention."""
+    if warmup_ld not in WARMUP_LD:
+        raise BadInput(f"warmup_ld is '{warmup_ld}', expected {' or '.join(WARMUP_LD)}.")
+    return 1 if warmup_ld == "included" else max(warmup_steps, 1)
+
+
+def at_end(lr: Any, first: Any = 1, widths: Any = None, stop: Any = None) -> dict[str, Any]:
+    """What curve laws read at the last step, with every change of the LR as an event of its own.
+
+    Args:
+      lr: [..., steps] LR of every step.
+      first: index of the first step whose change counts, of `first_change`.
+      widths: [..., steps] how many steps of this LR each stands for, which need not be whole; one without it. Sums over
+        them are taken in closed form.
+      stop: index of another last step.
+
+    Returns:
+      `S`, `V`, `lr`, `peak` [...], and `drop`, `lr_sum`, `age`, `log_lr` [..., steps].
+    """
+    lr = jnp.asarray(lr)
+    steps = jnp.arange(lr.shape[-1])
+    last = lr.shape[-1] - 1 if stop is None else stop
+    peak, ends = jnp.max(lr, -1), jnp.take(lr, last, -1)
+    drop = jnp.where(steps >= first, _before(lr) - lr, 0.0)
+    log_lr = jnp.log(jnp.maximum(lr, LEAST * peak[..., None]))
+    if stop is not None:
+        lr, drop = (jnp.where(steps <= stop, value, 0.0) for value in (lr, drop))
+    lr_sum = _suffix(lr if widths is None else lr * widths)
+    age = jnp.maximum(last + 1.0 - steps, 1.0) if widths is None else _suffix(widths)
+    return {
+        "S": lr_sum[..., 0],
+        "V": _noise(lr, widths, peak),
+        "lr": ends,
+        "peak": peak,
+        "drop": drop,
+        "lr_sum": lr_sum,
+        "age": jnp.broadcast_to(age, lr.shape).astype(lr.dtype),
+        "log_lr": log_lr,
+    }
+
+
+def along(lr: Any, first: Any = 1) -> dict[str, Any]:
+    """What laws whose sums are those of `jaxlaws.laws.relaxation` read at every step of lr[..., steps], in one pass.
+
+    Returns:
+      [..., steps] each: `S`, `V`, `lr`, `peak`; `drop` and `log_lr` of the change at the step; and the clocks `lr_sum`
+      and `age` of all changes as `Running`.
+    """
+    lr = jnp.asarray(lr)
+    peak = jnp.broadcast_to(jnp.max(lr, -1, keepdims=True), lr.shape)
+    return {
+        "S": jnp.cumsum(lr, -1),
+        "V": _noise_along(lr),
+        "lr": lr,
+        "peak": peak,
+        "drop": jnp.where(jnp.arange(lr.shape[-1]) >= first, _before(lr) - lr, 0.0),
+        "lr_sum": Running(lr),
+        "age": Running(jnp.ones_like(lr)),
+        "log_lr": jnp.log(jnp.maximum(lr, LEAST * peak)),
+    }
+
+
+def _before(lr: Any) -> Any:
+    """The LR of the step before; of the first step its own."""
+    return jnp.concatenate([lr[..., :1], lr[..., :-1]], -1)
+
+
+def _suffix(value: Any) -> Any:
+    """Σ_{j≥k} value_j of every k along the last axis."""
+    return jnp.flip(jnp.cumsum(jnp.flip(value, -1), -1), -1)
+
+
+def _noise(lr: Any, widths: Any, peak: Any) -> Any:
+    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j, where T is the last step with an LR, as `jaxlaws.laws.curves.bound.lr_noise`.
+
+    Within w steps of LR h, h Σ_{r<w} 1/(r + s) = h [ψ(w + s) − ψ(s)] with s = (LR sum after them)/h; the last ones with
+    an LR have s = 0, and their last step adds h itself: h [1 + ψ(w) − ψ(1)].
+    """
+    lr = jnp.where(lr > ROUNDING * peak[..., None], lr, 0.0)
+    after = _suffix(lr if widths is None else lr * widths)
+    after = jnp.concatenate([after[..., 1:], jnp.zeros_like(after[..., :1])], -1)
+    ends = after <= 0
+    if widths is None:
+        return jnp.sum(jnp.where(ends, lr, lr**2 / jnp.where(ends, 1.0, after)), -1)
+    digamma = jax.scipy.special.digamma
+    later = jnp.where(ends, 1.0, after / jnp.where(lr > 0, lr, peak[..., None]))
+    inside = digamma(widths + later) - digamma(later)
+    at_end = 1 + digamma(jnp.maximum(widths, 1.0)) - digamma(1.0)
+    return jnp.sum(lr * jnp.where(ends, at_end, inside), -1)
+
+
+def _noise_along(lr: Any) -> Any:
+    """V at every step, by 1/x = ∫ ρ e^{−ρx} d ln ρ: one decaying state z_i = Σ_{k<t} η_k² e^{−ρ_i Σ_{k<j≤t} η_j} a rate.
+
+    Rates below the first one are summed in closed form, where e^{−ρx} is 1 within 1e-4.
+    """
+    peak = jnp.max(lr, -1, keepdims=True)
+    lr = jnp.where(lr > ROUNDING * peak, lr, 0.0)
+    least = jnp.min(jnp.where(lr > 0, lr, peak), -1)
+    grid, width = rate_grid(jnp.log(1e-4) - jnp.log(jnp.sum(lr, -1)), jnp.log(20.0) - jnp.log(least))
+    rates = jnp.exp(grid)
+    below = (width * rates)[..., :1] / jnp.expm1(width)
+
+    def advance(state, lr):
+        before, mass, held = state
+        lr = lr[..., None]
+        moves = lr > 0
+        held = jnp.where(moves, jnp.exp(-rates * lr) * (held + before**2), held)
+        mass = jnp.where(moves, mass + before**2, mass)
+        before = jnp.where(moves, lr, before)
+        value = before + below * mass + jnp.sum(width * rates * held, -1, keepdims=True)
+        return (before, mass, held), value[..., 0]
+
+    zero = jnp.zeros((*lr.shape[:-1], 1), lr.dtype)
+    state = (zero, zero, jnp.zeros((*lr.shape[:-1], RATES), lr.dtype))
+    return jnp.moveaxis(jax.lax.scan(advance, state, jnp.moveaxis(lr, -1, 0))[1], 0, -1)
