@@ -15,6 +15,7 @@ _PUBLIC = {
     "Runs": "jaxlaws.records.table",
     "open_runs": "jaxlaws.records.source",
     "fit": "jaxlaws.api",
+    "law": "jaxlaws.api",
     "predict": "jaxlaws.fitting.predict",
     "recommend": "jaxlaws.api",
 }

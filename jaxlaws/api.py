@@ -3,15 +3,59 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from jaxlaws.fitting.result import LossFit
+    from jaxlaws.laws.call import FittedLaw
     from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.recommender.recommendation import Recommendation
     from jaxlaws.records.table import Runs
+
+
+def law(
+    name: str | os.PathLike[str] | LossFit,
+    params: Mapping[str, Any] | None = None,
+    convention: Mapping[str, str] = MappingProxyType({}),
+) -> FittedLaw:
+    """A law with its constants as a function, which JAX differentiates, compiles and batches.
+
+    `law("multi_power:25M")(lr)` is the loss at the end of a schedule, `law("chinchilla:epoch")(N=7e9, D=1.4e12)` that
+    of a model, as `jaxlaws predict` computes them.
+
+    Args:
+      name: a preset `LAW:VARIANT`, a fit or its file; or a law, as `jaxlaws laws` lists them, with `params`.
+      params: constants by name, of a law.
+      convention: what they mean, where it is not what the law says: {"warmup_ld": "excluded"}.
+
+    Raises:
+      BadInput: there is no such law, preset or file, or the constants are not those of the law.
+    """
+    from jaxlaws.errors import BadInput, unknown
+    from jaxlaws.fitting.predict import open_fit
+    from jaxlaws.laws.call import FittedLaw
+    from jaxlaws.laws.table import LAWS, get
+
+    if not (isinstance(name, str) and name in LAWS):
+        if params is not None:
+            raise BadInput(f"params are given with {name}, which has constants: give the name of a law with them.")
+        fit = open_fit(os.fspath(name) if isinstance(name, os.PathLike) else name)
+        return FittedLaw(fit.model, dict(fit.params), {**fit.convention, **convention})
+    the_law = get(str(name), convention)
+    for constant in params or ():
+        if constant not in the_law.names:
+            raise unknown(f"constant of {name}", constant, the_law.names)
+    missing = [constant for constant in the_law.names if constant not in (params or {})]
+    if missing or params is None:
+        presets = f", or take a preset: {', '.join(f'{name}:{one}' for one in the_law.presets)}" * bool(the_law.presets)
+        raise BadInput(f"the law {name} has no constants {', '.join(missing)}: give them as params={{…}}{presets}.")
+    return FittedLaw(
+        the_law, {constant: params[constant] for constant in the_law.names}, {**the_law.convention, **convention}
+    )
 
 
 def fit(law: str, runs: Runs | pd.DataFrame | str | os.PathLike[str], **options: Any) -> LossFit | HyperFit:

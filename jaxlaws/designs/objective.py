@@ -11,8 +11,8 @@ import numpy as np
 from jax.scipy.special import digamma
 
 from jaxlaws.fitting.predict import need_finite
-from jaxlaws.laws.curves.bound import ROUNDING
 from jaxlaws.laws.law import Inputs, Law
+from jaxlaws.laws.schedule import ROUNDING
 from jaxlaws.laws.table import get
 
 

@@ -1,9 +1,9 @@
 """How changes of the LR take effect: sums over events, at points or along a whole schedule at once.
 
 A kernel that is a mixture of exponentials of its clock, κ(u) = Σ_i w_i·(1 − e^{−ρ_i u}), is summed along a schedule in
-one pass. With W_i(t) = Σ_{k≤t} w_ik·drop_k the state y_i(t) = Σ_{k≤t} w_ik·drop_k·(1 − e^{−ρ_i u_k(t)}) follows W_i as a
-low-pass filter does, y_i(t) = y_i(t−1) + (1 − e^{−ρ_i Δu_t})·(W_i(t) − y_i(t−1)), and Σ_i y_i is the sum over all
-earlier changes, without the difference of large numbers.
+one pass. With W_i(t) = Σ_{k≤t} w_ik·drop_k the state y_i(t) = Σ_{k≤t} w_ik·drop_k·(1 − e^{−ρ_i u_k(t)}) follows W_i as
+a low-pass filter does, y_i(t) = y_i(t−1) + (1 − e^{−ρ_i Δu_t})·(W_i(t) − y_i(t−1)), and Σ_i y_i is the sum over all
+earlier changes, without a difference of large numbers.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def power(drop: Any, lr_sum: Any, log_lr: Any, C: Any, beta: Any, gamma: Any) ->
 def _power_along(drop: Any, step: Any, log_lr: Any, C: Any, beta: Any, gamma: Any) -> Any:
     """`power` by (1 + a·u)^-β = 1/Γ(β) ∫ (ρ/a)^β e^{−ρ/a} e^{−ρu} d ln ρ with a = C·η_k^-γ.
 
-    The trapezoid rule of width h in ln ρ is off by e^{−π²/h} or so, since the integrand is analytic for |Im ln ρ| < π/2.
-    Of 1 − (1 + a·u)^-β the rates below ρ_0 add (ρ_0/a)^β·ρ_0·u at most, those above ρ_1 about e^{−ρ_1/a}.
+    The trapezoid rule of width h in ln ρ is off by e^{−π²/h} or so, as the integrand is analytic for |Im ln ρ| < π/2. Of
+    1 − (1 + a·u)^-β the rates below ρ_0 add (ρ_0/a)^β·ρ_0·u at most, those above ρ_1 about e^{−ρ_1/a}.
     """
     log_a = jnp.log(C) - gamma * log_lr
     first = jnp.log(1e-7) - jnp.log(jnp.sum(step, -1))
@@ -76,13 +76,13 @@ def _power_along(drop: Any, step: Any, log_lr: Any, C: Any, beta: Any, gamma: An
 
     def weigh(change, log_a):
         q = jnp.minimum(grid - log_a, 60.0)
-        return change * width * jnp.exp(beta * q - jnp.exp(q) - jax.scipy.special.gammaln(beta))
+        return change * width * jnp.exp(beta * q - jnp.exp(q) - jax.lax.lgamma(beta))
 
     return _filter(weigh, jnp.exp(grid), step, drop, log_a)
 
 
 def rate_grid(first: Any, last: Any) -> tuple[Any, Any]:
-    """ln ρ [..., rates] between two ends [...], and its width [..., 1]; constants of a quadrature have no derivative."""
+    """ln ρ [..., rates] between two ends [...] and its width [..., 1]; no result depends on them, so no derivative."""
     first, last = jax.lax.stop_gradient((first, last))
     width = (last - first)[..., None] / (RATES - 1)
     return first[..., None] + width * jnp.arange(RATES), width

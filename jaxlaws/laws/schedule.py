@@ -93,7 +93,7 @@ def _suffix(value: Any) -> Any:
 
 
 def _noise(lr: Any, widths: Any, peak: Any) -> Any:
-    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j, where T is the last step with an LR, as `jaxlaws.laws.curves.bound.lr_noise`.
+    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j, where T is the last step with an LR, as `curves.bound.lr_noise`.
 
     Within w steps of LR h, h Σ_{r<w} 1/(r + s) = h [ψ(w + s) − ψ(s)] with s = (LR sum after them)/h; the last ones with
     an LR have s = 0, and their last step adds h itself: h [1 + ψ(w) − ψ(1)].
@@ -104,17 +104,17 @@ def _noise(lr: Any, widths: Any, peak: Any) -> Any:
     ends = after <= 0
     if widths is None:
         return jnp.sum(jnp.where(ends, lr, lr**2 / jnp.where(ends, 1.0, after)), -1)
-    digamma = jax.scipy.special.digamma
+    digamma = jax.lax.digamma
     later = jnp.where(ends, 1.0, after / jnp.where(lr > 0, lr, peak[..., None]))
     inside = digamma(widths + later) - digamma(later)
-    at_end = 1 + digamma(jnp.maximum(widths, 1.0)) - digamma(1.0)
-    return jnp.sum(lr * jnp.where(ends, at_end, inside), -1)
+    at_last = 1 + digamma(jnp.maximum(widths, 1.0)) - digamma(jnp.ones(()))
+    return jnp.sum(lr * jnp.where(ends, at_last, inside), -1)
 
 
 def _noise_along(lr: Any) -> Any:
-    """V at every step, by 1/x = ∫ ρ e^{−ρx} d ln ρ: one decaying state z_i = Σ_{k<t} η_k² e^{−ρ_i Σ_{k<j≤t} η_j} a rate.
+    """V at every step, by 1/x = ∫ ρ e^{−ρx} d ln ρ: a decaying state z_i = Σ_{k<t} η_k² e^{−ρ_i Σ_{k<j≤t} η_j} a rate.
 
-    Rates below the first one are summed in closed form, where e^{−ρx} is 1 within 1e-4.
+    Rates below the first one, at which e^{−ρx} is 1 within 1e-4, are summed in closed form.
     """
     peak = jnp.max(lr, -1, keepdims=True)
     lr = jnp.where(lr > ROUNDING * peak, lr, 0.0)

@@ -1,0 +1,199 @@
+"""A law with its constants as a function of a schedule or of a model, which JAX differentiates, compiles and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Law
+from jaxlaws.laws.lazy import jax, jnp
+from jaxlaws.laws.schedule import along, at_end, first_change
+
+#: Points of a schedule from which on the losses at all of its steps are computed, and those that are summed at once.
+_MANY, _AT_ONCE = 32, 8
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLaw:
+    """A law with constants, callable: the loss at the end of a schedule, at points of it, or of a model.
+
+        law(lr) → [...],   law(lr, at=steps) → [..., points],   law(N=…, D=…) → [...]
+
+    It is a pytree whose leaves are the constants, so that `jax.grad(lambda law: law(lr))(law)` is the gradient with
+    respect to them. All is computed in the caller's precision.
+
+    Attributes:
+      law: the formula.
+      params: constants by name, numbers or arrays of JAX without axes.
+      convention: what they mean; `warmup_ld` says whether LR changes of the warm-up count as events.
+    """
+
+    law: Law
+    params: Mapping[str, Any]
+    convention: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _register()
+
+    def __repr__(self) -> str:
+        return f"FittedLaw({self.law.name}, {', '.join(f'{name}={value}' for name, value in self.params.items())})"
+
+    def __call__(self, lr: Any = None, *, at: Any = None, warmup_steps: int = 0, **inputs: Any) -> Any:
+        """The predicted loss, in the unit of `convention["loss"]`.
+
+        Args:
+          lr: [..., steps] LR of every step, of a law of curves.
+          at: [points] last step before each loss; the end of the schedule without it.
+          warmup_steps: leading steps of `lr` that are warm-up.
+          **inputs: what else the law reads, by the symbols of its formula, [...] each: N, D, …; of an input of several
+            columns its parts by name, or [..., parts].
+
+        Returns:
+          [...] of the leading axes of all inputs, or [..., points] with `at`.
+
+        Raises:
+          BadInput: an input is missing, unknown or outside what the law is defined for, or shapes do not go together.
+        """
+        law = self.law
+        read = {key: self._input(key, inputs) for key in law.inputs if not INPUTS[key].of_schedule}
+        for name in inputs:
+            if name not in read:
+                hint = "".join(f"did you mean '{key}'?" for key in read if INPUTS[key].column == name)
+                raise unknown(f"input of the law {law.name}", name, read, hint)
+        shapes = [np.shape(value)[:-1] if INPUTS[key].many else np.shape(value) for key, value in read.items()]
+        if law.kind == "point":
+            if lr is not None or at is not None or warmup_steps:
+                raise BadInput(f"the law {law.name} reads {' and '.join(law.inputs)}, not a schedule: leave it out.")
+            _broadcast(law, shapes)
+            return _of_model(law)(dict(self.params), read)
+        if lr is None:
+            raise BadInput(
+                f"the law {law.name} predicts along a schedule: give lr, an array with the LR of every step."
+            )
+        lr = _schedule(lr, at, warmup_steps)
+        _broadcast(law, [lr.shape[:-1], *shapes])
+        first = first_change(warmup_steps, self.convention.get("warmup_ld", "included"))
+        if at is None:
+            return _at_end(law)(dict(self.params), lr, first, read)
+        whole = len(at) >= _MANY and (law.running or not any(INPUTS[key].events is not None for key in law.inputs))
+        return (_along if whole else _at_points)(law)(dict(self.params), lr, first, read, _array(at))
+
+    def _input(self, key: str, inputs: Mapping[str, Any]) -> Any:
+        """The value of one input; `BadInput` where it is missing or not what the law is defined for."""
+        row = INPUTS[key]
+        if key not in inputs:
+            raise BadInput(f"the law {self.law.name} needs {key}, {row.meaning}: give {key}=.")
+        value = inputs[key]
+        if row.many and isinstance(value, Mapping):
+            parts = self.convention.get(row.column, "").split(",")
+            for part in value:
+                if part not in parts:
+                    raise unknown(key, part, parts)
+            value = jnp.stack(jnp.broadcast_arrays(*(_array(value.get(part, 0.0)) for part in parts)), -1)
+        value = _array(value)
+        if _known(value) and not np.all(np.isfinite(value) & (value >= 0 if row.zero else value > 0)):
+            expected = "at least 0" if row.zero else "positive"
+            raise BadInput(f"{key} has the value {np.min(value):g}, expected it to be {expected} and finite.")
+        return value
+
+
+@lru_cache(maxsize=1)
+def _register() -> None:
+    """Make `FittedLaw` known to JAX as a pytree."""
+
+    def flatten(law: FittedLaw) -> tuple[Any, Any]:
+        children = ((jax.tree_util.GetAttrKey("params"), dict(law.params)),)
+        return children, (law.law, tuple(sorted(law.convention.items())))
+
+    def unflatten(held: Any, children: Any) -> FittedLaw:
+        return FittedLaw(held[0], children[0], dict(held[1]))
+
+    jax.tree_util.register_pytree_with_keys(FittedLaw, flatten, unflatten)
+
+
+@lru_cache(maxsize=256)
+def _of_model(law: Law) -> Any:
+    return jax.jit(law.predict)
+
+
+@lru_cache(maxsize=256)
+def _at_end(law: Law) -> Any:
+    return jax.jit(lambda params, lr, first, read: law.predict(params, {**at_end(lr, first), **read}))
+
+
+@lru_cache(maxsize=256)
+def _at_points(law: Law) -> Any:
+    """Every point by the sum over all changes before it: O(steps · points)."""
+
+    def losses(params, lr, first, read, at):
+        def one(stop):
+            return law.predict(params, {**at_end(lr, first, stop=stop), **read})
+
+        return jnp.moveaxis(jax.lax.map(one, at, batch_size=_AT_ONCE), 0, -1)
+
+    return jax.jit(losses)
+
+
+@lru_cache(maxsize=256)
+def _along(law: Law) -> Any:
+    """All steps in one pass: O(steps)."""
+
+    def losses(params, lr, first, read, at):
+        read = {key: jnp.expand_dims(value, -2 if INPUTS[key].many else -1) for key, value in read.items()}
+        return jnp.take(law.predict(params, {**along(lr, first), **read}), at, -1)
+
+    return jax.jit(losses)
+
+
+def _array(value: Any) -> Any:
+    """An array of JAX as it is, anything else as one of numpy, which the caller's precision then rounds."""
+    if isinstance(value, jax.Array):
+        return value
+    return np.asarray(value, None if hasattr(value, "dtype") else np.float64)
+
+
+def _known(value: Any) -> bool:
+    """Whether the numbers are there, which while JAX traces they are not."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def _broadcast(law: Law, shapes: list[tuple[int, ...]]) -> None:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise BadInput(f"the inputs of the law {law.name} have shapes {shapes}, which do not go together.") from None
+
+
+def _schedule(lr: Any, at: Any, warmup_steps: int) -> Any:
+    """The schedule as an array; `BadInput` where it or what is asked of it makes no sense."""
+    lr = _array(lr)
+    if not jnp.issubdtype(lr.dtype, jnp.floating):
+        lr = lr.astype(float)
+    if lr.ndim < 1 or not lr.shape[-1]:
+        raise BadInput(f"lr has the shape {lr.shape}, expected [..., steps]: the LR of every step.")
+    steps = lr.shape[-1]
+    if not isinstance(warmup_steps, int | np.integer) or not 0 <= warmup_steps <= steps:
+        raise BadInput(f"warmup_steps is {warmup_steps}, expected a whole number from 0 to {steps}, the steps of lr.")
+    begin = steps
+    if at is not None:
+        at = _array(at)
+        if at.ndim != 1 or not at.size:
+            raise BadInput(f"at has the shape {at.shape}, expected [points]: the last step before each loss.")
+        if _known(at):
+            at = np.asarray(at)
+            if np.any(at != np.round(at)) or not 0 <= at.min() <= at.max() < steps:
+                raise BadInput(f"at goes from {at.min():g} to {at.max():g}, expected steps from 0 to {steps - 1}.")
+            begin = int(at.min()) + 1
+    if _known(lr):
+        numbers = np.asarray(lr)
+        if not np.all(np.isfinite(numbers) & (numbers >= 0)):
+            raise BadInput("the schedule has a learning rate that is negative or not a number.")
+        if not np.all(np.any(numbers[..., :begin] > 0, -1)):
+            raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: leave those points out.")
+    return lr
