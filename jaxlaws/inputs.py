@@ -136,6 +136,7 @@ INPUTS: dict[str, Input] = {
     "drop": Input("by how much the LR falls at a change", events=0.0),
     "lr_sum": Input("sum of the LRs from a change to the point", events=1.0),
     "sum_at": Input("sum of the LRs up to a change, included", events=1.0),
+    "sum_after": Input("sum of the LRs from the step after a change to the point", events=1.0),
     "age": Input("steps from a change to the point, both included", events=1.0),
     "log_lr": Input("ln of the LR after a change", events=-1.0),
     "reference": Input("loss of a run of constant LR at an equal LR sum over the peak", "reference_loss", logged=True),

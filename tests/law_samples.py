@@ -27,6 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "age_phase": (1.0, 1e4),
     "phase_start": (1e3, 1e4),
     "replay": (0.05, 0.8),
+    "sum_after": (0.01, 0.3),
     "trace": (0.01, 0.1),
     "reference": (2.0, 3.0),
     "U": (5e8, 2e10),

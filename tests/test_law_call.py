@@ -12,7 +12,7 @@ from law_samples import SAMPLES
 import jaxlaws
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.call import FittedLaw
 
@@ -33,15 +33,25 @@ POINTS = [name for name in SAMPLES if name not in CURVES]
 
 def fitted(name, warmup_ld="included"):
     sample = SAMPLES[name]
-    law, parts = sample.law(name), {INPUTS[key].column: ",".join(sample.parts) for key in sample.law(name).inputs}
-    several = {column: text for column, text in parts.items() if text and column == "share"}
-    return Fit(name, {**law.convention, "warmup_ld": warmup_ld, **several}, "none", sample.constants(name))
+    law = sample.law(name)
+    parts = {INPUTS[key].column: ",".join(sample.parts) for key in law.inputs if INPUTS[key].many}
+    convention = {**law.convention, "warmup_ld": warmup_ld, **parts}
+    return LossFit(law=name, convention=convention, noise="none", params=sample.constants(name))
 
 
-def others(name, count=None):
+def logged(name, at):
+    """What a law reads of a run's log at the points, by symbol and by column."""
+    keys = [key for key in SAMPLES[name].law(name).inputs if INPUTS[key].logged]
+    values = {key: 2 + np.sin(at / 50) for key in keys}
+    return values, {INPUTS[key].column: value for key, value in values.items()}
+
+
+def others(name):
     """Inputs of a law beside the schedule: by symbol, and by the keywords of `predict`."""
     inputs = SAMPLES[name].inputs(name, 3)
-    read = {key: value for key, value in inputs.items() if not INPUTS[key].of_schedule}
+    read = {key: value for key, value in inputs.items() if INPUTS[key].of_run}
+    if "phase_start" in read:
+        read["phase_start"] = np.array([150.0, 31.0, 290.0])
     one = {key: value[0] for key, value in read.items()}
     named = {
         INPUTS[key].column: dict(zip(SAMPLES[name].parts, value, strict=True)) if INPUTS[key].many else float(value)
@@ -57,16 +67,18 @@ def test_a_law_of_curves_equals_predict(name, warmup_ld):
     law, (_, one, named) = jaxlaws.law(fit), others(name)
     for shape in SCHEDULES:
         lr = 3e-4 * shape
-        with jax.enable_x64(True):
-            end, along = law(lr, warmup_steps=WARMUP, **one), law(lr, at=AT, warmup_steps=WARMUP, **one)
-            few = law(lr, at=AT[::7], warmup_steps=WARMUP, **one)
-        asked = predict(fit, lr=lr, at=AT, warmup_steps=WARMUP, **named).value
-        assert float(end) == pytest.approx(predict(fit, lr=lr, warmup_steps=WARMUP, **named).value, abs=1e-6)
-        np.testing.assert_allclose(along, asked, atol=1e-6)
-        np.testing.assert_allclose(few, along[::7], atol=1e-8)
-        assert law(lr, warmup_steps=WARMUP, **one).dtype == jnp.float32
-        np.testing.assert_allclose(law(lr, at=AT, warmup_steps=WARMUP, **one), along, rtol=2e-6)
-        np.testing.assert_allclose(law(lr, warmup_steps=WARMUP, **one), end, rtol=2e-6)
+        for at in (None, AT, AT[::7]):
+            where = np.array([STEPS - 1]) if at is None else at
+            read, column = logged(name, where)
+            read = {key: value[0] if at is None else value for key, value in read.items()}
+            asked = predict(fit, lr=lr, at=where, warmup_steps=WARMUP, **named, **column).value
+            with jax.enable_x64(True):
+                ours = law(lr, at=at, warmup_steps=WARMUP, **one, **read)
+            assert ours.shape == (() if at is None else at.shape)
+            np.testing.assert_allclose(ours, asked if at is not None else asked[0], atol=1e-6)
+            short = law(lr, at=at, warmup_steps=WARMUP, **one, **read)
+            assert short.dtype == jnp.float32
+            np.testing.assert_allclose(short, ours, rtol=2e-6)
 
 
 @pytest.mark.parametrize("name", POINTS)

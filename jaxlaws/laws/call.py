@@ -1,4 +1,4 @@
-"""A law with its constants as a function of a schedule or of a model, which JAX differentiates, compiles and batches."""
+"""A law with its constants as a function, of a schedule or of a model, which JAX differentiates and batches."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FittedLaw:
           at: [points] last step before each loss; the end of the schedule without it.
           warmup_steps: leading steps of `lr` that are warm-up.
           **inputs: what else the law reads, by the symbols of its formula, [...] each: N, D, …; of an input of several
-            columns its parts by name, or [..., parts].
+            columns its parts by name, or [..., parts]; what was logged along a run [..., points].
 
         Returns:
           [...] of the leading axes of all inputs, or [..., points] with `at`.
@@ -77,12 +77,14 @@ class FittedLaw:
                 f"the law {law.name} predicts along a schedule: give lr, an array with the LR of every step."
             )
         lr = _schedule(lr, at, warmup_steps)
-        _broadcast(law, [lr.shape[:-1], *shapes])
+        _broadcast(law, [lr.shape[:-1] if at is None else (*lr.shape[:-1], len(at)), *shapes])
         first = first_change(warmup_steps, self.convention.get("warmup_ld", "included"))
         if at is None:
             return _at_end(law)(dict(self.params), lr, first, read)
-        whole = len(at) >= _MANY and (law.running or not any(INPUTS[key].events is not None for key in law.inputs))
-        return (_along if whole else _at_points)(law)(dict(self.params), lr, first, read, _array(at))
+        logged = {key: value for key, value in read.items() if INPUTS[key].logged}
+        of_run = {key: value for key, value in read.items() if key not in logged}
+        losses = _along if len(at) >= _MANY and law.running else _at_points
+        return losses(law)(dict(self.params), lr, first, of_run, logged, _array(at))
 
     def _input(self, key: str, inputs: Mapping[str, Any]) -> Any:
         """The value of one input; `BadInput` where it is missing or not what the law is defined for."""
@@ -122,20 +124,26 @@ def _of_model(law: Law) -> Any:
     return jax.jit(law.predict)
 
 
+def _end(lr: Any, first: Any, read: Mapping[str, Any], stop: Any = None) -> dict[str, Any]:
+    return at_end(lr, first, stop=stop, phase_start=read.get("phase_start"))
+
+
 @lru_cache(maxsize=256)
 def _at_end(law: Law) -> Any:
-    return jax.jit(lambda params, lr, first, read: law.predict(params, {**at_end(lr, first), **read}))
+    return jax.jit(lambda params, lr, first, read: law.predict(params, {**_end(lr, first, read), **read}))
 
 
 @lru_cache(maxsize=256)
 def _at_points(law: Law) -> Any:
     """Every point by the sum over all changes before it: O(steps · points)."""
 
-    def losses(params, lr, first, read, at):
-        def one(stop):
-            return law.predict(params, {**at_end(lr, first, stop=stop), **read})
+    def losses(params, lr, first, read, logged, at):
+        def one(point):
+            stop, here = point
+            return law.predict(params, {**_end(lr, first, read, stop), **read, **here})
 
-        return jnp.moveaxis(jax.lax.map(one, at, batch_size=_AT_ONCE), 0, -1)
+        logged = {key: jnp.moveaxis(jnp.broadcast_to(v, (*v.shape[:-1], len(at))), -1, 0) for key, v in logged.items()}
+        return jnp.moveaxis(jax.lax.map(one, (at, logged), batch_size=_AT_ONCE), 0, -1)
 
     return jax.jit(losses)
 
@@ -144,7 +152,7 @@ def _at_points(law: Law) -> Any:
 def _along(law: Law) -> Any:
     """All steps in one pass: O(steps)."""
 
-    def losses(params, lr, first, read, at):
+    def losses(params, lr, first, read, logged, at):
         read = {key: jnp.expand_dims(value, -2 if INPUTS[key].many else -1) for key, value in read.items()}
         return jnp.take(law.predict(params, {**along(lr, first), **read}), at, -1)
 

@@ -37,9 +37,9 @@ def inputs(
 
     Returns:
       `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak`, and `S_phase` and `age_phase`, the LR sum and
-      the steps of the second phase, [points]; and for every
-      event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at` T_k = Σ_{i≤k} η_i, `age` n_k = t − k + 1 and `log_lr` ln η_k
-      [points, events], padded with drops of zero.
+      the steps of the second phase, [points]; and for every event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at`
+      T_k = Σ_{i≤k} η_i, `sum_after` S − T_k, `age` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with
+      drops of zero.
     """
     lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
     total = np.concatenate([[0.0], np.cumsum(lr)])
@@ -72,13 +72,16 @@ def inputs(
         "drop": np.zeros(shape),
         "lr_sum": np.ones(shape),
         "sum_at": np.ones(shape),
+        "sum_after": np.ones(shape),
         "age": np.ones(shape),
         "log_lr": np.full(shape, np.log(peak)),
     }
     grid = np.arange(len(lr))
     out["drop"][point, column] = drop
     out["lr_sum"][point, column] = np.maximum(total[at[point] + 1] - np.interp(step, grid, total[:-1]), 0.0)
-    out["sum_at"][point, column] = np.interp(step, grid, total[1:])
+    sum_at = np.interp(step, grid, total[1:])
+    out["sum_at"][point, column] = sum_at
+    out["sum_after"][point, column] = np.maximum(total[at[point] + 1] - sum_at, 0.0)
     out["age"][point, column] = at[point] + 1 - step
     out["log_lr"][point, column] = log_lr
     return out

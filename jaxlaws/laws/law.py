@@ -113,8 +113,8 @@ class Law:
       offset: (params, inputs) → what is added to the terms.
       link: (params, what the formula gives) → the metric that is predicted, and `unlink` its inverse.
       unlink: of a law with a basis, by which its linear constants are projected out.
-      running: whether its sums over events are those of `jaxlaws.laws.relaxation`, which one pass takes along a whole
-        schedule.
+      running: whether it has no sums over events but those of `jaxlaws.laws.relaxation`, which one pass takes along a
+        whole schedule, and reads nothing that is logged.
       coordinates: where the units of the parameters do not give them.
       convention: what its constants assume (warm-up, N, units); `loss` is the metric.
       presets: published constants by variant.

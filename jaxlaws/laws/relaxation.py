@@ -23,9 +23,11 @@ class Running(NamedTuple):
 
     Attributes:
       step: [..., steps] by how much it goes on in each step.
+      late: whether it starts after the step of the event.
     """
 
     step: Any
+    late: bool = False
 
 
 def exponential(drop: Any, clock: Any, rate: Any) -> Any:
@@ -40,7 +42,7 @@ def exponential(drop: Any, clock: Any, rate: Any) -> Any:
       [...], or [..., steps] along a schedule.
     """
     if isinstance(clock, Running):
-        return _filter(lambda change: change, jnp.reshape(rate, (1,)), clock.step, drop)
+        return _filter(lambda change: change, jnp.reshape(rate, (1,)), clock, drop)
     return jnp.sum(drop * -jnp.expm1(-rate * clock), -1)
 
 
@@ -59,18 +61,18 @@ def power(drop: Any, lr_sum: Any, log_lr: Any, C: Any, beta: Any, gamma: Any) ->
       [...], or [..., steps] along a schedule.
     """
     if isinstance(lr_sum, Running):
-        return _power_along(drop, lr_sum.step, log_lr, C, beta, gamma)
+        return _power_along(drop, lr_sum, log_lr, C, beta, gamma)
     return _power()(beta, C, gamma, drop, lr_sum, log_lr)
 
 
-def _power_along(drop: Any, step: Any, log_lr: Any, C: Any, beta: Any, gamma: Any) -> Any:
+def _power_along(drop: Any, lr_sum: Running, log_lr: Any, C: Any, beta: Any, gamma: Any) -> Any:
     """`power` by (1 + a·u)^-β = 1/Γ(β) ∫ (ρ/a)^β e^{−ρ/a} e^{−ρu} d ln ρ with a = C·η_k^-γ.
 
-    The trapezoid rule of width h in ln ρ is off by e^{−π²/h} or so, as the integrand is analytic for |Im ln ρ| < π/2. Of
-    1 − (1 + a·u)^-β the rates below ρ_0 add (ρ_0/a)^β·ρ_0·u at most, those above ρ_1 about e^{−ρ_1/a}.
+    The trapezoid rule of width h in ln ρ is off by about e^{−π²/h}, as the integrand is analytic for |Im ln ρ| < π/2.
+    Of 1 − (1 + a·u)^-β the rates below ρ_0 add (ρ_0/a)^β·ρ_0·u at most, those above ρ_1 about e^{−ρ_1/a}.
     """
     log_a = jnp.log(C) - gamma * log_lr
-    first = jnp.log(1e-7) - jnp.log(jnp.sum(step, -1))
+    first = jnp.log(1e-7) - jnp.log(jnp.sum(lr_sum.step, -1))
     last = jnp.max(log_a, -1) + jnp.log(20 + 4 * beta)
     grid, width = rate_grid(first, last)
 
@@ -78,7 +80,7 @@ def _power_along(drop: Any, step: Any, log_lr: Any, C: Any, beta: Any, gamma: An
         q = jnp.minimum(grid - log_a, 60.0)
         return change * width * jnp.exp(beta * q - jnp.exp(q) - jax.lax.lgamma(beta))
 
-    return _filter(weigh, jnp.exp(grid), step, drop, log_a)
+    return _filter(weigh, jnp.exp(grid), lr_sum, drop, log_a)
 
 
 def rate_grid(first: Any, last: Any) -> tuple[Any, Any]:
@@ -88,13 +90,13 @@ def rate_grid(first: Any, last: Any) -> tuple[Any, Any]:
     return first[..., None] + width * jnp.arange(RATES), width
 
 
-def _filter(weigh: Callable[..., Any], rates: Any, step: Any, *events: Any) -> Any:
+def _filter(weigh: Callable[..., Any], rates: Any, clock: Running, *events: Any) -> Any:
     """[..., steps] Σ_i Σ_{k≤t} weigh(events_k)_i · (1 − e^{−ρ_i (u_t − u_{k−1})}).
 
     Args:
       weigh: (events of one step [..., 1]) → [..., rates].
       rates: ρ [..., rates].
-      step: [..., steps] increments of the clock u.
+      clock: u of the changes.
       *events: [..., steps] each.
     """
 
@@ -105,7 +107,9 @@ def _filter(weigh: Callable[..., Any], rates: Any, step: Any, *events: Any) -> A
         held = held + jnp.expm1(-rates * step) * (held - total)
         return (total, held), jnp.sum(held, -1)
 
-    by_step = tuple(jnp.moveaxis(value, -1, 0) for value in jnp.broadcast_arrays(step, *events))
+    if clock.late:
+        events = tuple(jnp.concatenate([jnp.zeros_like(value[..., :1]), value[..., :-1]], -1) for value in events)
+    by_step = tuple(jnp.moveaxis(value, -1, 0) for value in jnp.broadcast_arrays(clock.step, *events))
     zero = jnp.zeros((*by_step[0].shape[1:], rates.shape[-1]), jnp.result_type(rates, *by_step))
     return jnp.moveaxis(jax.lax.scan(advance, (zero, zero), by_step)[1], 0, -1)
 

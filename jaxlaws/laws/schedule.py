@@ -26,7 +26,7 @@ def first_change(warmup_steps: int, warmup_ld: str) -> int:
     return 1 if warmup_ld == "included" else max(warmup_steps, 1)
 
 
-def at_end(lr: Any, first: Any = 1, widths: Any = None, stop: Any = None) -> dict[str, Any]:
+def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, phase_start: Any = None) -> dict[str, Any]:
     """What curve laws read at the last step, with every change of the LR as an event of its own.
 
     Args:
@@ -35,9 +35,11 @@ def at_end(lr: Any, first: Any = 1, widths: Any = None, stop: Any = None) -> dic
       widths: [..., steps] how many steps of this LR each stands for, which need not be whole; one without it. Sums over
         them are taken in closed form.
       stop: index of another last step.
+      phase_start: [...] index of the first step of a second phase, where there is one.
 
     Returns:
-      `S`, `V`, `lr`, `peak` [...], and `drop`, `lr_sum`, `age`, `log_lr` [..., steps].
+      `S`, `V`, `lr`, `peak`, `S_phase`, `age_phase` [...]; and `drop`, `lr_sum`, `sum_at`, `sum_after`, `age`, `log_lr`
+      [..., steps].
     """
     lr = jnp.asarray(lr)
     steps = jnp.arange(lr.shape[-1])
@@ -47,15 +49,22 @@ def at_end(lr: Any, first: Any = 1, widths: Any = None, stop: Any = None) -> dic
     log_lr = jnp.log(jnp.maximum(lr, LEAST * peak[..., None]))
     if stop is not None:
         lr, drop = (jnp.where(steps <= stop, value, 0.0) for value in (lr, drop))
-    lr_sum = _suffix(lr if widths is None else lr * widths)
+    area = lr if widths is None else lr * widths
+    own = lr if widths is None else lr * jnp.minimum(widths, 1.0)
+    lr_sum = _suffix(area)
     age = jnp.maximum(last + 1.0 - steps, 1.0) if widths is None else _suffix(widths)
+    start = lr.shape[-1] if phase_start is None else phase_start
     return {
         "S": lr_sum[..., 0],
         "V": _noise(lr, widths, peak),
+        "S_phase": jnp.sum(jnp.where(steps >= jnp.expand_dims(start, -1), area, 0.0), -1),
+        "age_phase": jnp.maximum(last + 1.0 - start, 0.0),
         "lr": ends,
         "peak": peak,
         "drop": drop,
         "lr_sum": lr_sum,
+        "sum_at": jnp.cumsum(area, -1) - (area - own),
+        "sum_after": lr_sum - own,
         "age": jnp.broadcast_to(age, lr.shape).astype(lr.dtype),
         "log_lr": log_lr,
     }
@@ -65,18 +74,21 @@ def along(lr: Any, first: Any = 1) -> dict[str, Any]:
     """What laws whose sums are those of `jaxlaws.laws.relaxation` read at every step of lr[..., steps], in one pass.
 
     Returns:
-      [..., steps] each: `S`, `V`, `lr`, `peak`; `drop` and `log_lr` of the change at the step; and the clocks `lr_sum`
-      and `age` of all changes as `Running`.
+      [..., steps] each: `S`, `V`, `lr`, `peak`; `drop`, `sum_at` and `log_lr` of the change at the step; and the clocks
+      `lr_sum`, `sum_after` and `age` of all changes as `Running`.
     """
     lr = jnp.asarray(lr)
+    total = jnp.cumsum(lr, -1)
     peak = jnp.broadcast_to(jnp.max(lr, -1, keepdims=True), lr.shape)
     return {
-        "S": jnp.cumsum(lr, -1),
+        "S": total,
         "V": _noise_along(lr),
         "lr": lr,
         "peak": peak,
         "drop": jnp.where(jnp.arange(lr.shape[-1]) >= first, _before(lr) - lr, 0.0),
         "lr_sum": Running(lr),
+        "sum_at": total,
+        "sum_after": Running(lr, late=True),
         "age": Running(jnp.ones_like(lr)),
         "log_lr": jnp.log(jnp.maximum(lr, LEAST * peak)),
     }

@@ -43,6 +43,7 @@ OPL = Law(
     parameters=_PARAMETERS,
     basis=power_basis,
     linear=("L0", "A"),
+    running=True,
     convention=_CONVENTION,
 )
 
@@ -54,5 +55,6 @@ LLDL = Law(
     parameters=(*_PARAMETERS, Parameter("B", "loss gained by a unit of LR below the peak", units={"lr": -1})),
     basis=linear_basis,
     linear=("L0", "A", "B"),
+    running=True,
     convention=_CONVENTION,
 )

@@ -83,5 +83,6 @@ LAW = Law(
     ),
     basis=basis,
     linear=("L0", "A", "B"),
+    running=True,
     convention={"loss": "nats", "lr_sum": "lr_steps"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxlaws.laws.law import Law, Parameter
 from jaxlaws.laws.lazy import jnp
+from jaxlaws.laws.relaxation import power
 
 
 def basis(params, inputs):
@@ -16,24 +17,24 @@ def basis(params, inputs):
 
     Args:
       params: `s`, the exponent of difficulty; `c3`, `c4` and `gamma` of the gain.
-      inputs: `S` [...], and the events `drop`, `sum_at` [..., events].
+      inputs: `S` [...], and the events `drop`, `sum_at`, `sum_after` T − T_k [..., events].
 
     Returns:
       1, T^-s and minus the sum, with coefficients L0 (nats a token), c1 and c2.
     """
-    power = inputs["S"] ** -params["s"]
+    forward = inputs["S"] ** -params["s"]
     drop = jnp.maximum(inputs["drop"], 0.0)
     sum_at = jnp.where(drop > 0, inputs["sum_at"], 1.0)
-    past = jnp.maximum(inputs["S"][..., None] - sum_at, 0.0)
-    gained = -jnp.expm1(-params["gamma"] * jnp.log1p(params["c4"] * past))
-    return jnp.ones_like(power), power, -jnp.sum(drop * (params["c3"] + sum_at ** -params["s"]) * gained, -1)
+    gain = drop * (params["c3"] + sum_at ** -params["s"])
+    gained = power(gain, inputs["sum_after"], jnp.zeros_like(gain), params["c4"], params["gamma"], 0.0)
+    return jnp.ones_like(forward), forward, -gained
 
 
 LAW = Law(
     name="fsl",
     formula="L = L0 + c1 T^-s - c2 sum_k max(lr_k-1 - lr_k, 0) (c3 + T_k^-s) [1 - (1 + c4 (T - T_k))^-gamma]",
     reference="Li et al., NeurIPS 2025, arXiv 2509.19189, App. B.2 through a third party's implementation",
-    inputs=("S", "drop", "sum_at"),
+    inputs=("S", "drop", "sum_at", "sum_after"),
     parameters=(
         Parameter("L0", "irreducible loss of this model, nats a token"),
         Parameter("c1", "size of the power law in the LR sum", units={"S": "s"}),
@@ -45,5 +46,6 @@ LAW = Law(
     ),
     basis=basis,
     linear=("L0", "c1", "c2"),
+    running=True,
     convention={"loss": "nats", "lr_sum": "lr_steps"},
 )
