@@ -146,7 +146,7 @@ def along():
     parts = [
         pd.DataFrame(
             {"run_id": name, "step": step, "lr": 1e-3, "loss": 4 - step / 100, "eval/code/loss": 3 - step / 100}
-        ).assign(experts=count, chars=step * 1e3 + 1)
+        ).assign(experts=count, mean_active_params=step * 1e3 + 1)
         for name, count in (("a", 1), ("b", 8))
     ]
     return pd.concat(parts)
@@ -160,7 +160,7 @@ def test_a_curve_for_each_target():
     assert code.loss_column == "val_loss.code"
     assert main.table["val_loss.code"].tolist() == code.table["val_loss.code"].tolist() == pytest.approx([2.1, 2.1])
     assert code.table["experts"].tolist() == [1, 8]
-    assert code.table["characters"].tolist() == [90001, 90001]
+    assert code.table["params_mean"].tolist() == [90001, 90001]
     assert code.warnings == ("The loss is val_loss.code, as --target code says.",)
     with pytest.raises(BadInput, match="no main loss: choose a target, such as --target code; it has code"):
         open_runs(along().drop(columns="loss"))

@@ -67,9 +67,14 @@ def test_decay_of_repetitions_is_known_loosely_and_the_fit_says_so(published):
 def test_a_constant_with_a_unit_is_fixed_with_its_exponent(published):
     runs = table(published, FITTED, "data_constrained")
     with pytest.raises(BadInput, match="fix alpha too"):
-        fit("chinchilla", runs, fixed={"A": 500.0}, bootstrap=0)
+        fit("data_constrained", runs, fixed={"A": 500.0}, bootstrap=0)
     with pytest.raises(BadInput, match="must lie in"):
-        fit("chinchilla", runs, fixed={"A": 1e30, "alpha": 0.35}, bootstrap=0)
+        fit("data_constrained", runs, fixed={"A": 1e30, "alpha": 0.35}, bootstrap=0)
+
+
+def test_a_law_that_does_not_know_of_repetitions_refuses_them(published):
+    with pytest.raises(BadInput, match="differ in unique_tokens"):
+        fit("chinchilla", table(published, FITTED, "data_constrained"), bootstrap=0)
 
 
 def independent(terms: Callable, loss: np.ndarray, log: bool, low, high, starts: int = 40) -> float:
