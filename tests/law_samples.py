@@ -25,7 +25,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "sum_at": (0.05, 0.3),
     "S_phase": (0.01, 1.0),
     "age_phase": (1.0, 1e4),
-    "phase_start": (1e3, 1e4),
+    "phase_start": (500, 2000),
     "replay": (0.05, 0.8),
     "sum_after": (0.01, 0.3),
     "trace": (0.01, 0.1),
@@ -91,7 +91,8 @@ class Sample:
                 out[key] = np.log(rng.uniform(3e-5, 3e-4, shape))
             else:
                 low, high = (self.ranges or RANGES).get(key) or RANGES[key]
-                out[key] = np.exp(rng.uniform(np.log(low), np.log(high), shape))
+                value = np.exp(rng.uniform(np.log(low), np.log(high), shape))
+                out[key] = np.rint(value) if isinstance(low, int) and isinstance(high, int) else value
         return out
 
 
@@ -118,7 +119,7 @@ SAMPLES: dict[str, Sample] = {
     "cpt_carried": Sample(_CPT, recover=1e-2),
     "cpt_size": Sample(_CPT | _CPT_SIZE, recover=1e-2),
     "cpt_replay_first": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
-    "cpt_replay_second": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
+    "cpt_replay_second": Sample(_CPT | {"B": -0.05, "a1": 0.06, "a2": 3.0}, recover=1e-2),
     "noise_law": Sample({"alpha": 0.26}),
     "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
     "routed": Sample({"a": -0.083, "b": -0.12, "c": 0.01, "d": 1.11, "E_s": 2.1, "E_m": 240.0}),

@@ -1,9 +1,8 @@
-"""Every law: known truth back, gradients, coordinates, presets, published values."""
+"""Published values of the laws, and what single laws have of their own; tests/test_every_law.py has what all have."""
 
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,70 +15,16 @@ from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.source import open_runs
-from jaxlaws.records.table import Runs
 
 FARSEER = dict(open_fit("farseer:published").params)
-TRUTHS = {
-    "chinchilla": {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658},
-    "kaplan": {"N_c": 8.8e13, "D_c": 5.4e13, "alpha_N": 0.076, "alpha_D": 0.095},
-    "critical_batch": {"N_c": 6e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76, "B_star": 2.1e8, "alpha_B": 0.21},
-    "farseer": FARSEER,
-}
 TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
 GRID = np.array([(n, d, b) for n in np.geomspace(2e8, 6e9, 6) for d in np.geomspace(1e9, 1e11, 6) for b in (1e5, 1e6)])
 
 
-def scale_of(x):
-    units = {INPUTS[key].unit: value for key, value in x.items() if INPUTS[key].unit}
-    return {"lr": 3e-4} | {unit: float(np.exp(np.mean(np.log(value)))) for unit, value in units.items()}
-
-
-def test_names_match_the_table():
-    assert all(law.name == name for name, law in LAWS.items())
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_coordinates_invert_and_gradients_match_differences(name):
-    law, rng = SAMPLES[name].law(name), np.random.default_rng(3)
-    x = SAMPLES[name].inputs(name, 5, 3)
-    scale = scale_of(x)
-    with jax.enable_x64(True):
-        edges = np.array([[float(p.unconstrain(value)) for value in p.start] for p in law.parameters])
-        theta = jnp.asarray(edges[:, 0] + (edges[:, 1] - edges[:, 0]) * rng.uniform(0.3, 0.7, len(edges)))
-        params = law.constrain(theta, scale)
-        np.testing.assert_allclose(law.unconstrain(params, scale), theta, rtol=1e-7, atol=1e-9)
-
-        @jax.jit
-        def loss(t):
-            return law.predict(law.constrain(t, scale), x)
-
-        jacobian = jax.jacfwd(loss)(theta)
-        for i in range(len(theta)):
-            step = jnp.zeros(len(theta)).at[i].set(1e-5)
-            numeric = (loss(theta + step) - loss(theta - step)) / 2e-5
-            np.testing.assert_allclose(
-                jacobian[:, i], numeric, rtol=2e-5, atol=1e-7 * float(jnp.max(jnp.abs(jacobian)))
-            )
-
-
-@pytest.mark.parametrize("name", TRUTHS)
-def test_point_laws_recover_the_truth(name):
-    truth = LossFit(law=name, convention={}, noise="none", params=TRUTHS[name])
-    loss = [predict(truth, params=n, tokens=d, batch_tokens=b).value for n, d, b in GRID]
-    frame = pd.DataFrame({"params_nonembedding": GRID[:, 0], "tokens": GRID[:, 1], "batch_tokens": GRID[:, 2]})
-    frame = frame.assign(steps=GRID[:, 1] / GRID[:, 2], loss_nats=loss)
-    found = fit(name, Runs(frame), bootstrap=0)
-    assert found.status == "converged"
-    assert found.starts_agreeing >= 0.6
-    for key, value in TRUTHS[name].items():
-        assert found.params[key] == pytest.approx(value, rel=1e-5), key
-
-
 def test_the_implicit_law_solves_its_equation():
-    p = TRUTHS["critical_batch"]
+    p = SAMPLES["critical_batch"].constants("critical_batch")
     truth = LossFit(law="critical_batch", convention={}, noise="none", params=p)
 
     def excess(loss, n, d, b):
