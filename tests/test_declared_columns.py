@@ -12,7 +12,9 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.predict import keywords
 from jaxlaws.inputs import INPUTS, Input
+from jaxlaws.laws.table import get
 from jaxlaws.records.columns import declared, meaning_of
 from jaxlaws.records.frame import finished
 from jaxlaws.records.published import FORMATS
@@ -224,3 +226,58 @@ def test_the_page_lists_every_declared_column():
         row.column + ".NAME" * row.many: (row.meaning + zero * (row.zero and not row.many), list(row.aliases))
         for row in declared()
     }
+
+
+GIVEN = [
+    ("chinchilla", {"params": 7e9, "tokens": 1e12}, {"N": 7e9, "D": 1e12}),
+    ("chinchilla", {"params": 7e9, "batch_tokens": 4e6, "steps": 10}, {"N": 7e9, "D": 4e7}),
+    ("critical_batch", {"params": 7e9, "batch_tokens": 4e6, "tokens": 4e7}, {"N": 7e9, "B": 4e6, "steps": 10}),
+    ("critical_batch", {"params": 7e9, "steps": 10, "tokens": 4e7}, {"N": 7e9, "B": 4e6, "steps": 10}),
+    (
+        "chinchilla",
+        {"params": 7e9, "tokens": 1e12, "batch_tokens": 4e6},
+        "does not read batch_tokens: leave out --batch",
+    ),
+    (
+        "chinchilla",
+        {"params": 7e9, "tokens": 1e12, "share": {"web": 1.0}},
+        "does not read share: .* params, tokens",
+    ),
+    ("multi_power", {"params": 7e9}, "does not read params: .* it reads a schedule only"),
+    ("critical_batch", {"params": 7e9, "batch_tokens": 4e6}, r"needs tokens: give --tokens \(tokens= in Python\)"),
+    ("chinchilla", {"params": 7e9, "tokens": 0.0}, "tokens is 0.0, expected a positive number"),
+    ("chinchilla", {"params": 7e9, "token": 1e12}, "unknown input 'token': did you mean 'tokens'"),
+]
+
+
+@pytest.mark.parametrize(("law", "given", "expected"), GIVEN)
+def test_what_a_law_reads_of_its_keywords(law, given, expected):
+    if isinstance(expected, str):
+        with pytest.raises(BadInput, match=expected):
+            keywords(get(law), given, {})
+    else:
+        assert keywords(get(law), given, {}) == expected
+
+
+FLAGS = [
+    (["--tokens", "20xN", "--batch-tokens", "4M"], 2, "chinchilla does not read batch_tokens"),
+    (["--tokens", "1.4T"], 0, ""),
+    (["--tokens", "1.4T", "--every", "5"], 2, "--every is of a schedule: give --schedule too"),
+    (["--tokens", "1.4T", "--unique-tokens", "x"], 2, "--unique-tokens is 'x', expected a number such as"),
+    (["--tokens", "1.4T", "--share", "web=.7,code=-1"], 2, "--share is -1, expected at least 0"),
+    (["--tokens", "1.4T", "--altitude", "0"], 2, "chinchilla does not read altitude"),
+]
+
+
+@pytest.mark.parametrize(("flags", "code", "said"), FLAGS)
+def test_flags_of_inputs(monkeypatch, capsys, flags, code, said):
+    monkeypatch.setitem(INPUTS, "h", Input("height above the sea, m", "altitude", zero=True))
+    assert main(["predict", "chinchilla:epoch", "--params", "7B", *flags]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_the_help_of_a_flag_is_the_meaning_of_its_input(capsys):
+    for command in ("predict", "optimum"):
+        assert main([command, "--help"]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert all(f"--{row.column.replace('_', '-')}" in text and row.meaning in text for row in declared())

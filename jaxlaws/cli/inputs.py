@@ -13,18 +13,23 @@ from jaxlaws.records.units import parse_number, parse_tokens
 
 
 def add_inputs(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
-    """A flag for every input that is not read off a schedule, such as --unique-tokens.
+    """A flag for every input that is not read off a schedule, such as --unique-tokens, of the laws of plug-ins too.
 
     Args:
       parser: to add them to.
       without: columns that the command has no flag for, or another one.
     """
+    from jaxlaws.laws.table import LAWS
+
+    for name in LAWS.added():
+        _ = LAWS[name]
     group = parser.add_argument_group("inputs of the law")
     for row in _rows(without):
         if row.many:
             group.add_argument(_flag(row), metavar="NAME=VALUE,…", action="append", default=[], help=row.meaning)
         else:
-            group.add_argument(_flag(row), metavar="NUMBER", help=row.meaning)
+            more = "; 20xN is tokens a parameter" if row.column == "tokens" else ""
+            group.add_argument(_flag(row), metavar="NUMBER", help=row.meaning + more)
 
 
 def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 
+from jaxlaws.cli.inputs import add_inputs, given_inputs
 from jaxlaws.cli.schedule import add_spec, open_schedule
 from jaxlaws.errors import BadInput
-from jaxlaws.records.units import parse_positive, parse_tokens, parse_whole
+from jaxlaws.records.units import parse_positive, parse_whole
 
 #: Losses of a curve that one request may ask for, each with every resample.
 _MOST_POINTS = 20_000
+#: Inputs whose flags say the length and the peak of a schedule where one is given.
+_OF_A_SPEC = {"steps": "--steps", "peak_lr": "--peak-lr"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
-    parser.add_argument("--params", help="N, such as 7B")
-    parser.add_argument("--tokens", help="D, such as 1.4T or 20xN (tokens a parameter)")
-    parser.add_argument("--batch-tokens", help="B, tokens a step")
     parser.add_argument("--params-column", help="what --params counts; refused where the fit counts otherwise")
     parser.add_argument("--schedule", metavar="FILE|SPEC", help="what `jaxlaws schedule` reads and writes")
     add_spec(parser)
+    add_inputs(parser, without=_OF_A_SPEC)
     parser.add_argument("--warmup-ld", help="convention of the warm-up; refused where the fit has another")
     parser.add_argument("--every", help="predict the loss every so many steps instead of at the end only")
     parser.add_argument("--force", action="store_true", help="answer from a fit, or so far out, as cannot be trusted")
@@ -46,20 +47,21 @@ def run(args: argparse.Namespace) -> int:
                     f"{-(-len(lr) // _MOST_POINTS)}."
                 )
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
-    params = _positive(args.params, "--params")
-    tokens, told = (None, "") if args.tokens is None else parse_tokens(args.tokens, params, "--tokens")
+    elif args.every is not None or args.warmup is not None:
+        raise BadInput(f"{'--warmup' if args.every is None else '--every'} is of a schedule: give --schedule too.")
+    inputs, told = given_inputs(args, without=_OF_A_SPEC)
+    if args.schedule is None:
+        inputs |= {name: _positive(getattr(args, name), flag) for name, flag in _OF_A_SPEC.items()}
     answer = predict(
         fit,
-        params=params,
-        tokens=tokens,
-        batch_tokens=_positive(args.batch_tokens, "--batch-tokens"),
+        **inputs,
         lr=lr,
         at=at,
         warmup_steps=warmup,
         params_column=args.params_column,
         warmup_ld=args.warmup_ld,
     )
-    warnings = [*answer.extrapolation.refuse_absurd(args.force), *([told] if told else []), *answer.warnings]
+    warnings = [*answer.extrapolation.refuse_absurd(args.force), *told, *answer.warnings]
     kind = "a new run, not of the mean"
     if args.json:
         body = {

@@ -14,7 +14,7 @@ from jaxlaws.extrapolation import Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.resample import FEW
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.inputs import INPUTS
+from jaxlaws.inputs import INPUTS, Input
 from jaxlaws.laws.law import Law
 from jaxlaws.status import require_trusted
 
@@ -169,41 +169,53 @@ def _inputs(
     return {key: read[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
 
 
+#: Each of these from the two others.
+_BUDGET = {
+    "tokens": lambda given: given["batch_tokens"] * given["steps"],
+    "steps": lambda given: given["tokens"] / given["batch_tokens"],
+    "batch_tokens": lambda given: given["tokens"] / given["steps"],
+}
+
+
 def keywords(law: Law, given: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
     """What a law reads besides a schedule, from keywords named as columns: symbol → number, or [names] of several.
 
     Raises:
-      BadInput: a keyword is unknown or missing, or a value is not what the law is defined for.
+      BadInput: a keyword is unknown or missing, the law does not read it, or a value is not what it is defined for.
     """
-    values = {name: value for name, value in given.items() if value is not None}
-    known = {row.column for row in INPUTS.values() if row.column}
-    for name in values:
-        if name not in known:
-            raise unknown("input", name, known)
-    total, batch, steps = (values.get(name) for name in ("tokens", "batch_tokens", "steps"))
-    if steps is None and total is not None and batch:
-        values["steps"] = total / batch
-    if total is None and batch is not None and steps is not None:
-        values["tokens"] = batch * steps
-    out = {}
-    for key in law.inputs:
-        row = INPUTS[key]
-        if not row.of_run:
-            continue
-        name = row.column
+    rows = {row.column: row for row in INPUTS.values() if row.column}
+    for name in given:
+        if name not in rows:
+            raise unknown("input", name, rows)
+    stated = {name: value for name, value in given.items() if value is not None and rows[name].of_run}
+    reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
+    made = [name for name in _BUDGET if name in reads and name not in stated and set(_BUDGET) - {name} <= set(stated)]
+    for name in stated:
+        if name not in reads and not (made and name in _BUDGET):
+            expected = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
+            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {expected}.")
+    values = {name: _value(value, rows[name], convention) for name, value in stated.items()}
+    values |= {name: _BUDGET[name](values) for name in made}
+    for name in reads:
         if name not in values:
-            if name == "steps":
-                name = "batch_tokens" if batch is None else "tokens"
-            raise BadInput(f"the law {law.name} needs {name}: give --{name.replace('_', '-')} ({name}= in Python).")
-        if row.many:
-            out[key] = _several(values[name], name, convention.get(name, "").split(","))
-            continue
-        value = np.asarray(values[name], np.float64)
-        if value.ndim or not (np.isfinite(value) and (value >= 0 if row.zero else value > 0)):
-            expected = "a number of at least 0" if row.zero else "a positive number"
-            raise BadInput(f"{name} is {values[name]}, expected {expected}.")
-        out[key] = value
-    return out
+            short = {"steps": "tokens" if "batch_tokens" in values else "batch_tokens"}.get(name, name)
+            raise BadInput(f"the law {law.name} needs {short}: give {_flag(short)} ({short}= in Python).")
+    return {key: values[name] for name, key in reads.items()}
+
+
+def _flag(column: str) -> str:
+    return f"--{column.replace('_', '-')}"
+
+
+def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
+    """A number that an input may have, or [names] of an input of several columns."""
+    if row.many:
+        return _several(value, row.column, convention.get(row.column, "").split(","))
+    number = np.asarray(value, np.float64)
+    if number.ndim or not (np.isfinite(number) and (number >= 0 if row.zero else number > 0)):
+        expected = "a number of at least 0" if row.zero else "a positive number"
+        raise BadInput(f"{row.column} is {value}, expected {expected}.")
+    return number
 
 
 def _several(given: Mapping[str, float], name: str, parts: Sequence[str]) -> np.ndarray:

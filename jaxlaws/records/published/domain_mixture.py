@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jaxlaws.records.columns import TARGET
 from jaxlaws.records.published.read import renamed
-from jaxlaws.records.table import TARGET, Runs
+from jaxlaws.records.table import Runs
 
 _DOMAINS = range(1, 6)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.columns import TARGET
 from jaxlaws.records.published.read import read_csv
-from jaxlaws.records.table import TARGET, Runs
+from jaxlaws.records.table import Runs
 
 _SHARE = "train_the_pile_"
 _LOSS = ("metric/the_pile_", "_val_loss")

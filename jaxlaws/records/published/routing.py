@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.columns import TARGET
 from jaxlaws.records.published.read import read_csv
-from jaxlaws.records.table import TARGET, Runs
+from jaxlaws.records.table import Runs
 
 #: What the authors fit their law to: half of the layers routed, one expert a token, one seed.
 _FITTED = {"routing_frequency": 0.5, "k": 1, "seed": 42}
