@@ -277,7 +277,8 @@ def test_flags_of_inputs(monkeypatch, capsys, flags, code, said):
 
 
 def test_the_help_of_a_flag_is_the_meaning_of_its_input(capsys):
-    for command in ("predict", "optimum"):
-        assert main([command, "--help"]) == 0
-        text = " ".join(capsys.readouterr().out.split())
-        assert all(f"--{row.column.replace('_', '-')}" in text and row.meaning in text for row in declared())
+    assert main(["predict", "--help"]) == 0
+    text = "".join(capsys.readouterr().out.split())
+    for row in declared():
+        assert f"--{row.column.replace('_', '-')}" in text
+        assert "".join(row.meaning.split()) in text

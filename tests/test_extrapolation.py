@@ -14,6 +14,7 @@ from jaxlaws.fitting.isoflop import Frontier
 from jaxlaws.fitting.optimum import frontier_optimum, optimum
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 
 PRESETS = [f"{law.name}:{variant}" for law in LAWS.values() for variant in law.presets]
@@ -94,7 +95,7 @@ def test_losses_that_nothing_can_have(loss, vocab, unit, wrong):
 def test_every_preset_says_its_range_as_data(name, capsys):
     fit = open_fit(name)
     assert fit.ranges
-    assert set(fit.ranges) <= set(WORDS)
+    assert set(fit.ranges) <= {*WORDS, *(row.column for row in INPUTS.values())}
     assert all(0 < low <= high for low, high in fit.ranges.values())
     told = answered(capsys, "laws", fit.law)[fit.law]["presets"][name]
     assert told["ranges"] == {axis: list(pair) for axis, pair in fit.ranges.items()}
