@@ -14,7 +14,7 @@ from jaxlaws.cli.completion import SHELLS, complete
 #: Line as typed → what TAB offers, all of it or, with …, among others.
 OFFERS = {
     "jaxlaws tr": "train",
-    "jaxlaws co": "collect compare completion",
+    "jaxlaws co": "collect compare collapse completion",
     "jaxlaws train mod": "model. model=",
     "jaxlaws train model=2": "model=220k model=250m model=25k model=25m model=2m",
     "jaxlaws train -m model=6k,25": "model=6k,250m model=6k,25k model=6k,25m",

@@ -29,6 +29,7 @@ COMMANDS = {
     "optimum": "a compute budget into model size and tokens",
     "cross": "where two fitted laws cross along compute, tokens or model size",
     "compare": "fits side by side, by held-out error",
+    "collapse": "whether curves of several sizes are one once normalised, and which runs leave it",
     "predict": "the loss of a new run, from a fit or published constants",
     "schedule": "the learning rate of every step, shown and written for any trainer",
     "design": "the best schedule for a fitted law, which cooldown, and how to extend a run",
