@@ -153,9 +153,9 @@ def input_of(column: str) -> Input | None:
     return next((row for row in rows if row.many == bool(dot and part)), None)
 
 
-def logged_columns() -> tuple[str, ...]:
-    """The columns of a table of curves that inputs are read from."""
-    return tuple(row.column for row in INPUTS.values() if row.logged)
+def logged_inputs() -> tuple[Input, ...]:
+    """The inputs that are columns of a table of curves."""
+    return tuple(row for row in INPUTS.values() if row.logged)
 
 
 def reads_schedule(inputs: Iterable[str]) -> bool:

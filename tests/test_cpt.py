@@ -8,7 +8,7 @@ import pytest
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
-from jaxlaws.fitting.result import Fit
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws import events
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.table import Curve, Runs
@@ -103,7 +103,7 @@ def test_known_truth_comes_back_from_whole_runs_and_predicts_others():
 
 def test_a_phase_has_to_start_within_the_schedule():
     lr = two_phases(700)
-    truth = Fit(law="cpt", convention={}, noise="none", params=FIRST)
+    truth = LossFit(law="cpt", convention={}, noise="none", params=FIRST)
     for phase_start, message in ((None, "needs phase_start"), (1200, "below the 1200"), (3.5, "whole number")):
         with pytest.raises(BadInput, match=message):
             predict(truth, lr=lr, phase_start=phase_start)

@@ -71,6 +71,25 @@ def test_what_is_not_logged_is_a_sentence(change, message):
         change(runs_of_law())
 
 
+def test_a_table_of_curves_has_what_was_logged_in_columns(tmp_path):
+    pairs = against_reference(runs_of_law(), {"linear": "const", "cosine": "const"})
+    rows = []
+    for name, curve in pairs.curves.items():
+        steps = pd.DataFrame({"run_id": name, "step": np.arange(STEPS), "lr": curve.lr})
+        at = {column: pd.Series(values, curve.at) for column, values in curve.logged.items()}
+        rows.append(steps.assign(loss=pd.Series(curve.loss, curve.at), **at))
+    table = pd.concat(rows, ignore_index=True)
+    table.to_csv(tmp_path / "all.csv", index=False)
+    table.loc[table.index[-1], TRACE] = np.nan
+    table.to_csv(tmp_path / "some.csv", index=False)
+    alphas = [fit("noise_law", runs, bootstrap=0, starts=1).params for runs in (open_runs(tmp_path / "all.csv"), pairs)]
+    assert alphas[0]["alpha"] == pytest.approx(alphas[1]["alpha"], rel=1e-6)
+    some = open_runs(tmp_path / "some.csv")
+    assert fit("opl", some, bootstrap=0, starts=1).params
+    with pytest.raises(BadInput, match="the curve 'cosine' has no noise_trace"):
+        fit("noise_law", some)
+
+
 def fit_of(runs):
     pairs = against_reference(runs, {"linear": "const", "cosine": "const"})
     return fit("noise_law", pairs, bootstrap=0, starts=1)

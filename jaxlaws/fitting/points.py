@@ -139,7 +139,7 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
         part = curve_inputs(
             curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in of_table.items()}
         )
-        part |= {key: value[after] for key, value in logged_inputs(law, curve.logged, f"the curve '{name}'").items()}
+        part |= {key: value[after] for key, value in read_logged(law, curve.logged, f"the curve '{name}'").items()}
         part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in of_table.items()}
         parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
         losses.append(curve.loss[after])
@@ -159,16 +159,17 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
 _CURVE = ("drop", "S", "lr", "peak")
 
 
-def logged_inputs(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """Symbol → what a law reads of what was logged along a run; `BadInput` where it was not."""
+def read_logged(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    """Symbol → what a law reads of what was logged along a run; `BadInput` where it was not, at every loss."""
     out = {}
     for key in law.inputs:
         row = INPUTS[key]
         if not row.logged:
             continue
-        if logged.get(row.column) is None:
-            raise BadInput(f"{source} has no {row.column}, the law {law.name} needs {row.meaning} at every loss.")
-        out[key] = np.asarray(logged[row.column], np.float64)
+        values = np.asarray(logged.get(row.column, np.nan), np.float64)
+        if not np.all(np.isfinite(values)):
+            raise BadInput(f"{source} has no {row.column}, the law {law.name} needs at every loss: {row.meaning}.")
+        out[key] = values
     return out
 
 

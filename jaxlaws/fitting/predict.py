@@ -145,7 +145,7 @@ def _inputs(
     fit: LossFit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
     """What the law reads, at which steps of a curve, and whether one number is asked for."""
-    from jaxlaws.fitting.points import curve_inputs, logged_inputs
+    from jaxlaws.fitting.points import curve_inputs, read_logged
 
     law = fit.model
     values = keywords(law, given, fit.convention)
@@ -161,7 +161,7 @@ def _inputs(
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
     read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
-    for key, value in logged_inputs(law, given, "the question").items():
+    for key, value in read_logged(law, given, "the question").items():
         if value.shape != points.shape:
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")
         read[key] = value

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from jaxlaws.errors import BadInput
-from jaxlaws.inputs import Input, input_of
+from jaxlaws.inputs import Input, input_of, logged_inputs
 from jaxlaws.records.columns import COLUMNS, METRIC, TARGET, declared, is_column, target_of
 from jaxlaws.text import printable, quoted
 
@@ -229,7 +229,7 @@ def our_names() -> tuple[str, ...]:
 
 def is_ours(name: str) -> bool:
     """Whether `--map` and `--set` may name it."""
-    return is_column(name) or name in (*LONG_COLUMNS, *MADE_FROM)
+    return is_column(name) or name in (*LONG_COLUMNS, *MADE_FROM, *(row.column for row in logged_inputs()))
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class Named:
 
 def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
     """(ours, line, times) that a column of this name may be, in a table with a row a run, or a step (`along`)."""
-    return _candidates(name, along, declared())
+    return _candidates(name, along, (*declared(), *logged_inputs()) if along else declared())
 
 
 @lru_cache(maxsize=20_000)

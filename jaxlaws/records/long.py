@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.inputs import input_of
+from jaxlaws.inputs import input_of, logged_inputs
 from jaxlaws.records.columns import WORDS, declared, is_column, target_of
 from jaxlaws.records.table import MAX_STEPS, Curve
 from jaxlaws.text import printable
@@ -54,7 +54,8 @@ def curves_of(
             f"{source} has curves of {together:.3g} steps together, more than {LONGEST_TOGETHER:.0e}: keep the ones "
             "that are needed, or divide steps that count tokens."
         )
-    columns = {name: table[name].to_numpy(float) for name in ("lr", "loss", "warmup_steps", "peak_lr") if name in table}
+    read = ("lr", "loss", "warmup_steps", "peak_lr", *(row.column for row in logged_inputs()))
+    columns = {name: table[name].to_numpy(float) for name in read if name in table}
     curves, rows = {}, {}
     for name, begin, end in zip(names, np.r_[0, ends[:-1]], ends, strict=True):
         part = {key: values[begin:end] for key, values in columns.items()}
@@ -165,11 +166,12 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
         )
     with_loss = ~np.isnan(columns["loss"])
     at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
+    logged = {row.column: columns[row.column][with_loss] for row in logged_inputs() if row.column in columns}
     if schedule is not None:
         at = at - 1 if at[-1] == len(schedule) else at
         stated = _stated_warmup(columns, name)
         rising = int(np.argmax(schedule)) + 1 if schedule[0] < schedule.max() else 0
-        return Curve(schedule, at, loss, rising if stated is None else stated).check(name)
+        return Curve(schedule, at, loss, rising if stated is None else stated, logged).check(name)
     if "lr" not in columns or np.isnan(columns["lr"]).all():
         raise BadInput(f"curve '{name}' has no learning rate: name its column with --map lr=NAME, or --schedules.")
     known = ~np.isnan(columns["lr"])
@@ -181,7 +183,7 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
     warmup = _warmup_steps(columns, array, on, name)
     before = np.arange(min(on[0], len(array)))
     array[: on[0]] = lr[0] * np.minimum((before + 1) / max(min(warmup, on[0] + 1), 1), 1)
-    return Curve(array, at, loss, warmup).check(name)
+    return Curve(array, at, loss, warmup, logged).check(name)
 
 
 def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:

@@ -28,7 +28,7 @@ class Curve:
         increasing: the loss has seen lr[0..at].
       loss: [evals] float64, nats a token.
       warmup_steps: how many leading steps are warm-up; laws that count "after warm-up" start there.
-      logged: column of an input that is logged along a run → [evals] its values.
+      logged: column of an input that is logged along a run → [evals] its values, NaN where there is none.
     """
 
     lr: np.ndarray
@@ -51,8 +51,8 @@ class Curve:
         if not np.all(np.isfinite(self.loss)) or np.any(self.loss <= 0):
             raise BadInput(f"curve '{name}' has a loss that is not a positive number: drop those rows first.")
         for column, values in self.logged.items():
-            if values.shape != self.loss.shape or not np.all(np.isfinite(values)):
-                raise BadInput(f"curve '{name}' needs a finite {column} for every loss: drop the rows without it.")
+            if values.shape != self.loss.shape:
+                raise BadInput(f"curve '{name}' has {len(values)} values of {column} and {len(self.loss)} losses.")
         return self
 
 
