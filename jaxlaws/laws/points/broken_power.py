@@ -46,7 +46,7 @@ def _law(name: str, breaks: int) -> Law:
     factors = " ".join(f"(1 + (x/d{i})^(1/f{i}))^(-c{i} f{i})" for i in numbers)
     bends = (
         (
-            Parameter(f"c{i}", f"by how much the slope falls at break {i}", (-1.0, 1.0), (-10.0, 10.0), "real"),
+            Parameter(f"c{i}", f"by how much the slope falls at break {i}", (-1.0, 1.0), (-50.0, 50.0), "real"),
             Parameter(f"d{i}", f"where break {i} lies, in the unit of x", (0.1, 10.0), (1e-6, 1e6)),
             Parameter(f"f{i}", f"width of break {i} in ln x", (0.05, 1.0), (1e-2, 10.0)),
         )
@@ -60,7 +60,7 @@ def _law(name: str, breaks: int) -> Law:
         parameters=(
             Parameter("a", "what is left of the metric at the end of the slopes"),
             Parameter("b", "size of the rest at x = 1"),
-            Parameter("c0", "slope before the first break", (-0.5, 1.0), (-10.0, 10.0), "real"),
+            Parameter("c0", "slope before the first break", (-0.5, 1.0), (-50.0, 50.0), "real"),
             *(parameter for bend in bends for parameter in bend),
         ),
         basis=basis_of(breaks),
