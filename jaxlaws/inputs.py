@@ -19,6 +19,7 @@ class Input:
       zero: whether it may be 0; all others are positive.
       falls: whether every law's loss falls with more of it.
       many: whether it is several columns, `column.NAME` each, [points, names].
+      outcome: whether it is what came of a run and no setting of it.
       logged: whether it was measured along a run, a value for every loss of a curve; such a value may be of any sign.
       events: whether it has a value for every change of the LR before a point, [points, events], and the value that
         stands for no change.
@@ -33,6 +34,7 @@ class Input:
     zero: bool = False
     falls: bool = False
     many: bool = False
+    outcome: bool = False
     logged: bool = False
     events: float | None = None
     aliases: tuple[str, ...] = ()
@@ -111,12 +113,17 @@ INPUTS: dict[str, Input] = {
         aliases=("finetuning_examples", "num_finetune_examples", "sft_examples", "num_sft_examples"),
     ),
     "bpb": Input(
-        "bits a byte of the right answers of a task", "task_bpb", aliases=("task_bits_per_byte", "correct_bpb")
+        "bits a byte of the right answers of a task",
+        "task_bpb",
+        outcome=True,
+        aliases=("task_bits_per_byte", "correct_bpb"),
     ),
     "eta": Input("peak LR", "peak_lr", "lr"),
     "decay": Input("weight decay", "weight_decay", "decay"),
     "aspect": Input("width over depth of the model", "aspect_ratio", "aspect"),
-    "L": Input("validation loss that a metric of a task is predicted from, nats a token", "val_loss_nats"),
+    "L": Input(
+        "validation loss that a metric of a task is predicted from, nats a token", "val_loss_nats", outcome=True
+    ),
     "x": Input("what a law of one variable reads, in any unit", "x", "x"),
     "r": Input(
         "shares of the domains in the training data, which sum to 1",

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from jaxlaws.records.columns import declared_in
+from jaxlaws.records.columns import settings_in
 from jaxlaws.records.table import Runs
 
 PARAMS = ("params_nonembedding", "params_total")
@@ -34,7 +34,7 @@ def cell_of(table: pd.DataFrame, held: Collection[str] = ()) -> np.ndarray:
     for name in held:
         if name in table:
             cell = _numbered(cell, np.log(table[name].to_numpy(float)), SAME_LABEL)
-    if more := declared_in(table):
+    if more := settings_in(table):
         cell = table[more].assign(cell=cell).groupby(["cell", *more], dropna=False).ngroup().to_numpy(int)
     return cell
 

@@ -103,6 +103,11 @@ def declared_in(names: Iterable[object]) -> list[str]:
     return [str(name) for name in names if input_of(str(name)) in rows]
 
 
+def settings_in(names: Iterable[object]) -> list[str]:
+    """Those of them that say what was run."""
+    return [name for name in declared_in(names) if not (row := input_of(name)) or not row.outcome]
+
+
 def is_column(name: str) -> bool:
     """Whether a table of runs may have a column of this name."""
     return name in COLUMNS or target_of(name) is not None or input_of(name) in declared()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.records.cells import PARAMS, TUNED, cell_of, swept
-from jaxlaws.records.columns import WORDS, declared_in
+from jaxlaws.records.columns import WORDS, settings_in
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.smooth import outliers
 from jaxlaws.records.table import Runs
@@ -54,7 +54,7 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
         usable = usable[usable.index.isin(list(runs.curves))]
     free = {*reads, *(ON_THE_CURVE if curves else ())}
     free |= set(PARAMS) if set(PARAMS) & free else set()
-    checked = [*SETTINGS, *(name for name in declared_in(usable) if not _follows(name, free, usable))]
+    checked = [*SETTINGS, *(name for name in settings_in(usable) if not _follows(name, free, usable))]
     checked += [*PARAMS, "batch_tokens"] if curves else []
     named = set(filter(None, runs.assume.get("settings", "").split(",")))
     split, parts, differ = usable, [], {}
@@ -84,8 +84,10 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
 
 def _follows(name: str, reads: Collection[str], table: pd.DataFrame) -> bool:
     """Whether a column is a multiple of one that the law reads, as the unique tokens of runs that repeat none are."""
-    ratios = (table[name].to_numpy(float) / table[other].to_numpy(float) for other in reads if other in table)
-    return any(len(ratio) > 0 and np.ptp(ratio) <= _SAME * np.abs(ratio).max() for ratio in ratios)
+    values = table[name].to_numpy(float)
+    others = (table[other].to_numpy(float) for other in reads if other in table and len(table))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a value of 0 is no multiple
+        return any(np.ptp(values / other) <= _SAME * np.abs(values / other).max() for other in others)
 
 
 def _values(column: pd.Series) -> pd.Series:

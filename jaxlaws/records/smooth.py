@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxlaws.records.cells import swept
-from jaxlaws.records.columns import declared_in
+from jaxlaws.records.columns import settings_in
 from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.table import Runs
 from jaxlaws.text import printable, quoted
@@ -30,7 +30,7 @@ def outliers(runs: Runs) -> Runs:
     table = runs.finished().table
     axes = [name for name in ("params_nonembedding", "params_total", "tokens") if name in table]
     axes = [name for name in axes if name != "params_total" or "params_nonembedding" not in axes]
-    if any(table[name].nunique() > 1 for name in declared_in(table)):
+    if any(table[name].nunique() > 1 for name in settings_in(table)):
         return runs
     logs = [np.log(table[name].to_numpy(float)) for name in axes]
     logs = [(x - x.mean()) / x.std() for x in logs if len(x) >= MIN_RUNS and x.std() > 0]
