@@ -83,6 +83,11 @@ def test_inspect(folder, capsys):
     assert printed(capsys, "inspect", str(folder / "grid.csv")) == documented("inspect")
 
 
+def test_ranks(folder, capsys):
+    columns = ["--recipe", "peak_lr,batch_tokens", "--size", "params_nonembedding,tokens"]
+    assert printed(capsys, "ranks", str(folder / "grid.csv"), *columns) == documented("ranks")
+
+
 def test_step_law(folder, capsys):
     keys = printed(capsys, "fit", "step_law", str(folder / "grid.csv"), "--bootstrap", "30", "--force")
     assert keys == documented("fit step_law")

@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": "what a table was understood as, its grid cell by cell, which laws it identifies",
     "optimum": "a compute budget into model size and tokens",
     "cross": "where two fitted laws cross along compute, tokens or model size",
+    "ranks": "whether the best recipes of a small size are the best of a larger one",
     "compare": "fits side by side, by held-out error",
     "collapse": "whether curves of several sizes are one once normalised, and which runs leave it",
     "predict": "the loss of a new run, from a fit or published constants",
