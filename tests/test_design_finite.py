@@ -31,6 +31,7 @@ CONSTANTS = {
     },
     "opl": {"L0": 2.5, "A": 0.5, "alpha": 0.5},
     "lldl": {"L0": 2.5, "A": 0.5, "alpha": 0.5, "B": 20.0},
+    "fsl": {"L0": 1.5, "c1": 0.5, "s": 0.5, "c2": 30.0, "c3": 0.5, "c4": 20.0, "gamma": 0.8},
     "bound": {"L0": 1.0, "A": 0.65, "B": 1.7, "alpha": 0.27},
 }  # fmt: skip
 FITS = {
@@ -50,7 +51,9 @@ ENDING = {
 
 
 def test_every_law_of_curves_is_here():
-    assert set(FITS) == {name for name, law in LAWS.items() if law.kind == "curve"}
+    """But those that read more of a run than one schedule."""
+    more = {"noise_law", *(name for name in LAWS if name.startswith("cpt"))}
+    assert set(FITS) | more == {name for name, law in LAWS.items() if law.kind == "curve"}
 
 
 @pytest.mark.parametrize("law", FITS)
@@ -61,10 +64,10 @@ def test_losses_at_the_end_of_every_family_are_finite(law, family):
     predicted = final_losses(fit, lr, WARMUP, params=size)[0]
     assert 0 < predicted < 20
     extra = {} if size is None else {"N": size}
-    objective = final_loss(get(law), fit.params, lr, WARMUP, extra)
+    objective = final_loss(fit, lr, WARMUP, extra)
     assert 0 < objective < 20
-    if law in ("bound", "opl", "lldl"):
-        assert objective == pytest.approx(predicted, abs=1e-4)
+    # A peak above that of the constants makes the compressed events of `predict` err by more.
+    assert objective == pytest.approx(predicted, abs=2e-5)
     every = np.append(np.arange(WARMUP - 1, STEPS, 90), STEPS - 1)
     along = predict(fit, lr=lr, at=every, warmup_steps=WARMUP, params=size)
     assert along.value[-1] == pytest.approx(predicted, abs=1e-9)
@@ -93,14 +96,14 @@ def test_v_at_lr_0_is_that_of_the_last_step_with_an_lr(name, warmup):
     v = kept[-1] + np.sum(kept[:-1] ** 2 / ahead[1:])
     assert lr_noise(lr, np.array([len(lr) - 1]))[0] == pytest.approx(v, rel=1e-6)
     truth = p["L0"] + p["A"] * lr.sum() ** -p["alpha"] + p["B"] * v ** p["alpha"]
-    assert final_loss(get("bound"), p, lr, warmup) == pytest.approx(truth, rel=1e-9)
+    assert final_loss(FITS["bound"], lr, warmup) == pytest.approx(truth, rel=1e-9)
 
 
 def test_the_gradient_before_a_last_lr_of_0_is_that_of_finite_differences():
     law, p = get("bound"), CONSTANTS["bound"]
     with jax.enable_x64(True):
         lr = jnp.asarray(1e-3 * np.linspace(1, 0, 60))
-        value = jax.jit(lambda x: loss(law, p, jnp.zeros(0), x, jnp.full(60, 2.0)))
+        value = jax.jit(lambda x: loss(law, p, x, jnp.full(60, 2.0), 1, {}))
         slope = jax.jit(jax.grad(value))(lr)
         for i in (0, 30, 58):
             h = 1e-6 * float(lr[i])
@@ -114,7 +117,7 @@ def test_the_gradient_before_a_last_lr_of_0_is_that_of_finite_differences():
     "spec", ["wsd(shape=linear, floor=0)", "uba(floor=0)", "cosine", "wsd_cycles(floor=0, shape=cosine)"]
 )
 def test_the_best_of_a_family_is_no_worse_than_its_members(law, spec):
-    found = best_of_family(FITS[law], spec, STEPS, PEAK, WARMUP, SIZE.get(law))
+    found = best_of_family(FITS[law], spec, STEPS, PEAK, WARMUP, params=SIZE.get(law))
     extra = {"N": SIZE[law]} if law in SIZE else {}
     family, fields = spec.split("(")[0], {"wsd": "cooldown", "uba": "phi", "cosine": "floor", "wsd_cycles": "cooldown"}
     for number in (0.05, 0.2, 0.4, 0.8):
@@ -122,7 +125,7 @@ def test_the_best_of_a_family_is_no_worse_than_its_members(law, spec):
         if family == "wsd_cycles":
             given["shape"] = "cosine"
         config = ScheduleConfig(name=family, warmup_steps=WARMUP, **{**given, fields[family]: number})
-        member = final_loss(get(law), FITS[law].params, schedule_array(config, STEPS, PEAK), WARMUP, extra)
+        member = final_loss(FITS[law], schedule_array(config, STEPS, PEAK), WARMUP, extra)
         assert found.loss[0] <= member + 1e-6, spec_string(config)
 
 
@@ -136,7 +139,7 @@ def test_the_best_cooldown_is_no_worse_than_its_table(law):
 @pytest.mark.parametrize("law", DESIGNED)
 def test_ways_to_extend_a_run_rank_as_the_losses_of_their_schedules(law):
     lr = schedule_array(ENDING["wsd"], STEPS, PEAK)
-    ways = extend(FITS[law], lr, 2 * STEPS, WARMUP, SIZE.get(law))
+    ways = extend(FITS[law], lr, 2 * STEPS, WARMUP, params=SIZE.get(law))
     losses = [final_losses(FITS[law], way.lr, WARMUP, params=SIZE.get(law))[0] for way in ways]
     assert [way.loss for way in ways] == pytest.approx(losses)
     assert losses == sorted(losses)
@@ -149,8 +152,8 @@ def test_ways_to_extend_a_run_rank_as_the_losses_of_their_schedules(law):
 def test_a_design_leaves_its_starts(law):
     found = design(FITS[law], STEPS, PEAK, WARMUP, knots=3, params=SIZE.get(law), starts=2)
     extra = {"N": SIZE[law]} if law in SIZE else {}
-    constant = np.full(STEPS, PEAK)
-    assert found.loss[0] < final_loss(get(law), FITS[law].params, constant, WARMUP, extra)
+    constant = schedule_array(ScheduleConfig(name="constant", warmup_steps=WARMUP), STEPS, PEAK)
+    assert found.loss[0] < final_loss(FITS[law], constant, WARMUP, extra)
     assert np.all(np.isfinite(found.starts))
 
 

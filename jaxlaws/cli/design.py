@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jaxlaws.cli.inputs import add_inputs, given_inputs
 from jaxlaws.cli.schedule_files import ScheduleFiles, schedule_files
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, farthest
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Horizons of one request; each is a search of its own.
 _MOST_HORIZONS = 32
+#: Columns of inputs whose names are flags of the schedule here.
+_OTHERS = ("steps", "peak_lr", "phase_start")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
     parser.add_argument("--warmup", help="warm-up steps (5%% of the shortest horizon)")
-    parser.add_argument("--params", help="N, for laws that read it")
+    add_inputs(parser, _OTHERS)
     parser.add_argument("--force", action="store_true", help="answer from a fit that cannot be trusted")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
 
@@ -67,11 +70,11 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.status import require_trusted
 
     fit = open_fit(args.fit)
-    params = None if args.params is None else parse_positive(args.params, "--params")
-    curve_law(fit, params)
-    label = require_trusted(fit, args.fit, args.force)
+    inputs, understood = given_inputs(args, _OTHERS)
+    curve_law(fit, inputs)
+    label = [*require_trusted(fit, args.fit, args.force), *understood]
     with _files(args) as files:
-        made = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, params)
+        made = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, inputs)
         label += made.reach.refuse_absurd(args.force)
         told = [*label, *made.reach.sentences(), *made.warnings]
         answer = made.answer | {"extrapolation": made.reach.to_json(), "warnings": told}
@@ -125,7 +128,7 @@ class _Made(NamedTuple):
     train: Sequence[str] = ()
 
 
-def _schedule(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
+def _schedule(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
     from jaxlaws.designs import gain
     from jaxlaws.fitting.predict import predict
 
@@ -134,13 +137,13 @@ def _schedule(args: argparse.Namespace, fit: LossFit, params: float | None) -> _
     horizons = [parse_whole(args.steps, "--steps")] if args.horizons is None else _list(args.horizons, "--horizons")
     weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
     warmup = _warmup(args, horizons)
-    found = _design(args, fit, params, horizons, weights, warmup)
+    found = _design(args, fit, inputs, horizons, weights, warmup)
     shares = weights or [1.0] * len(horizons)
     warnings: list[str] = []
     reaches, parts = [], []
     for steps, lr, loss in zip(horizons, found.lr, found.loss, strict=True):
-        predicted = predict(fit, lr=lr, warmup_steps=warmup, params=params)
-        gains = gain.gains(fit, lr, gain.baselines(steps, found.peak_lr, warmup), warmup, params)
+        predicted = predict(fit, lr=lr, warmup_steps=warmup, **inputs)
+        gains = gain.gains(fit, lr, gain.baselines(steps, found.peak_lr, warmup), warmup, **inputs)
         below = [t for t in range(warmup, steps) if lr[t] < 0.999 * found.peak_lr]
         parts.append(
             {
@@ -161,7 +164,6 @@ def _schedule(args: argparse.Namespace, fit: LossFit, params: float | None) -> _
         "peak_lr": found.peak_lr,
         "warmup_steps": warmup,
         "objective": sum(w * loss for w, loss in zip(shares, found.loss, strict=True)) / sum(shares),
-        "objective_warmup_ld": "excluded",
         "schedules": parts,
         "starts": list(found.starts),
     }
@@ -169,7 +171,7 @@ def _schedule(args: argparse.Namespace, fit: LossFit, params: float | None) -> _
     return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, tables)
 
 
-def _design(args, fit: LossFit, params, horizons: list[int], weights, warmup: int) -> Design:
+def _design(args, fit: LossFit, inputs, horizons: list[int], weights, warmup: int) -> Design:
     from jaxlaws.designs.family import best_of_family
     from jaxlaws.designs.schedule import design
 
@@ -189,10 +191,10 @@ def _design(args, fit: LossFit, params, horizons: list[int], weights, warmup: in
         peak = parse_positive(args.peak_lr, "--peak-lr")
     if args.family is None:
         steps = horizons if args.horizons is not None else horizons[0]
-        return design(fit, steps, peak, warmup, knots=args.knots, weights=weights, params=params, seed=args.seed)
+        return design(fit, steps, peak, warmup, knots=args.knots, weights=weights, seed=args.seed, **inputs)
     if args.knots is not None or args.horizons is not None:
         raise BadInput("--family goes with neither --knots nor --horizons: they are other forms of a schedule.")
-    return best_of_family(fit, args.family, horizons[0], peak, warmup, params)
+    return best_of_family(fit, args.family, horizons[0], peak, warmup, **inputs)
 
 
 def _show(answer: dict[str, Any], found: Design) -> None:
@@ -219,16 +221,15 @@ def _show(answer: dict[str, Any], found: Design) -> None:
                 name, f"{one['predicted']:+.4f}", interval, f"{one['expected']:+.4f}", f"{one['noise']:.4f}", verdict
             )
         console.print(table)
-    print(f"objective (without the warm-up's LR changes): {', '.join(f'{loss:.6f}' for loss in found.loss)}")
 
 
-def _cooldown(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
+def _cooldown(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
     from jaxlaws.cli.train_line import train_line
     from jaxlaws.designs.budget import FLOOR, cooldowns
 
     horizons = _list(args.horizons, "--horizons")
     peak, warmup = parse_positive(args.peak_lr, "--peak-lr"), _warmup(args, horizons)
-    rows = cooldowns(fit, horizons, peak, warmup, args.shape, params)
+    rows = cooldowns(fit, horizons, peak, warmup, args.shape, **inputs)
     reach = farthest(row.pop("extrapolation") for row in rows)
 
     def show() -> None:
@@ -245,12 +246,12 @@ def _cooldown(args: argparse.Namespace, fit: LossFit, params: float | None) -> _
     return _Made(answer, reach, show, train=[train_line(fit, schedule, steps, peak) for steps, schedule in best])
 
 
-def _extend(args: argparse.Namespace, fit: LossFit, params: float | None) -> _Made:
+def _extend(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
     from jaxlaws.cli.schedule import open_schedule
     from jaxlaws.designs.budget import extend
 
     name, lr, warmup = open_schedule(args.schedule, args.steps, args.peak_lr, args.warmup)
-    ways = extend(fit, lr, parse_whole(args.to, "--to"), warmup, params)
+    ways = extend(fit, lr, parse_whole(args.to, "--to"), warmup, **inputs)
 
     def show() -> None:
         print(f"{fit.law}: from {name}, {len(lr)} steps, to {len(ways[0].lr)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +41,7 @@ class Way(NamedTuple):
 
 
 def cooldowns(
-    fit: LossFit, horizons: Sequence[int], peak_lr: float, warmup_steps: int = 0, shape: str = "linear", params=None
+    fit: LossFit, horizons: Sequence[int], peak_lr: float, warmup_steps: int = 0, shape: str = "linear", **inputs: Any
 ) -> list[dict[str, Any]]:
     """The predicted final loss of WSD over the share of its cooldown (to 0), and the best share, for each horizon.
 
@@ -51,10 +51,10 @@ def cooldowns(
       for each horizon `steps`, `best` share, `loss` at it, its `extrapolation`, and `losses`: share → loss.
     """
     check(horizons, warmup_steps, peak_lr)
-    curve_law(fit, params)
+    curve_law(fit, inputs)
     out = []
     for steps in horizons:
-        ways = _shares(fit, steps, peak_lr, warmup_steps, shape, params)
+        ways = _shares(fit, steps, peak_lr, warmup_steps, shape, inputs)
         losses = {share: way.loss for share, way in ways.items()}
         best = min(losses, key=losses.__getitem__)
         table = {share: losses[share] for share in SHARES}
@@ -63,7 +63,7 @@ def cooldowns(
     return out
 
 
-def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, params: float | None = None) -> list[Way]:
+def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, **inputs: Any) -> list[Way]:
     """Ways from a finished run of lr[T0] to a model of T1 steps, lowest predicted loss first.
 
     From the start: a new WSD run with the law's best cooldown. From the trunk: the checkpoint before the cooldown goes
@@ -73,14 +73,14 @@ def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, par
     Raises:
       BadInput: T1 is not above T0, or a fit that no schedule can be designed with.
     """
-    curve_law(fit, params)
+    curve_law(fit, inputs)
     steps, peak = len(lr), float(lr.max())
     if longer <= steps:
         raise BadInput(f"the run has {steps} steps, it cannot be extended to {longer}: give more.")
     if not peak > 0:
         raise BadInput("the schedule of the finished run has no LR above zero.")
     check([longer], warmup_steps, peak)
-    whole = min(_shares(fit, longer, peak, warmup_steps, "linear", params).values(), key=lambda way: way.loss).lr
+    whole = min(_shares(fit, longer, peak, warmup_steps, "linear", inputs).values(), key=lambda way: way.loss).lr
     below = np.flatnonzero(lr[warmup_steps:] < peak * (1 - 1e-9))
     trunk = warmup_steps + int(below[0]) if len(below) else steps
     ways = [("from the start", longer, whole)]
@@ -92,23 +92,23 @@ def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, par
     rise = lr[-1] + (peak - lr[-1]) * (np.arange(again) + 1) / again
     tail = schedule_array(_wsd(1.0, "linear", 0.0, 0), max(left - again, 1), peak)[: left - again]
     ways.append(("from the end", left, np.concatenate([lr, rise, tail])))
-    scored = [_way(fit, name, schedule, todo, warmup_steps, params) for name, todo, schedule in ways]
+    scored = [_way(fit, name, schedule, todo, warmup_steps, inputs) for name, todo, schedule in ways]
     return sorted(scored, key=lambda way: (way.loss, way.steps))
 
 
 def _shares(
-    fit: LossFit, steps: int, peak_lr: float, warmup_steps: int, shape: str, params: float | None
+    fit: LossFit, steps: int, peak_lr: float, warmup_steps: int, shape: str, inputs: Mapping[str, Any]
 ) -> dict[float, Way]:
     """WSD by the share of its cooldown: those of `SHARES`, and the one that a search between them finds."""
     floor = FLOOR if shape == "exponential" else 0.0
-    found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, params).lr[0]
+    found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, **inputs).lr[0]
     schedules = {share: schedule_array(_wsd(share, shape, floor, warmup_steps), steps, peak_lr) for share in SHARES}
     schedules |= {float(np.sum(found[warmup_steps:] < peak_lr)) / steps: found}
-    return {share: _way(fit, f"{share:.1%}", lr, steps, warmup_steps, params) for share, lr in schedules.items()}
+    return {share: _way(fit, f"{share:.1%}", lr, steps, warmup_steps, inputs) for share, lr in schedules.items()}
 
 
-def _way(fit: LossFit, name: str, lr: np.ndarray, todo: int, warmup_steps: int, params: float | None) -> Way:
-    answer = predict(fit, lr=lr, warmup_steps=warmup_steps, params=params)
+def _way(fit: LossFit, name: str, lr: np.ndarray, todo: int, warmup_steps: int, inputs: Mapping[str, Any]) -> Way:
+    answer = predict(fit, lr=lr, warmup_steps=warmup_steps, **inputs)
     return Way(name, float(answer.value), todo, lr, answer.extrapolation)
 
 

@@ -37,7 +37,7 @@ def best_of_family(
     steps: int,
     peak_lr: float | tuple[float, float],
     warmup_steps: int = 0,
-    params: float | None = None,
+    **inputs: Any,
 ) -> Design:
     """The schedule of one family with the lowest predicted final loss.
 
@@ -51,12 +51,12 @@ def best_of_family(
       steps: T, warm-up included.
       peak_lr: or the range in which it is free.
       warmup_steps: W.
-      params: N, for laws that read it.
+      **inputs: what else the law reads, by the names of the columns of a table: params, …
 
     Raises:
       BadInput: an impossible request, a fit that no schedule can be designed with, or a loss that is not finite.
     """
-    law, extra = curve_law(fit, params)
+    _, extra = curve_law(fit, inputs)
     low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
     check([steps], warmup_steps, low)
     given = parse(spec)
@@ -87,7 +87,7 @@ def best_of_family(
     def value(shape: str | None, numbers: dict[str, float]) -> float:
         made, peak = config(numbers, shape, small_warmup)
         lr = schedule_array(made, small, peak)
-        return final_loss(law, fit.params, lr, small_warmup, extra, stretch=steps / small)
+        return final_loss(fit, lr, small_warmup, extra, stretch=steps / small)
 
     found = []
     for shape, start in product(shapes, (0.15, 0.4, 0.8)):
@@ -95,7 +95,7 @@ def best_of_family(
     _, numbers, shape = min(found, key=lambda one: one[0])
     made, peak = config({name: float(f"{number:.4g}") for name, number in numbers.items()}, shape, warmup_steps)
     lr = schedule_array(made, steps, peak)
-    loss = final_loss(law, fit.params, lr, warmup_steps, extra)
+    loss = final_loss(fit, lr, warmup_steps, extra)
     return Design((lr,), (loss,), warmup_steps, peak, spec_string(made), tuple(sorted(one[0] for one in found)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,11 +58,11 @@ def baselines(steps: int, peak_lr: float, warmup_steps: int) -> dict[str, np.nda
 
 
 def gains(
-    fit: LossFit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, params: float | None = None
+    fit: LossFit, lr: np.ndarray, others: Mapping[str, np.ndarray], warmup_steps: int, **inputs: Any
 ) -> dict[str, Gain]:
     """What lr[steps] gains against each of the others, under the fit's own convention of the warm-up."""
-    ours = final_losses(fit, lr, warmup_steps, params=params)
-    theirs = {name: final_losses(fit, other, warmup_steps, params=params) for name, other in others.items()}
+    ours = final_losses(fit, lr, warmup_steps, **inputs)
+    theirs = {name: final_losses(fit, other, warmup_steps, **inputs) for name, other in others.items()}
     return {name: gain(fit, ours, losses) for name, losses in theirs.items()}
 
 

@@ -1,4 +1,4 @@
-"""The loss that a curve law predicts at the end of a schedule, as a differentiable function of the schedule."""
+"""The loss that a curve law predicts at the end of blocks of constant LR, as a differentiable function of them."""
 
 from __future__ import annotations
 
@@ -6,97 +6,59 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma
 
 from jaxlaws.fitting.predict import need_finite
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.law import Inputs, Law
-from jaxlaws.laws.schedule import ROUNDING
-from jaxlaws.laws.table import get
+from jaxlaws.laws.schedule import at_end, first_change
+
+#: Blocks that stand for a warm-up while the curve after it is sought, on which its changes of the LR hardly depend.
+WARMUP_BLOCKS = 64
 
 
-def final_inputs(law: Law, warm: Any, levels: Any, widths: Any, extra: Inputs | None = None) -> dict[str, Any]:
-    """What a curve law reads at the end of a warm-up followed by blocks of constant LR.
-
-    Sums over the steps of a block are taken in closed form, so that the cost is that of the blocks, and a width may lie
-    between two whole numbers. LR changes of the warm-up do not count as events (`warmup_ld: excluded`): they are the
-    same for every curve.
+def loss(law: Law, params: Any, levels: Any, widths: Any, first: Any, inputs: Inputs) -> Any:
+    """The predicted loss at the end of blocks of constant LR.
 
     Args:
-      law: whose inputs are computed.
-      warm: [warm-up steps] LR, which may be empty.
-      levels: [blocks] LR, in order, not increasing.
-      widths: [blocks] steps in each.
-      extra: inputs that are not read off the schedule, such as N.
+      law: of curves.
+      params: constants by name.
+      levels: [blocks] LR.
+      widths: [blocks] steps in each, which need not be whole.
+      first: the first block at whose start the change of the LR counts, of `first_block`.
+      inputs: what else the law reads, such as N.
     """
-    suffix = _suffix(levels * widths)
-    total = suffix[0] + jnp.sum(warm)
-    peak = jnp.maximum(jnp.max(levels), jnp.max(warm, initial=0.0))
-    before = jnp.concatenate([warm[-1:] if warm.shape[0] else levels[:1], levels[:-1]])
-    out = {
-        "S": total,
-        "lr": levels[-1],
-        "peak": peak,
-        "drop": before - levels,
-        "lr_sum": suffix,
-        "age": jnp.cumsum(widths[::-1])[::-1],
-        "log_lr": jnp.log(jnp.maximum(levels, 1e-9 * peak)),
-    }
-    if "V" in law.inputs:
-        out["V"] = _noise(warm, levels, widths, peak)
-    return {**{key: out[key] for key in law.inputs if key in out}, **(extra or {})}
+    return law.predict(params, {**at_end(levels, first, widths=widths), **inputs})
 
 
-def _suffix(area: Any) -> Any:
-    """Σ_{j≥k} area_j of every block k."""
-    return jnp.cumsum(area[::-1])[::-1]
+def first_block(fit: LossFit, warmup_blocks: int) -> int:
+    """The first block whose change of the LR counts under the fit's convention, after so many blocks of warm-up."""
+    return first_change(warmup_blocks, fit.convention.get("warmup_ld", "included"))
 
 
-def _noise(warm: Any, levels: Any, widths: Any, peak: Any) -> Any:
-    """V = η_T + Σ_{k<T} η_k² / Σ_{j>k} η_j, where T is the last step with an LR, as `jaxlaws.laws.bound.lr_noise`.
+def staircase(warm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A warm-up [steps] as levels and widths [blocks]: its first and last step, and equal parts between at their means.
 
-    Within a block of LR h, h Σ_r 1/(r + s) = h [ψ(w + s) − ψ(s)] with s = (LR sum after it)/h; the last block with an
-    LR has s = 0, and its last step adds h itself: h [1 + ψ(w) − ψ(1)].
+    A short one has blocks of no steps in front, so that warm-ups of all lengths share one program.
     """
-    warm, levels = (jnp.where(lr > ROUNDING * peak, lr, 0.0) for lr in (warm, levels))
-    body = _suffix(levels * widths)
-    after = jnp.concatenate([body[1:], jnp.zeros(1)])
-    ends = after == 0
-    later = jnp.where(ends, 1.0, after / jnp.where(levels > 0, levels, peak))
-    inside = digamma(widths + later) - digamma(later)
-    at_end = 1 + digamma(jnp.maximum(widths, 1.0)) - digamma(1.0)
-    noise = jnp.sum(levels * jnp.where(ends, at_end, inside))
-    if warm.shape[0]:
-        rest = jnp.concatenate([_suffix(warm)[1:], jnp.zeros(1)]) + body[0]
-        noise += jnp.sum(jnp.where(rest > 0, warm**2 / jnp.where(rest > 0, rest, 1.0), warm))
-    return noise
-
-
-def loss(law: Law, params: Any, warm: Any, levels: Any, widths: Any, extra: Inputs | None = None) -> Any:
-    """The predicted loss at the end, nats a token; arguments as `final_inputs`."""
-    return law.predict(params, final_inputs(law, warm, levels, widths, extra))
-
-
-def pad_warm_up(warm: np.ndarray) -> np.ndarray:
-    """A warm-up with zeros in front up to a power of two, so that warm-ups of many lengths share one program."""
-    return np.pad(warm, ((1 << (len(warm) - 1).bit_length()) - len(warm), 0)) if len(warm) else warm
+    if not len(warm):
+        return np.zeros(0), np.zeros(0)
+    inner = np.array_split(warm[1:-1], WARMUP_BLOCKS - 2)
+    parts = [part for part in (warm[:1], *inner, warm[1:][-1:]) if len(part)]
+    levels, widths = (np.array([measure(part) for part in parts], float) for measure in (np.mean, len))
+    front = WARMUP_BLOCKS - len(parts)
+    return np.pad(levels, (front, 0), mode="edge"), np.pad(widths, (front, 0))
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str):
-    return jax.jit(lambda params, warm, levels, widths, extra: loss(get(name), params, warm, levels, widths, extra))
+def _compiled(law: Law) -> Any:
+    return jax.jit(lambda *arguments: loss(law, *arguments))
 
 
 def final_loss(
-    law: Law,
-    params: Any,
-    lr: np.ndarray,
-    warmup_steps: int = 0,
-    extra: Inputs | None = None,
-    stretch: float = 1.0,
+    fit: LossFit, lr: np.ndarray, warmup_steps: int = 0, inputs: Inputs | None = None, stretch: float = 1.0
 ) -> float:
-    """The predicted loss at the end of lr[steps], nats a token, with every drop after the warm-up counted exactly.
+    """The predicted loss at the end of lr[steps], every change of the LR counted exactly.
 
     Steps of equal LR are one block; blocks of no steps are put in front up to a power of two, so that schedules of many
     lengths share one compiled program. Each step stands for `stretch` of them.
@@ -104,13 +66,13 @@ def final_loss(
     Raises:
       BadInput: the law has no finite loss there.
     """
-    warm, body = np.asarray(lr[:warmup_steps], float), np.asarray(lr[warmup_steps:], float)
-    first = np.flatnonzero(np.r_[True, np.diff(body) != 0])
-    pad = (1 << max(len(first) - 1, 7).bit_length()) - len(first)
-    levels = np.pad(body[first], (pad, 0), mode="edge")
-    widths = np.pad(np.diff(np.r_[first, len(body)]) * stretch, (pad, 0))
-    warm = np.repeat(warm, round(stretch)) if stretch >= 2 else warm
+    lr = np.asarray(lr, float)
+    starts = np.flatnonzero(np.r_[True, np.diff(lr) != 0])
+    pad = (1 << max(len(starts) - 1, 7).bit_length()) - len(starts)
+    levels = np.pad(lr[starts], (pad, 0), mode="edge")
+    widths = np.pad(np.diff(np.r_[starts, len(lr)]) * stretch, (pad, 0))
+    first = pad + first_block(fit, int(np.searchsorted(starts, warmup_steps)))
     with jax.enable_x64(True):
-        value = float(_compiled(law.name)(dict(params), pad_warm_up(warm), levels, widths, dict(extra or {})))
-    need_finite(law.name, value)
+        value = float(_compiled(fit.model)(dict(fit.params), levels, widths, first, dict(inputs or {})))
+    need_finite(fit.law, value)
     return value

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlaws.designs.curves import Form, free, knotted
 from jaxlaws.designs.newton import newton
-from jaxlaws.designs.objective import final_loss, loss, pad_warm_up
+from jaxlaws.designs.objective import final_loss, first_block, loss, staircase
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.predict import need_finite
+from jaxlaws.fitting.predict import keywords, need_finite
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.laws.law import Law
-from jaxlaws.laws.table import get
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.law import Inputs, Law
 from jaxlaws.schedules.spec import MOST_STEPS
 
 #: Share of each of several horizons that they have in common at least: where the cooldowns may begin.
@@ -28,8 +29,7 @@ class Design(NamedTuple):
 
     Attributes:
       lr: for each horizon, [steps] with its warm-up.
-      loss: for each horizon, the objective: the loss predicted at its end with the LR changes of the warm-up left out,
-        as the authors of the Multi-Power Law optimise it; nats a token.
+      loss: for each horizon, the objective: the loss predicted at its end, whose warm-up counts as the fit has it.
       warmup_steps: of them all.
       peak_lr: as given, or as found.
       form: of the curve, for people.
@@ -44,17 +44,25 @@ class Design(NamedTuple):
     starts: tuple[float, ...]
 
 
-def curve_law(fit: LossFit, params: float | None = None) -> tuple[Law, dict[str, float]]:
+def curve_law(fit: LossFit, given: Mapping[str, Any]) -> tuple[Law, Inputs]:
     """The law of a fit and what it reads besides the schedule, if a schedule can be designed with it.
 
+    Args:
+      fit: of any law.
+      given: inputs by the names of the columns of a table, such as params.
+
     Raises:
-      BadInput: it does not read a schedule, no decay changes its prediction, its data never saw one, or it needs N.
+      BadInput: it does not read a schedule or reads more of a run than that, no decay changes its prediction, its data
+        never saw one, or an input is missing.
     """
-    law = get(fit.law)
+    law = fit.model
     if law.kind != "curve":
         raise BadInput(
             f"the law {law.name} reads model and tokens: a schedule needs a law such as multi_power or bound."
         )
+    measured = [row.meaning for key in law.inputs if (row := INPUTS[key]).logged or key == "phase_start"]
+    if measured:
+        raise BadInput(f"the law {law.name} reads the {measured[0]}: no schedule of its own can be designed with it.")
     if not {"drop", "lr", "V"} & set(law.inputs):
         raise BadInput(
             f"the law {law.name} reads the LR sum only, so that no decay can help: fit multi_power or bound."
@@ -65,11 +73,7 @@ def curve_law(fit: LossFit, params: float | None = None) -> tuple[Law, dict[str,
             f"the fit of {law.name} comes from schedules that never decay (the LR stays above {seen[0]:.0%} of its "
             "peak): add runs with a decay and fit again."
         )
-    if "N" not in law.inputs:
-        return law, {}
-    if params is None:
-        raise BadInput(f"the law {law.name} needs the size of the model: give --params.")
-    return law, {"N": float(params)}
+    return law, keywords(law, given, fit.convention)
 
 
 def design(
@@ -81,9 +85,9 @@ def design(
     knots: int | None = None,
     weights: Sequence[float] | None = None,
     warm: np.ndarray | None = None,
-    params: float | None = None,
     starts: int = 8,
     seed: int = 0,
+    **inputs: Any,
 ) -> Design:
     """The non-increasing schedule of the lowest predicted final loss.
 
@@ -98,15 +102,15 @@ def design(
       knots: of a continuous decay (`curves.knotted`); a free curve without it (`curves.free`).
       weights: of the horizons; equal without it.
       warm: [W] another warm-up than (t+1)/W, relative to the peak.
-      params: N, for laws that read it.
       starts: random starts.
       seed: of them.
+      **inputs: what else the law reads, by the names of the columns of a table: params, …
 
     Raises:
       BadInput: an impossible request, a fit that no schedule can be designed with, or a law whose loss is not finite
         or does not depend on the schedule.
     """
-    law, extra = curve_law(fit, params)
+    law, extra = curve_law(fit, inputs)
     horizons = [steps] if isinstance(steps, int) else list(steps)
     low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
     check(horizons, warmup_steps, low)
@@ -114,6 +118,8 @@ def design(
     form = free() if knots is None else knotted(knots)
     if warm is None:
         warm = (np.arange(warmup_steps) + 1) / max(warmup_steps, 1)
+    climb, climb_steps = staircase(np.asarray(warm, float))
+    first = first_block(fit, len(climb))
     several = len(horizons) > 1
     stable = [max(round(TRUNK * n) - warmup_steps, 0) if several else 0 for n in horizons]
     share = np.ones(len(horizons)) if weights is None else np.asarray(weights, float)
@@ -126,12 +132,20 @@ def design(
         found = []
         for n, flat in zip(horizons, stable, strict=True):
             with jax.enable_x64(True):
-                x, value, first = _minimise(law.name, form)(
-                    begun, dict(fit.params), extra, peak * pad_warm_up(warm), float(n - warmup_steps), float(flat), peak
+                x, value, before = _minimise(law, form)(
+                    begun,
+                    dict(fit.params),
+                    extra,
+                    climb,
+                    climb_steps,
+                    first,
+                    float(n - warmup_steps),
+                    float(flat),
+                    peak,
                 )
             order = np.argsort(value)
             found.append((np.asarray(x)[order[0]], np.asarray(value)[order]))
-            _searched(law.name, n, np.asarray(value), np.asarray(first))
+            _searched(law.name, n, np.asarray(value), np.asarray(before))
         return float(np.dot(share, [value[0] for _, value in found])), found
 
     peak = low if low == high else _lowest(lambda peak: solve(peak)[0], low, high)
@@ -140,21 +154,21 @@ def design(
         peak * np.r_[warm, form.values(x, n - warmup_steps, flat)]
         for (x, _), n, flat in zip(found, horizons, stable, strict=True)
     ]
-    losses = tuple(final_loss(law, fit.params, lr, warmup_steps, extra) for lr in curves)
+    losses = tuple(final_loss(fit, lr, warmup_steps, extra) for lr in curves)
     name = "free" if knots is None else f"knots({knots})"
     ends = np.dot(share, [value for _, value in found])
     return Design(tuple(curves), losses, warmup_steps, peak, name, tuple(ends[np.isfinite(ends)].tolist()))
 
 
 @lru_cache(maxsize=32)
-def _minimise(name: str, form: Form):
+def _minimise(law: Law, form: Form):
     """Every start minimised in turn, in one program: the constants, the lengths and the peak are its arguments."""
-    law = get(name)
 
-    def run(begun, params, extra, warm, steps, stable, peak):
+    def run(begun, params, extra, climb, climb_steps, first, steps, stable, peak):
         def value(x):
             levels, widths = form.blocks(x, steps, stable)
-            return loss(law, params, warm, peak * levels, widths, extra)
+            levels, widths = jnp.concatenate([climb, levels]), jnp.concatenate([climb_steps, widths])
+            return loss(law, params, peak * levels, widths, first, extra)
 
         def one(x):
             found = newton(value, x)
