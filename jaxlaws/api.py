@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+from jaxlaws.errors import BadInput, unknown
 
+if TYPE_CHECKING:
+    from jaxlaws.fits import Fit
     from jaxlaws.fitting.result import LossFit
     from jaxlaws.laws.call import FittedLaw
+    from jaxlaws.laws.law import Law
     from jaxlaws.recommender.hyperfit import HyperFit
     from jaxlaws.recommender.recommendation import Recommendation
-    from jaxlaws.records.table import Runs
+    from jaxlaws.records.arrays import Data
+
+Progress = Callable[[str, int, int], None]
 
 
 def law(
@@ -35,7 +39,6 @@ def law(
     Raises:
       BadInput: there is no such law, preset or file, or the constants are not those of the law.
     """
-    from jaxlaws.errors import BadInput, unknown
     from jaxlaws.fitting.predict import open_fit
     from jaxlaws.laws.call import FittedLaw
     from jaxlaws.laws.table import LAWS, get
@@ -58,37 +61,60 @@ def law(
     )
 
 
-def fit(law: str, runs: Runs | pd.DataFrame | str | os.PathLike[str], **options: Any) -> LossFit | HyperFit:
-    """Fit a law to runs: a law of the loss gives a `Fit`, a law of LR and batch (`step_law`) a `HyperFit`.
+def fit(law: str | Law, data: Data, *, progress: Progress | None = None, **options: Any) -> Fit:
+    """Fit a law of the loss, or of LR and batch (`step_law`), to runs.
 
     Args:
-      law: name, as `jaxlaws laws` lists them.
-      runs: of `jaxlaws.open_runs`, or what that opens without further words: a frame, a file, a sweep, a tracker.
+      law: name, as `jaxlaws laws` lists them, or a law of your own, which is added to the table of laws.
+      data: of `jaxlaws.open_runs`; what that opens without further words: a frame, a file, a sweep, a tracker; or
+        arrays such as {"N": n, "D": d, "loss": loss} (`jaxlaws.records.arrays.runs_of_arrays`).
+      progress: called with (stage, done, total) while a law of the loss is fitted.
       **options: of `jaxlaws.fitting.fit.fit` or `jaxlaws.recommender.estimate.estimate`.
 
     Raises:
-      BadInput: the law is unknown, the runs cannot be understood, or they are too few.
+      BadInput: the law is unknown or has no such option, the runs cannot be understood, or they are too few.
     """
-    from jaxlaws.errors import unknown
-    from jaxlaws.laws.table import LAWS
-    from jaxlaws.recommender.estimate import HYPER_LAWS, estimate
+    from jaxlaws.laws.law import Law
+    from jaxlaws.laws.table import LAWS, add
+    from jaxlaws.recommender.estimate import HYPER_LAWS, estimate, refuse
+    from jaxlaws.records.arrays import as_runs
 
+    if isinstance(law, Law):
+        add(law)
+        law = law.name
+    if law not in LAWS and law not in HYPER_LAWS:
+        raise unknown("law", law, fitted_laws())
     if law in HYPER_LAWS:
-        return estimate(_runs(runs), law=law, **options)
-    if law not in LAWS:
-        raise unknown("law", law, (*LAWS, *HYPER_LAWS))
+        refuse(law, options)
+        return estimate(as_runs(data), law=law, **options)
     from jaxlaws.fitting.fit import fit as fit_loss
+    from jaxlaws.fitting.points import metric_of
 
-    return fit_loss(law, _runs(runs, curves=LAWS[law].kind == "curve"), **options)
+    if progress is not None:
+        options["progress"] = progress
+    return fit_loss(law, as_runs(data, reads_curves(law), metric_of(LAWS[law])), **options)
 
 
-def recommend(
-    *, law: str | os.PathLike[str] | HyperFit | Runs | pd.DataFrame | None = None, **asked: Any
-) -> Recommendation:
+def fitted_laws() -> tuple[str, ...]:
+    """The names of the laws that `fit` takes."""
+    from jaxlaws.laws.table import LAWS
+    from jaxlaws.recommender.estimate import HYPER_LAWS
+
+    return (*LAWS, *HYPER_LAWS)
+
+
+def reads_curves(law: str) -> bool:
+    """Whether a law is fitted to losses along runs."""
+    from jaxlaws.laws.table import LAWS
+
+    return law in LAWS and LAWS[law].kind == "curve"
+
+
+def recommend(*, law: HyperFit | Data | None = None, **asked: Any) -> Recommendation:
     """The peak LR and batch for a run of N parameters and D tokens, from published runs or your own.
 
     Args:
-      law: a preset, a fit or its file; runs or a frame of them, to which `step_law` then is fitted.
+      law: a preset, a fit or its file; runs, a frame or arrays of them, to which `step_law` then is fitted.
       **asked: of `jaxlaws.recommender.answer.recommend`: params, tokens and the rest.
 
     Raises:
@@ -103,12 +129,6 @@ def recommend(
     if isinstance(law, str | os.PathLike | HyperFit):
         return answer(law=law, **asked)
     from jaxlaws.recommender.estimate import estimate
+    from jaxlaws.records.arrays import as_runs
 
-    return answer(law=estimate(_runs(law)), **asked)
-
-
-def _runs(source: Runs | pd.DataFrame | str | os.PathLike[str], curves: bool = False) -> Runs:
-    from jaxlaws.records.source import open_runs
-    from jaxlaws.records.table import Runs
-
-    return source if isinstance(source, Runs) else open_runs(source, curves=curves)
+    return answer(law=estimate(as_runs(law)), **asked)

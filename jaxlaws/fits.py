@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-    from jaxlaws.records.table import Runs
+    from jaxlaws.records.arrays import Data
 
 #: Field `kind` of a file → the module and the class of its fits, loaded when such a file is.
 KINDS = {
@@ -151,12 +151,12 @@ class Fit:
         """What else a terminal shows of the fit: lines and tables."""
         return ()
 
-    def plot(self, runs: Runs | None = None, path: str | Path | None = None) -> Figure:
+    def plot(self, runs: Data | None = None, path: str | Path | None = None) -> Figure:
         """A figure of the fit, written to a file (PNG, SVG or PDF) where `path` is given.
 
         Args:
-          runs: the runs that it was fitted to, or others: measured against predicted losses; without them the constants
-            with their intervals. A law of LR and batch has its cells with it and reads none.
+          runs: what it was fitted to, or others, in any form that `fit` takes: measured against predicted losses;
+            without them the constants with their intervals. A law of LR and batch has its cells with it and reads none.
           path: of the file.
 
         Raises:
@@ -170,7 +170,7 @@ class Fit:
             write_atomic(cast(Path, path), figures.picture(figure, form))
         return figure
 
-    def figure(self, runs: Runs | None) -> Figure:
+    def figure(self, runs: Data | None) -> Figure:
         """The figure of `plot`: without runs the constants with their intervals."""
         from jaxlaws import figures
 

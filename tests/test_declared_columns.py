@@ -12,7 +12,7 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.predict import keywords
+from jaxlaws.fitting.keywords import keywords
 from jaxlaws.inputs import INPUTS, Input
 from jaxlaws.laws.table import get
 from jaxlaws.records.columns import declared, meaning_of

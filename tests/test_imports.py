@@ -42,9 +42,10 @@ FLOORS = {
     "request": 8,
     "bench": 7,
     "report": 7,
-    "api": 7,
-    "quickstart": 8,
-    "cli": 9,
+    "listing": 7,
+    "api": 8,
+    "quickstart": 9,
+    "cli": 10,
 }
 #: The two wings, which meet in records and schedules only.
 LAWS, TRAINING = (

@@ -19,19 +19,7 @@ from jaxlaws.text import quoted
 
 if TYPE_CHECKING:
     from jaxlaws.fits import Fit
-
-#: Flag that a law of LR and batch does not read → (whether it is used, why not).
-_LOSS_LAWS_ONLY: dict[str, tuple[Callable[[argparse.Namespace], bool], str]] = {
-    "--train": (lambda args: bool(args.train), "which leaves every cell out once; select runs with --where"),
-    "--noise": (lambda args: args.noise is not None, "whose noise is the scatter of the cells"),
-    "--starts": (lambda args: args.starts is not None, "which has no random starts"),
-    "--fix": (lambda args: bool(args.fix), "whose exponents are chosen by what predicts cells that are left out"),
-    "--params-column": (
-        lambda args: args.params_column not in (None, "params_nonembedding"),
-        "which counts params_nonembedding",
-    ),
-    "--warmup-ld": (lambda args: args.warmup_ld != "included", "which reads final losses and no curves"),
-}
+    from jaxlaws.records.table import Runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,22 +33,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", help="noise model; the law's default without it")
     parser.add_argument("--starts", type=int, help="random starts (64 for points, 16 for curves)")
     parser.add_argument("--bootstrap", type=int, help="resamples for intervals (1000 for points, 200 for curves)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of random starts and resamples")
     parser.add_argument("--params-column", help="what N is: params_nonembedding or params_total")
-    parser.add_argument("--warmup-ld", default="included", help="included (default) or excluded")
+    parser.add_argument("--warmup-ld", help="included (default) or excluded")
     parser.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="a constant that is not fitted"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the fit as JSON")
+    parser.add_argument("--plot", metavar="FILE", help="draw the fit beside the runs, as .png, .svg or .pdf")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     parser.add_argument("--force", action="store_true", help="exit 0 even if the fit cannot be trusted")
 
 
 def run(args: argparse.Namespace) -> int:
-    from jaxlaws.laws.table import LAWS
+    from jaxlaws.api import fit, fitted_laws, reads_curves
 
-    hyper = _hyper_laws()
-    laws = (*LAWS, *hyper)
+    laws = fitted_laws()
     if args.law not in laws:
         if args.source in laws or (args.source is None and Path(args.law).exists()):
             law = args.source or "step_law"
@@ -68,67 +56,70 @@ def run(args: argparse.Namespace) -> int:
         raise unknown("law", args.law, laws)
     if args.source is None:
         raise BadInput(f"there are no runs to fit, expected such as jaxlaws fit {args.law} runs.csv.")
-    runs = open_source(args, curves=args.law in LAWS and LAWS[args.law].kind == "curve")
-    with Output(args.output) as file:
-        result = _estimate(args, runs) if args.law in hyper else _fit(args, runs)
+    form = None if args.plot is None else _format(args.plot)
+    runs = open_source(args, curves=reads_curves(args.law))
+    with Output(args.output) as file, Output(args.plot) as picture:
+        result = fit(args.law, runs, progress=_progress(args), **_options(args, runs))
         file.write(result.text())
+        if form is not None:
+            picture.write(_picture(result, runs, form))
         if args.json:
             print(json.dumps(result.to_json(), allow_nan=False))
         else:
             _show(result)
-    if file and not args.json:
-        print(f"written to {args.output}")
+    if not args.json:
+        for name in filter(None, (args.output, args.plot)):
+            print(f"written to {name}")
     require_trusted(result, f"of {args.law}", args.force)
     return 0
 
 
-def _hyper_laws() -> tuple[str, ...]:
-    from jaxlaws.recommender.estimate import HYPER_LAWS
+def _options(args: argparse.Namespace, runs: Runs) -> dict[str, Any]:
+    """The options of the fit that flags were given for."""
+    options = {
+        "train": _train(args.train, runs),
+        "noise": args.noise,
+        "starts": args.starts,
+        "bootstrap": args.bootstrap,
+        "seed": args.seed,
+        "params_column": args.params_column,
+        "warmup_ld": args.warmup_ld,
+        "fixed": _fixed(args.fix) or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
-    return tuple(HYPER_LAWS)
+
+def _format(name: str) -> str:
+    from jaxlaws.figures import picture_format
+
+    return picture_format(Path(name))
 
 
-def _estimate(args: argparse.Namespace, runs: Any) -> Any:
-    from jaxlaws.recommender.estimate import estimate
+def _picture(result: Fit, runs: Runs, form: str) -> bytes:
+    from jaxlaws.figures import picture
 
-    useless = [flag for flag, (used, _) in _LOSS_LAWS_ONLY.items() if used(args)]
-    if useless:
-        raise BadInput(f"{useless[0]} is of no use to {args.law}, {_LOSS_LAWS_ONLY[useless[0]][1]}.")
-    more = {} if args.bootstrap is None else {"bootstrap": args.bootstrap}
-    return estimate(runs, law=args.law, seed=args.seed, **more)
+    return picture(result.figure(runs), form)
 
 
-def _fit(args: argparse.Namespace, runs: Any) -> Any:
-    from jaxlaws.fitting.fit import fit
-
+def _progress(args: argparse.Namespace) -> Callable[[str, int, int], None]:
+    """A line on a terminal that says how far the fit is, and is gone at the end of each stage."""
     began = time.monotonic()
     shown = began
 
     def progress(stage: str, done: int, total: int) -> None:
         nonlocal shown
-        if not args.json and sys.stderr.isatty() and time.monotonic() - shown > 0.2:
+        if args.json or not sys.stderr.isatty():
+            return
+        if done >= total:
+            print("\r\033[K", end="", file=sys.stderr)
+        elif time.monotonic() - shown > 0.2:
             shown = time.monotonic()
             print(f"\r{stage}: {done}/{total}  {shown - began:.0f} s \033[K", end="", file=sys.stderr, flush=True)
 
-    result = fit(
-        args.law,
-        runs,
-        train=_train(args.train, runs),
-        noise=args.noise,
-        starts=args.starts,
-        bootstrap=args.bootstrap,
-        seed=args.seed,
-        params_column=args.params_column,
-        warmup_ld=args.warmup_ld,
-        fixed=_fixed(args.fix),
-        progress=progress,
-    )
-    if not args.json and sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
-    return result
+    return progress
 
 
-def _train(text: str | None, runs: Any) -> list[str] | None:
+def _train(text: str | None, runs: Runs) -> list[str] | None:
     if not text:
         return None
     if any(sign in text for sign in ("<", ">", "==", "!=")):

@@ -9,31 +9,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxlaws.figures import STYLE
-from jaxlaws.fitting.points import Points, points
+from jaxlaws.fitting.points import Points, metric_of, points
 from jaxlaws.fitting.predict import evaluate
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.records.table import Runs
+from jaxlaws.records.arrays import Data, as_runs
 
 #: Curves that have a colour and a name of their own.
 _NAMED = 10
 
 
-def residuals(fit: LossFit, runs: Runs) -> Figure:
+def residuals(fit: LossFit, runs: Data) -> Figure:
     """Measured and predicted losses on the left, what is left of them on the right.
 
     Args:
       fit: of a loss law.
-      runs: with the columns, or the curves, that the law reads.
+      runs: whatever holds the columns, or the curves, that the law reads.
 
     Raises:
       BadInput: something that the law reads is missing, or it has no finite loss there.
     """
-    convention = fit.convention
-    data = points(fit.model, runs, convention.get("params"), convention.get("warmup_ld", "included"))
+    convention, law = fit.convention, fit.model
+    table = as_runs(runs, law.kind == "curve", metric_of(law))
+    data = points(law, table, convention.get("params"), convention.get("warmup_ld", "included"))
     predicted = evaluate(replace(fit, draws={}), data.inputs)[0]
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    along = _along_curves if fit.model.kind == "curve" else _by_runs
+    along = _along_curves if law.kind == "curve" else _by_runs
     along(left, right, data, predicted)
     right.axhline(0, color=STYLE["muted"], lw=1)
     unit = "measured over predicted, %" if not data.signed else "measured − predicted, % of the mean size"
@@ -48,7 +49,8 @@ def _rms(data: Points, predicted: np.ndarray) -> float:
 
 def _by_runs(left: Axes, right: Axes, data: Points, predicted: np.ndarray) -> None:
     """One point a run: measured against predicted, and the residual by the predicted loss."""
-    ends = [float(f(f(data.loss), f(predicted))) for f in (np.min, np.max)]
+    both = np.concatenate([data.loss, predicted])
+    ends = (both.min(), both.max())
     left.plot(ends, ends, color=STYLE["muted"], lw=1)
     left.plot(predicted, data.loss, ".", color=STYLE["measured"])
     left.set(xlabel="predicted", ylabel="measured")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.predict import keywords
+from jaxlaws.fitting.keywords import keywords
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.search import first_root, least, lowest
 from jaxlaws.inputs import INPUTS

@@ -12,15 +12,18 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.extrapolation import Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.keywords import arrays, keywords
 from jaxlaws.fitting.resample import FEW
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.inputs import INPUTS, Input
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.status import require_trusted
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Curve
 
+#: Points whose new runs are simulated together.
+_AT_ONCE = 4096
 #: Convention of the loss → its unit, where it is not nats a token.
 UNITS = {"bits_per_character": "bits a character"}
 
@@ -35,11 +38,12 @@ class Prediction(NamedTuple):
     """The loss of a new run, nats a token.
 
     Attributes:
-      value: at the constants of the fit; a number, or an array along a curve.
+      value: at the constants of the fit; a number, or an array [points] along a curve or of arrays.
       low, high: the interval in which the loss of one new run lies at `level` (constants, run and point all uncertain);
         None where the fit has no resamples, as published constants have none.
       level: of the interval.
-      extrapolation: how far the question lies outside the data of the fit; of a curve, its end.
+      extrapolation: how far the question lies outside the data of the fit; of a curve, its end; of arrays, the point
+        that is farthest outside.
       warnings: sentences for people, extrapolation and a status that is not to be trusted among them.
     """
 
@@ -94,7 +98,7 @@ def predict(
     warmup_ld: str | None = None,
     **inputs: Any,
 ) -> Prediction:
-    """The loss of a new run: of a model and a token budget, or along a schedule.
+    """The loss of new runs: of models and token budgets, or of one along a schedule.
 
     Args:
       fit: a `Fit`, a fit file, or a preset such as `multi_power:25M`.
@@ -105,7 +109,8 @@ def predict(
       params_column: what `params` counts; refused where the fit counts otherwise.
       warmup_ld: convention of the warm-up; refused where the fit has another.
       **inputs: what else the law reads, by the names of the columns of a table: params, tokens, batch_tokens, … Steps
-        are tokens / batch_tokens where they are not given, and the reverse.
+        are tokens / batch_tokens where they are not given, and the reverse. A law of final losses takes arrays
+        [points] too, and answers with arrays.
 
     Raises:
       BadInput: something that the law needs is missing, a convention differs, or the law has no finite loss there.
@@ -116,9 +121,9 @@ def predict(
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
         inputs = {**curve.logged, **inputs}
-    read, at, single = _inputs(fit, inputs, lr, at, warmup_steps)
+    read, single, at = _inputs(fit, inputs, lr, at, warmup_steps)
     values = evaluate(fit, read)
-    low, high = _edges(values[0], _new_runs(fit, values[1:]), fit.level)
+    low, high = _interval(fit, values)
     reach = _reach(fit, read, at, values[0])
     warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
     if single:
@@ -143,16 +148,16 @@ def _same_convention(fit: LossFit, key: str, given: str | None) -> None:
 
 def _inputs(
     fit: LossFit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
-) -> tuple[dict[str, np.ndarray], np.ndarray | None, bool]:
-    """What the law reads, at which steps of a curve, and whether one number is asked for."""
+) -> tuple[dict[str, np.ndarray], bool, np.ndarray | None]:
+    """What the law reads [points], whether that is one point asked for as numbers, and of a curve the steps."""
     from jaxlaws.fitting.points import curve_inputs, read_logged
 
     law = fit.model
-    values = keywords(law, given, fit.convention)
     if law.kind == "point":
         if lr is not None:
             raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
-        return {key: value[None] for key, value in values.items()}, None, True
+        return *arrays(law, given, fit.convention), None
+    values = keywords(law, given, fit.convention)
     if lr is None:
         raise BadInput(f"the law {law.name} predicts along a schedule: give one (--schedule, or lr=).")
     if np.any(~np.isfinite(lr)) or np.any(np.asarray(lr) < 0):
@@ -166,66 +171,7 @@ def _inputs(
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")
         read[key] = value
     read |= {key: np.repeat(value[None], len(points), 0) for key, value in values.items()}
-    return {key: read[key] for key in {*law.inputs, "S", "peak"}}, points, at is None
-
-
-#: Each of these from the two others.
-_BUDGET = {
-    "tokens": lambda given: given["batch_tokens"] * given["steps"],
-    "steps": lambda given: given["tokens"] / given["batch_tokens"],
-    "batch_tokens": lambda given: given["tokens"] / given["steps"],
-}
-
-
-def keywords(law: Law, given: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """What a law reads besides a schedule, from keywords named as columns: symbol → number, or [names] of several.
-
-    Raises:
-      BadInput: a keyword is unknown or missing, the law does not read it, or a value is not what it is defined for.
-    """
-    rows = {row.column: row for row in INPUTS.values() if row.column}
-    for name in given:
-        if name not in rows:
-            raise unknown("input", name, rows)
-    stated = {name: value for name, value in given.items() if value is not None and rows[name].of_run}
-    reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
-    made = [name for name in _BUDGET if name in reads and name not in stated and set(_BUDGET) - {name} <= set(stated)]
-    for name in stated:
-        if name not in reads and not (made and name in _BUDGET):
-            expected = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
-            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {expected}.")
-    values = {name: _value(value, rows[name], convention) for name, value in stated.items()}
-    values |= {name: _BUDGET[name](values) for name in made}
-    for name in reads:
-        if name not in values:
-            short = {"steps": "tokens" if "batch_tokens" in values else "batch_tokens"}.get(name, name)
-            raise BadInput(f"the law {law.name} needs {short}: give {_flag(short)} ({short}= in Python).")
-    return {key: values[name] for name, key in reads.items()}
-
-
-def _flag(column: str) -> str:
-    return f"--{column.replace('_', '-')}"
-
-
-def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
-    """A number that an input may have, or [names] of an input of several columns."""
-    if row.many:
-        return _several(value, row.column, convention.get(row.column, "").split(","))
-    number = np.asarray(value, np.float64)
-    if number.ndim or not (np.isfinite(number) and (number >= 0 if row.zero else number > 0)):
-        expected = "a number of at least 0" if row.zero else "a positive number"
-        raise BadInput(f"{row.column} is {value}, expected {expected}.")
-    return number
-
-
-def _several(given: Mapping[str, float], name: str, parts: Sequence[str]) -> np.ndarray:
-    """[parts] an input of several columns; what is not named is 0."""
-    for part, value in given.items():
-        if part not in parts:
-            raise unknown(name, part, parts)
-        if not (np.isfinite(value) and value >= 0):
-            raise BadInput(f"{name}.{part} is {value}, expected a number of at least 0.")
-    return np.array([float(given.get(part, 0.0)) for part in parts])
+    return {key: read[key] for key in {*law.inputs, "S", "peak"}}, at is None, points
 
 
 def evaluate(fit: LossFit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -272,6 +218,14 @@ def _new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
     return rows * np.exp(noise)[:, None]
 
 
+def _interval(fit: LossFit, values: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The interval of one new run at every point, of losses [1 + draws, points], some points at a time."""
+    parts = np.array_split(values, range(_AT_ONCE, values.shape[1], _AT_ONCE), axis=1)
+    edges = [_edges(part[0], _new_runs(fit, part[1:]), fit.level) for part in parts]
+    lows, highs = ([edge for edge in column if edge is not None] for column in zip(*edges, strict=True))
+    return (np.concatenate(lows), np.concatenate(highs)) if len(lows) == len(parts) else (None, None)
+
+
 def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The central interval of draws [draws, points] at `level`, wide enough to hold the value [points].
 
@@ -287,11 +241,26 @@ def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarr
 
 def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
     """How far a question lies outside the data of the fit: of a curve, its last point."""
-    last = 0 if at is None else int(np.argmax(at))
-    values = {name: float(value[last]) for name, value in axes(fit.model, inputs).items()}
+    named = axes(fit.model, inputs)
+    place = _farthest(named, fit.ranges) if at is None else int(np.argmax(at))
+    values = {name: float(value[place]) for name, value in named.items()}
     if at is not None:
-        values["steps"] = float(at[last] + 1)
+        values["steps"] = float(at[place] + 1)
     unit = unit_of(fit)
     ends = (losses.min(), losses.max()) if fit.model.convention.get("loss") == "nats" else ()
     wrong = [text for loss in ends for text in impossible_loss(float(loss), unit=unit)]
     return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))
+
+
+def _farthest(named: Mapping[str, np.ndarray], ranges: Mapping[str, Sequence[float]]) -> int:
+    """The point that lies farthest outside the ranges in any axis; of several, the one with the fewest tokens for N."""
+    if not named:
+        return 0
+    ratio = named.get("tokens_per_param", next(iter(named.values())))
+    distance = np.zeros(len(ratio))
+    for name in set(named) & set(ranges):
+        low, high = ranges[name]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            outside = np.fmax(np.log(named[name] / high), np.log(low / named[name]))
+        distance = np.fmax(distance, outside)
+    return int(np.lexsort((ratio, -distance))[0])

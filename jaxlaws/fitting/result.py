@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jaxlaws.laws.law import Law
-    from jaxlaws.records.table import Runs
+    from jaxlaws.records.arrays import Data
 
 #: Held-out errors of which a terminal shows one line, and curves that it shows at most.
 _LINES = ("test", "leave_one_run_out", "extrapolation")
@@ -105,7 +105,7 @@ class LossFit(Fit):
             table.add_row(name, split, *numbers)
         return table
 
-    def figure(self, runs: Runs | None) -> Figure:
+    def figure(self, runs: Data | None) -> Figure:
         """Measured against predicted losses of runs; without them the constants with their intervals."""
         if runs is None:
             return super().figure(None)

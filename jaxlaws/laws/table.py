@@ -18,11 +18,15 @@ from jaxlaws.plugins import Table
 def of_module(module: ModuleType) -> list[tuple[str, Law]]:
     """(name, law) of those that a module has at its top; `BadInput` where one reads what has no row in `INPUTS`."""
     laws = [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
-    for law in laws:
-        for name in law.inputs:
-            if name not in INPUTS:
-                raise unknown(f"input of the law {law.name}", name, INPUTS, "give it a row in jaxlaws.inputs.INPUTS;")
-    return [(law.name, law) for law in laws]
+    return [(law.name, _with_rows(law)) for law in laws]
+
+
+def _with_rows(law: Law) -> Law:
+    """The law, if everything that it reads has a row in `INPUTS`."""
+    for name in law.inputs:
+        if name not in INPUTS:
+            raise unknown(f"input of the law {law.name}", name, INPUTS, "give it a row in jaxlaws.inputs.INPUTS;")
+    return law
 
 
 def _ours() -> list[tuple[str, Law]]:
@@ -34,6 +38,11 @@ def _ours() -> list[tuple[str, Law]]:
 
 #: Name → law.
 LAWS: Table[Law] = Table("law", "jaxlaws.laws", _ours(), take=lambda module: LAWS.update(of_module(module)))
+
+
+def add(law: Law) -> None:
+    """Add a law to the table; `BadInput` where another one has its name, or it reads what has no row in `INPUTS`."""
+    LAWS[law.name] = _with_rows(law)
 
 
 def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:

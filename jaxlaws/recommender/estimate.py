@@ -30,11 +30,28 @@ if TYPE_CHECKING:
 HYPER_LAWS = {"step_law": "η* and B* as power laws of N and D, from LR × batch grids in (N, D) cells"}
 #: Columns that they read, which may differ between runs.
 READS = ("params_nonembedding", "params_total", "tokens", "peak_lr", "batch_tokens")
+#: Option of a law of the loss that these do not read → its flag, the values that change nothing, and why.
+UNREAD: dict[str, tuple[str, tuple[Any, ...], str]] = {
+    "train": ("--train", (), "which leaves every cell out once; select runs with --where"),
+    "noise": ("--noise", (), "whose noise is the scatter of the cells"),
+    "starts": ("--starts", (), "which has no random starts"),
+    "fixed": ("--fix", (), "whose exponents are chosen by what predicts cells that are left out"),
+    "params_column": ("--params-column", ("params_nonembedding",), "which counts params_nonembedding"),
+    "warmup_ld": ("--warmup-ld", ("included",), "which reads final losses and no curves"),
+}
 METHODS = ("two_stage", "one_stage")
 LEVEL = 0.8
 #: Resampled coefficients that are stored with a fit.
 _DRAWS = 400
 _MOST_RESAMPLES = 100_000
+
+
+def refuse(law: str, options: dict[str, Any]) -> None:
+    """Take out of `options` those of laws of the loss that change nothing; `BadInput` for the first that would."""
+    for option in set(UNREAD) & set(options):
+        flag, harmless, reason = UNREAD[option]
+        if (value := options.pop(option)) is not None and value not in harmless:
+            raise BadInput(f"{flag} ({option}= in Python) is of no use to {law}, {reason}.")
 
 
 def estimate(

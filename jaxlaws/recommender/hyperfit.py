@@ -16,7 +16,7 @@ from jaxlaws.text import aligned, figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jaxlaws.records.table import Runs
+    from jaxlaws.records.arrays import Data
 
 AXES = ("lr", "batch")
 #: Axis → what it is a law of, with its unit.
@@ -149,7 +149,7 @@ class HyperFit(Fit):
         if len(self.cells) > _CELLS:
             yield f"… and {len(self.cells) - _CELLS} more cells: --json or -o FILE has all of them"
 
-    def figure(self, runs: Runs | None) -> Figure:
+    def figure(self, runs: Data | None) -> Figure:
         """The optimum of every cell with its interval, beside the law."""
         from jaxlaws.recommender.figures import optima
 

@@ -1,0 +1,116 @@
+"""What a law reads besides a schedule, from keywords that are named as the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.errors import BadInput, unknown
+from jaxlaws.inputs import INPUTS, Input
+from jaxlaws.laws.law import Law
+
+#: Each of these from the two others.
+_BUDGET = {
+    "tokens": lambda values: values["batch_tokens"] * values["steps"],
+    "steps": lambda values: values["tokens"] / values["batch_tokens"],
+    "batch_tokens": lambda values: values["tokens"] / values["steps"],
+}
+
+
+def keywords(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Symbol → number, or [names] of an input of several columns.
+
+    Args:
+      law: whose inputs are read.
+      values: keyword → number; None stands for a keyword that is not given. Of tokens, steps and batch_tokens one
+        follows from the two others.
+      convention: of the fit, which says the names of an input of several columns.
+
+    Raises:
+      BadInput: a keyword is unknown or missing, the law does not read it, or a value is not what it is defined for.
+    """
+    inputs = _read(law, values, convention)
+    for key, value in inputs.items():
+        if value.ndim > INPUTS[key].many:
+            raise BadInput(f"{INPUTS[key].column} has {len(value)} values, expected one number here.")
+    return inputs
+
+
+def arrays(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> tuple[dict[str, np.ndarray], bool]:
+    """Symbol → [points], or [points, names] of an input of several columns, and whether all values are numbers.
+
+    Args: see `keywords`; each value is a number, for all points, or an array [points].
+
+    Raises:
+      BadInput: as of `keywords`, or arrays have several dimensions or different lengths.
+    """
+    inputs = _read(law, values, convention)
+    tails = {key: value.shape[value.ndim - INPUTS[key].many :] for key, value in inputs.items()}
+    lengths = {len(value) for key, value in inputs.items() if value.ndim > len(tails[key])}
+    points = next(iter(lengths), 1)
+    return {key: np.broadcast_to(value, (points, *tails[key])) for key, value in inputs.items()}, not lengths
+
+
+def _read(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Symbol → number or array [points], each one that the law is defined for."""
+    rows = {row.column: row for row in INPUTS.values() if row.column}
+    for name in values:
+        if name not in rows:
+            raise unknown("input", name, rows)
+    stated = {name: value for name, value in values.items() if value is not None and rows[name].of_run}
+    reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
+    made = [name for name in _BUDGET if name in reads and name not in stated and set(_BUDGET) - {name} <= set(stated)]
+    for name in stated:
+        if name not in reads and not (made and name in _BUDGET):
+            expected = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
+            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {expected}.")
+    numbers = {name: _value(value, rows[name], convention) for name, value in stated.items()}
+    _need_one_length({name: value.shape[: value.ndim - rows[name].many] for name, value in numbers.items()})
+    numbers |= {name: _BUDGET[name](numbers) for name in made}
+    for name in reads:
+        if name not in numbers:
+            short = {"steps": "tokens" if "batch_tokens" in numbers else "batch_tokens"}.get(name, name)
+            raise BadInput(f"the law {law.name} needs {short}: give {_flag(short)} ({short}= in Python).")
+    return {key: numbers[name] for name, key in reads.items()}
+
+
+def _need_one_length(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """`BadInput` where arrays have several dimensions or different lengths."""
+    several = {name: shape for name, shape in shapes.items() if shape}
+    if len(set(several.values())) > 1 or any(len(shape) > 1 for shape in several.values()):
+        stated = ", ".join(f"{name} {shape}" for name, shape in several.items())
+        raise BadInput(f"the arrays have the shapes {stated}, expected one dimension of the same length.")
+
+
+def _flag(column: str) -> str:
+    return f"--{column.replace('_', '-')}"
+
+
+def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
+    """Numbers that an input may have; [..., names] of an input of several columns, 0 for what is not named."""
+    if not row.many:
+        return _numbers(value, row.column, row.zero)
+    names = convention.get(row.column, "").split(",")
+    for name in value:
+        if name not in names:
+            raise unknown(row.column, name, names)
+    columns = {name: _numbers(value.get(name, 0.0), f"{row.column}.{name}", zero=True) for name in names}
+    _need_one_length({name: column.shape for name, column in columns.items()})
+    return np.stack(np.broadcast_arrays(*columns.values()), -1)
+
+
+def _numbers(value: Any, name: str, zero: bool) -> np.ndarray:
+    """A number or an array of them; `BadInput` where the law is not defined for one of them."""
+    expected = "a number of at least 0" if zero else "a positive number"
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} is {value!r}, expected {expected}.") from None
+    good = np.isfinite(numbers) & (numbers >= 0 if zero else numbers > 0)
+    if not numbers.size:
+        raise BadInput(f"{name} is empty, expected {expected}.")
+    if not good.all():
+        raise BadInput(f"{name} is {numbers[~good].flat[0]:g}, expected {expected}.")
+    return numbers
