@@ -149,7 +149,7 @@ def test_a_prediction_of_arrays_is_that_of_each_point(fits):
     [
         ({"params": [1e9, 2e9], "tokens": [1e9, 2e9, 3e9]}, r"shapes params \(2,\), tokens \(3,\)"),
         ({"params": [[1e9]], "tokens": 1e9}, r"shapes params \(1, 1\)"),
-        ({"params": [1e9, -1.0], "tokens": 1e9}, "params is -1, expected a positive number"),
+        ({"params": [1e9, -1.0], "tokens": 1e9}, "params is -1.0, expected a positive number"),
         ({"params": [], "tokens": 1e9}, "params is empty"),
         ({"params": "7B", "tokens": 1e9}, "params is '7B', expected a positive number"),
     ],

@@ -112,5 +112,5 @@ def _numbers(value: Any, name: str, zero: bool) -> np.ndarray:
     if not numbers.size:
         raise BadInput(f"{name} is empty, expected {expected}.")
     if not good.all():
-        raise BadInput(f"{name} is {numbers[~good].flat[0]:g}, expected {expected}.")
+        raise BadInput(f"{name} is {float(numbers[~good].flat[0])}, expected {expected}.")
     return numbers
