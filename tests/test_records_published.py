@@ -10,6 +10,8 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.published import load
 from jaxlaws.records.published import lr_scheduling as lr_scheduling_format
 from jaxlaws.records.published import multi_power_law as multi_power_law_format
+from jaxlaws.records.published.olmo_ladder import SIZES
+from jaxlaws.records.source import open_runs
 from jaxlaws.records.where import where
 
 
@@ -120,3 +122,42 @@ def test_lr_scheduling_schedule_has_the_stated_area():
 def test_unknown_format_names_the_nearest():
     with pytest.raises(BadInput, match="did you mean 'step_law'"):
         load(Path(), "step_lw")
+
+
+def test_over_training_has_a_loss_for_each_of_eight_targets(published):
+    runs = open_runs(published("over_training/models.csv"), format="over_training", target="loss_3")
+    raw = pd.read_csv(published("over_training/models.csv"))
+    assert runs.targets == tuple(f"loss_{i}" for i in range(8))
+    np.testing.assert_array_equal(runs.table[runs.loss_column], raw["loss_3"])
+    np.testing.assert_allclose(runs.table["tokens"], 20 * raw["params"] * raw["mult"], rtol=0.01)
+
+
+def test_gemstones_say_what_the_cooldown_gains(published):
+    folder = published("gemstones")
+    table = load(folder, "gemstones").table
+    assert len(table) == 199
+    gains = table["metric.cooldown_gain"].dropna()
+    assert (len(gains), (gains > 0).sum()) == (180, 179)
+    assert gains.median() == pytest.approx(0.0754, abs=1e-4)
+    hot, cool = (pd.read_json(folder / f"{name}.jsonl", lines=True) for name in ("hot", "cool_end"))
+    low, high = (hot[hot["run_name"] == "PyGemma-768x3_pretrain"].sort_values("tokens").iloc[i] for i in (0, 1))
+    end = cool[cool["run_name"] == "PyGemma-768x3_pretrain"].sort_values("tokens").iloc[0]
+    share = np.log(end["tokens"] / low["tokens"]) / np.log(high["tokens"] / low["tokens"])
+    constant = low["final_loss"] + share * (high["final_loss"] - low["final_loss"])
+    gain = table.loc["PyGemma-768x3_pretrain_11B", "metric.cooldown_gain"]
+    assert gain == pytest.approx(constant - end["final_loss"], abs=1e-12)
+
+
+def test_the_olmo_ladder_has_curves_of_each_validation_set(published):
+    folder = published("olmo_ladder")
+    peaks = [pd.read_csv(folder / f"{size}-1xC.csv", nrows=1)["learning_rate_peak"].iloc[0] for size in SIZES]
+    assert [round(1.08e8 * (4 * peak / 0.0047) ** -3) for peak in peaks] == list(SIZES.values())
+    runs = open_runs(folder, format="olmo_ladder", target="c4_en", where="params_nonembedding<2e8")
+    assert runs.table.loc["190M-1xC", "val_loss.c4_en"] == pytest.approx(3.60097, abs=1e-5)
+    curve = runs.curves["190M-0.5xC"]
+    assert curve.loss[-1] == runs.table.loc["190M-0.5xC", "val_loss.c4_en"]
+    assert curve.lr[50] == pytest.approx(curve.lr.max() * 51 / 364, rel=0.02)
+    books = open_runs(folder, format="olmo_ladder", target="dolma_books", where="run_id=='190M-1xC'")
+    assert books.table.loc["190M-1xC", "val_loss.dolma_books"] == books.curves["190M-1xC"].loss[-1]
+    with pytest.raises(BadInput, match="choose a target, such as --target c4_en; it has c4_en, dolma_books"):
+        open_runs(folder, format="olmo_ladder")

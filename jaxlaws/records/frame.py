@@ -72,7 +72,8 @@ def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | N
 
 
 def _runs(table: Table, reading: Reading) -> Runs:
-    data, curves = _with_loss(table, reading.target), dict[str, Curve]()
+    table = replace(table, data=_with_loss(table, reading.target))
+    data, curves = table.data, dict[str, Curve]()
     if table.along and ("lr" in data or reading.schedules or not {*_SIZES} & set(data)):
         _need_steps(table, bool(reading.schedules))
         frame, curves = curves_of(data, table.source, table.lost, reading.schedules)

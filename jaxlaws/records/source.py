@@ -90,8 +90,8 @@ def open_runs(
     if given:
         what = f"--format {format} names its columns" if format else f"{printable(path)} is a sweep, which names them"
         raise BadInput(f"--{given[0]} is for tables of your own, {what} itself: give one of them.")
-    runs = published.load(path, format) if format else _sweep(path)
-    return finished(runs, reading)
+    runs = published.table_of(path, format) if format else _sweep(path)
+    return runs_of(runs, path.name, reading) if isinstance(runs, pd.DataFrame) else finished(runs, reading)
 
 
 def _tracked(source: str, reading: Reading, curves: bool, progress: Progress) -> Runs:
