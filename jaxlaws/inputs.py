@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,13 @@ INPUTS: dict[str, Input] = {
     "reference": Input("loss of a run of constant LR at an equal LR sum over the peak", "reference_loss", logged=True),
     "trace": Input("trace of the covariance of the preconditioned gradient of a batch", "noise_trace", logged=True),
 }
+#: Column → factor and powers of other columns, by which it follows from them where it is not stated itself.
+FOLLOWS: dict[str, tuple[float, dict[str, int]]] = {
+    "steps": (1.0, {"tokens": 1, "batch_tokens": -1}),
+    "tokens": (1.0, {"steps": 1, "batch_tokens": 1}),
+    "batch_tokens": (1.0, {"tokens": 1, "steps": -1}),
+    "flops": (6.0, {"params": 1, "tokens": 1}),
+}
 #: Columns that `N` may be read from.
 PARAMS = ("params_nonembedding", "params_total")
 
@@ -168,3 +177,11 @@ def logged_inputs() -> tuple[Input, ...]:
 def reads_schedule(inputs: Iterable[str]) -> bool:
     """Whether a law of these inputs is a law of curves."""
     return not all(INPUTS[name].of_run for name in inputs)
+
+
+def following(column: str, known: Mapping[str, Any]) -> Any | None:
+    """The value of a column that follows from others; None where it follows of none, or one is unknown."""
+    factor, powers = FOLLOWS.get(column, (1.0, {}))
+    if not powers or any(known.get(name) is None for name in powers):
+        return None
+    return factor * math.prod(known[name] if power > 0 else 1 / known[name] for name, power in powers.items())

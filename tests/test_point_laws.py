@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import least_squares, nnls
 
@@ -229,3 +230,21 @@ def test_what_sparsity_measured_is_not_known_and_said(published):
     runs = load(published("scalebench/sparsity.csv"), "sparsity")
     assert "does not say what it measured" in " ".join(runs.warnings)
     assert len(where(runs, "group=='D1=2.31_D2=4.61'").table) == 17
+
+
+def test_compute_follows_from_model_and_tokens_in_a_table_and_in_a_question():
+    params, tokens = np.geomspace(1e8, 1e10, 12), np.geomspace(1e9, 3e11, 12)
+    runs = Runs(
+        pd.DataFrame(
+            {"params_total": params, "tokens": tokens, "loss_nats": 1.9 + 1500 * (6 * params * tokens) ** -0.16}
+        )
+    )
+    found = fit("power_of_flops", runs, starts=4, bootstrap=0)
+    assert found.params == pytest.approx({"E": 1.9, "A": 1500.0, "alpha": 0.16}, rel=1e-6)
+    assert found.convention["params"] == "params_total"
+    asked = predict(found, params=1e9, tokens=2e10).value
+    assert asked == pytest.approx(predict(found, flops=1.2e20).value, rel=1e-12)
+    with pytest.raises(BadInput, match="needs tokens: give --tokens"):
+        predict(found, params=1e9)
+    with pytest.raises(BadInput, match="needs flops: give --flops"):
+        predict(found)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.inputs import INPUTS, PARAMS
+from jaxlaws.inputs import FOLLOWS, INPUTS, PARAMS, following
 from jaxlaws.laws.law import Law
 from jaxlaws.records.aliases import remedy
 
@@ -85,10 +86,14 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
                     f"each with --map {row.column}.NAME=COLUMN."
                 )
             convention |= parts
+        elif name == "N":
+            columns = [params_of(law, runs, params_column)]
+            convention["params"] = columns[0]
         else:
-            columns = [params_of(law, runs, params_column) if name == "N" else row.column]
-            if name == "N":
-                convention["params"] = columns[0]
+            columns = [row.column]
+            if row.column not in runs.table and row.column in FOLLOWS:
+                runs, used = _with(row.column, law, runs, params_column)
+                convention |= used
         values = runs.need(*columns)[columns].to_numpy(float)
         good = np.isfinite(values) & ((values >= 0) if row.zero else (values > 0))
         if not good.all():
@@ -97,6 +102,19 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
             raise BadInput(f"{runs.source}: {column} has a value that is not {expected}: drop those runs.")
         inputs[name] = values if row.many else values[:, 0]
     return inputs, convention
+
+
+def _with(column: str, law: Law, runs: Runs, params_column: str | None) -> tuple[Runs, dict[str, str]]:
+    """The runs with a column that follows from others of theirs, where it does, and what of it is a convention."""
+    known = {name: runs.table[name] for name in FOLLOWS[column][1] if name in runs.table}
+    convention = {}
+    if "params" in FOLLOWS[column][1] and any(name in runs.table for name in PARAMS):
+        convention["params"] = params_of(law, runs, params_column)
+        known["params"] = runs.table[convention["params"]]
+    value = following(column, known)
+    if value is None:
+        return runs, {}
+    return replace(runs, table=runs.table.assign(**{column: value})), convention
 
 
 def cells(inputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.inputs import INPUTS, Input
+from jaxlaws.inputs import FOLLOWS, INPUTS, Input, following
 from jaxlaws.laws.law import Law
-
-#: Each of these from the two others.
-_BUDGET = {
-    "tokens": lambda values: values["batch_tokens"] * values["steps"],
-    "steps": lambda values: values["tokens"] / values["batch_tokens"],
-    "batch_tokens": lambda values: values["tokens"] / values["steps"],
-}
 
 
 def keywords(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -24,8 +17,8 @@ def keywords(law: Law, values: Mapping[str, Any], convention: Mapping[str, str])
 
     Args:
       law: whose inputs are read.
-      values: keyword → number; None stands for a keyword that is not given. Of tokens, steps and batch_tokens one
-        follows from the two others.
+      values: keyword → number; None stands for a keyword that is not given. What is not given
+        follows from others where `jaxlaws.inputs.FOLLOWS` says how.
       convention: of the fit, which says the names of an input of several columns.
 
     Raises:
@@ -61,18 +54,21 @@ def _read(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) ->
             raise unknown("input", name, rows)
     stated = {name: value for name, value in values.items() if value is not None and rows[name].of_run}
     reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
-    made = [name for name in _BUDGET if name in reads and name not in stated and set(_BUDGET) - {name} <= set(stated)]
+    made_of = {name: FOLLOWS[name][1] for name in reads if name in FOLLOWS and name not in stated}
+    made_of = {name: parts for name, parts in made_of.items() if set(parts) <= set(stated)}
+    for name in reads:
+        if name not in stated and name not in made_of:
+            parts = [part for part in FOLLOWS.get(name, (1.0, {}))[1] if part not in stated]
+            # Where one part is missing, the more basic of the two is asked for: that which comes first in INPUTS.
+            ask = min([name, *parts], key=list(rows).index) if len(parts) == 1 else name
+            raise BadInput(f"the law {law.name} needs {ask}: give {_flag(ask)} ({ask}= in Python).")
     for name in stated:
-        if name not in reads and not (made and name in _BUDGET):
+        if name not in reads and not any(name in parts for parts in made_of.values()):
             expected = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
             raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {expected}.")
     numbers = {name: _value(value, rows[name], convention) for name, value in stated.items()}
     _need_one_length({name: value.shape[: value.ndim - rows[name].many] for name, value in numbers.items()})
-    numbers |= {name: _BUDGET[name](numbers) for name in made}
-    for name in reads:
-        if name not in numbers:
-            short = {"steps": "tokens" if "batch_tokens" in numbers else "batch_tokens"}.get(name, name)
-            raise BadInput(f"the law {law.name} needs {short}: give {_flag(short)} ({short}= in Python).")
+    numbers |= {name: np.asarray(following(name, numbers)) for name in made_of}
     return {key: numbers[name] for name, key in reads.items()}
 
 
