@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxlaws.errors import Untrusted
+from jaxlaws.inputs import input_of
 from jaxlaws.records.files import finite
 from jaxlaws.records.units import short
 
@@ -21,6 +22,8 @@ NEAR = 3.0
 #: the published laws have been checked up to about ×100 in N and D, and C is their product.
 ABSURD = {"peak_lr": 100.0, "flops": 1e8}
 _ABSURD = 1e4
+#: Factor that 0 of an input counts as that may be 0, where the data have only more of it.
+_ZERO = 0.1
 #: Tokens a parameter below which a run is no measurement of a law: public tables of runs begin at .46 (`jaxlaws inspect
 #: chinchilla_figure4_epoch.csv --format isoflop`), and a question below may have its N and D swapped.
 FEWEST = 0.1
@@ -142,7 +145,9 @@ def extrapolation(
         if name in values:
             value = float(values[name])
             edge = high if value > high else low
-            factor = 1.0 if low <= value <= high else value / edge if edge > 0 else math.inf
+            row = input_of(name)
+            share = _ZERO if value == 0 and row is not None and row.zero else value / edge if edge > 0 else math.inf
+            factor = 1.0 if low <= value <= high else share
             axes[name] = Axis(value, float(low), float(high), factor)
     return Extrapolation(axes, (*impossible, *_starved(values, axes)))
 

@@ -22,6 +22,8 @@ def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if law.kind == "curve":
         names |= {"lr_sum": "S", "peak_lr": "peak"}
     out = {name: np.asarray(inputs[key], float) for name, key in names.items() if key in inputs}
+    for key in (key for key in law.inputs if INPUTS[key].many):
+        out |= {f"{INPUTS[key].column}.{part}": inputs[key][..., i] for i, part in enumerate(law.parts)}
     if {"batch_tokens", "steps"} <= set(out) and "tokens" not in out:
         out["tokens"] = out["batch_tokens"] * out["steps"]
     if {"params", "tokens"} <= set(out):

@@ -132,8 +132,8 @@ def predict(
     return Prediction(values[0], low, high, fit.level, reach, warnings)
 
 
-def final_losses(fit: LossFit, lr: np.ndarray, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
-    """[1 + draws] losses at the end of a schedule: at the constants of the fit, then at its resampled ones."""
+def final_losses(fit: LossFit, lr: np.ndarray | None, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
+    """[1 + draws] losses of a run, or at the end of a schedule: at the constants of the fit, then at resampled ones."""
     read, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
     return evaluate(fit, read)[:, 0]
 
@@ -204,7 +204,7 @@ def _evaluator(law: Law, names: tuple[str, ...]):
     return jax.jit(losses)
 
 
-def _new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
+def new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
     """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
     if len(values) < FEW:
         return values
@@ -221,12 +221,12 @@ def _new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
 def _interval(fit: LossFit, values: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The interval of one new run at every point, of losses [1 + draws, points], some points at a time."""
     parts = np.array_split(values, range(_AT_ONCE, values.shape[1], _AT_ONCE), axis=1)
-    edges = [_edges(part[0], _new_runs(fit, part[1:]), fit.level) for part in parts]
-    lows, highs = ([edge for edge in column if edge is not None] for column in zip(*edges, strict=True))
+    pairs = [edges(part[0], new_runs(fit, part[1:]), fit.level) for part in parts]
+    lows, highs = ([edge for edge in column if edge is not None] for column in zip(*pairs, strict=True))
     return (np.concatenate(lows), np.concatenate(highs)) if len(lows) == len(parts) else (None, None)
 
 
-def _edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray | None, np.ndarray | None]:
+def edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The central interval of draws [draws, points] at `level`, wide enough to hold the value [points].
 
     None where there are too few finite draws, or where they do not differ and so say nothing of the uncertainty.

@@ -122,6 +122,7 @@ class Law:
       signed: whether the metric may be 0 or negative, so that errors are differences in place of ratios.
       of_parts: names of the columns of its input of several → the law with the constants of each of them; the law
         itself then is a template without such constants.
+      parts: those names, of a law that is not the template.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Law:
     noise: str = "huber"
     signed: bool = False
     of_parts: Callable[[tuple[str, ...]], Law] | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

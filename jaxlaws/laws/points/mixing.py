@@ -34,6 +34,7 @@ def of_parts(parts: tuple[str, ...]) -> Law:
         formula=f"L = c + exp({terms})",
         parameters=(*LAW.parameters, *rates),
         offset=exponential(parts),
+        parts=parts,
     )
 
 

@@ -1,0 +1,60 @@
+"""Two fits in a row, the second of which reads what the first predicts: the errors of both reach the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxlaws.errors import BadInput
+from jaxlaws.extrapolation import Extrapolation
+from jaxlaws.fitting.predict import Prediction, edges, final_losses, new_runs, open_fit, predict, unit_of
+from jaxlaws.fitting.result import LossFit
+from jaxlaws.inputs import INPUTS
+
+
+def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: Any) -> Prediction:
+    """What `second` predicts of a new run from what `first` predicts of it, such as accuracy from bits a byte.
+
+    The interval is of new runs: each has constants of the first fit, the scatter of a run about it, and at that value
+    constants of the second fit and the scatter of a run about that.
+
+    Args:
+      first: of a law of final losses or metrics.
+      second: of a law whose one input is that metric.
+      **inputs: of the first law, by the names of the columns of a table.
+
+    Raises:
+      BadInput: the second law reads something else as well, or an input of the first is missing.
+    """
+    first, second = open_fit(first), open_fit(second)
+    law = second.model
+    if len(law.inputs) != 1 or INPUTS[law.inputs[0]].many:
+        reads = ", ".join(INPUTS[name].column for name in law.inputs)
+        raise BadInput(f"the law {law.name} reads {reads}, expected one number: what {first.law} predicts.")
+    row = INPUTS[law.inputs[0]]
+    start = predict(first, **inputs)
+    given: dict[str, Any] = {row.column: start.value}
+    end = predict(second, **given)
+    drawn = new_runs(first, final_losses(first, None, **inputs)[1:, None])[:, 0]
+    low, high = (None, None) if start.low is None or end.low is None else _interval(second, drawn, end)
+    reach = Extrapolation(
+        {**start.extrapolation.axes, **end.extrapolation.axes},
+        (*start.extrapolation.impossible, *end.extrapolation.impossible),
+    )
+    through = f"{first.law} predicts {start.value:.4g} {unit_of(first)}, which {law.name} reads."
+    return Prediction(end.value, low, high, second.level, reach, (through, *start.warnings, *end.warnings))
+
+
+def _interval(second: LossFit, drawn: np.ndarray, end: Prediction) -> tuple[float | None, float | None]:
+    """The interval of new runs whose input has these draws [draws]."""
+    import jax
+
+    rng = np.random.default_rng(1)
+    law, rows = second.model, np.array(second.rows()[1:], np.float64)
+    columns = dict(zip(second.params, rows[rng.integers(len(rows), size=len(drawn))].T, strict=True))
+    with jax.enable_x64(True):
+        values = np.asarray(law.predict(columns, {law.inputs[0]: rng.permutation(drawn)}))
+    low, high = edges(np.array([end.value]), new_runs(second, values[:, None]), second.level)
+    return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))
