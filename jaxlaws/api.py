@@ -110,12 +110,12 @@ def reads_curves(law: str) -> bool:
     return law in LAWS and LAWS[law].kind == "curve"
 
 
-def recommend(*, law: HyperFit | Data | None = None, **asked: Any) -> Recommendation:
+def recommend(*, law: HyperFit | Data | None = None, **question: Any) -> Recommendation:
     """The peak LR and batch for a run of N parameters and D tokens, from published runs or your own.
 
     Args:
       law: a preset, a fit or its file; runs, a frame or arrays of them, to which `step_law` then is fitted.
-      **asked: of `jaxlaws.recommender.answer.recommend`: params, tokens and the rest.
+      **question: of `jaxlaws.recommender.answer.recommend`: params, tokens and the rest.
 
     Raises:
       BadInput: the question makes no sense, or the law is not defined for it.
@@ -125,10 +125,10 @@ def recommend(*, law: HyperFit | Data | None = None, **asked: Any) -> Recommenda
     from jaxlaws.recommender.hyperfit import HyperFit
 
     if law is None:
-        return answer(**asked)
+        return answer(**question)
     if isinstance(law, str | os.PathLike | HyperFit):
-        return answer(law=law, **asked)
+        return answer(law=law, **question)
     from jaxlaws.recommender.estimate import estimate
     from jaxlaws.records.arrays import as_runs
 
-    return answer(law=estimate(as_runs(law)), **asked)
+    return answer(law=estimate(as_runs(law)), **question)

@@ -37,7 +37,7 @@ def curves_seen(**changes):
     )
     curvature = Curvature(1.0, np.zeros(0), [], [])
     constants = Identification([], [], {}, [], curvature, {})
-    return verdict.Seen(
+    return verdict.Evidence(
         law=get("lldl"),
         points=Points(inputs, loss, run, ("a", "b", "c"), np.arange(runs), at, {}),
         search=verdict.Search(starts=16, agreeing=16)._replace(**_of(verdict.Search, changes)),

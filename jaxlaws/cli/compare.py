@@ -23,16 +23,16 @@ def run(args: argparse.Namespace) -> int:
 
     if len(set(args.fits)) < len(args.fits):
         raise BadInput("a fit is named twice, expected different ones.")
-    found = compare({name: open_fit(name) for name in args.fits}, by=args.by, kind=args.held_out)
+    comparison = compare({name: open_fit(name) for name in args.fits}, by=args.by, kind=args.held_out)
     if args.json:
-        print(json.dumps(found._asdict(), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(comparison._asdict(), ensure_ascii=False, allow_nan=False))
         return 0
-    print(f"errors on {KINDS[found.kind]}, {args.by}:" if found.ranking else "not ranked:")
+    print(f"errors on {KINDS[comparison.kind]}, {args.by}:" if comparison.ranking else "not ranked:")
     columns = ("fit", "law", "noise", "constants", "ratio", *METRICS, "R²", "gaps", "curves won")
     lines = [columns]
-    for name in found.ranking or found.rows:
-        row = found.rows[name]
-        errors = row["held_out"][found.kind]
+    for name in comparison.ranking or comparison.rows:
+        row = comparison.rows[name]
+        errors = row["held_out"][comparison.kind]
         gap = row["held_out"].get("gaps", {}).get("mae")
         values = (row["ratio_to_best"], *(errors.get(metric) for metric in METRICS), errors.get("r2"), gap)
         won = row["curves_won"]
@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
         words, numbers = line[:3], line[3:]
         left = "  ".join(text.ljust(width) for text, width in zip(words, widths, strict=False))
         print(left, *(text.rjust(width) for text, width in zip(numbers, widths[3:], strict=True)), sep="  ")
-    for text in found.warnings:
+    for text in comparison.warnings:
         print(f"warning: {text}")
     return 0

@@ -76,16 +76,16 @@ def run(args: argparse.Namespace) -> int:
         *("params", "params_total", "tokens", "law", "seq_len", "batch_tokens", "multiple_of"),
         *("vocab", "width", "layers", "untied", "loss", "force", "from_checkpoint", *_SETTING),
     ]
-    asked = {name: value for name in names if (value := getattr(args, name)) is not None}
+    question = {name: value for name in names if (value := getattr(args, name)) is not None}
     paste.check(args)
     verify.check(args)
     if args.source is not None or source_flags(args):
-        asked["law"] = _fitted(args)
-    answer = recommend(**asked)
+        question["law"] = _fitted(args)
+    answer = recommend(**question)
     if args.pasted is not None:
         paste.paste(answer, args.pasted, args.output)
         return 0
-    others = every_law(**{name: value for name, value in asked.items() if name != "law"}) if args.compare else {}
+    others = every_law(**{name: value for name, value in question.items() if name != "law"}) if args.compare else {}
     if not args.json:
         _show(answer)
         if others:

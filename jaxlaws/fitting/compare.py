@@ -112,11 +112,11 @@ def _frozen(value: Any) -> Any:
 
 def _won(fits: Mapping[str, LossFit], by: str) -> dict[str, int]:
     """On how many of the held-out curves each fit has the lowest error."""
-    held = [
+    test = [
         {run for run, curve in fit.curves.items() if curve["split"] == "test" and curve.get(by) is not None}
         for fit in fits.values()
     ]
-    shared = set.intersection(*held)
+    shared = set.intersection(*test)
     if not shared:
         return {}
     errors = [{name: fit.curves[run][by] for name, fit in fits.items()} for run in shared]

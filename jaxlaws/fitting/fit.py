@@ -24,7 +24,7 @@ from jaxlaws.fitting.problem import Problem, Progress
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter
 from jaxlaws.fitting.solve import Solution, best_of
-from jaxlaws.fitting.verdict import Search, Seen, findings
+from jaxlaws.fitting.verdict import Evidence, Search, findings
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
@@ -117,7 +117,7 @@ def _result(
     search = _search(solution, best)
     constants = identification(problem, best, spread, refits)
     errors = held_out(problem, best.theta, everything, train)
-    items = findings(Seen(law, problem.points, search, spread, constants, errors))
+    items = findings(Evidence(law, problem.points, search, spread, constants, errors))
     prior = diagnose.prior_in_words(law, constants.prior, problem.points.scale())
     fields = {
         **_constants(problem, best, refits, constants),
@@ -257,12 +257,12 @@ def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
 
     `steps`, of every curve; `lowest_share`, the lowest LR over the peak; `steepest_drop`, of one step, over the peak.
     """
-    seen: dict[str, list[float]] = {"steps": [], "lowest_share": [], "steepest_drop": []}
+    spans: dict[str, list[float]] = {"steps": [], "lowest_share": [], "steepest_drop": []}
     for name in chosen.names:
         curve = runs.curves[name]
         lr = curve.lr[max(curve.warmup_steps - 1, 0) : curve.at[-1] + 1]
         peak = float(curve.lr.max())
-        seen["steps"].append(float(curve.at[-1] + 1))
-        seen["lowest_share"].append(float(lr.min()) / peak)
-        seen["steepest_drop"].append(max(float(-np.diff(lr).min(initial=0.0)), 0.0) / peak)
-    return {key: [min(values), max(values)] for key, values in seen.items() if values}
+        spans["steps"].append(float(curve.at[-1] + 1))
+        spans["lowest_share"].append(float(lr.min()) / peak)
+        spans["steepest_drop"].append(max(float(-np.diff(lr).min(initial=0.0)), 0.0) / peak)
+    return {key: [min(values), max(values)] for key, values in spans.items() if values}

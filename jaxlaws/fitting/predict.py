@@ -138,16 +138,16 @@ def final_losses(fit: LossFit, lr: np.ndarray | None, warmup_steps: int = 0, **i
     return evaluate(fit, read)[:, 0]
 
 
-def _same_convention(fit: LossFit, key: str, given: str | None) -> None:
-    held = fit.convention.get(key)
-    if given is not None and held is not None and given != held:
+def _same_convention(fit: LossFit, key: str, expected: str | None) -> None:
+    own = fit.convention.get(key)
+    if expected is not None and own is not None and expected != own:
         raise BadInput(
-            f"the fit of {fit.law} holds for {key} {held}, asked for {given}: constants do not convert, fit again."
+            f"the fit of {fit.law} holds for {key} {own}, asked for {expected}: constants do not convert, fit again."
         )
 
 
 def _inputs(
-    fit: LossFit, given: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
+    fit: LossFit, question: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], bool, np.ndarray | None]:
     """What the law reads [points], whether that is one point asked for as numbers, and of a curve the steps."""
     from jaxlaws.fitting.points import curve_inputs, read_logged
@@ -156,8 +156,8 @@ def _inputs(
     if law.kind == "point":
         if lr is not None:
             raise BadInput(f"the law {law.name} reads model and tokens, not a schedule: give params and tokens.")
-        return *arrays(law, given, fit.convention), None
-    values = keywords(law, given, fit.convention)
+        return *arrays(law, question, fit.convention), None
+    values = keywords(law, question, fit.convention)
     if lr is None:
         raise BadInput(f"the law {law.name} predicts along a schedule: give one (--schedule, or lr=).")
     if np.any(~np.isfinite(lr)) or np.any(np.asarray(lr) < 0):
@@ -166,7 +166,7 @@ def _inputs(
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
     read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
-    for key, value in read_logged(law, given, "the question").items():
+    for key, value in read_logged(law, question, "the question").items():
         if value.shape != points.shape:
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")
         read[key] = value

@@ -54,11 +54,11 @@ def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, mos
     Returns:
       `pairs`, `mae` and `mean_measured` (nats), and `worst`: the pair with its measured and predicted gap.
     """
-    held = [i for i, name in enumerate(points.names) if train is None or name not in train]
+    test = [i for i, name in enumerate(points.names) if train is None or name not in train]
     rows = []
-    for i in held[:most]:
+    for i in test[:most]:
         for j in range(len(points.names)):
-            if j == i or (j in held and j < i):
+            if j == i or (j in test and j < i):
                 continue
             ends = [int(points.at[points.run == k][-1]) for k in (i, j)]
             step = min(ends)
@@ -96,12 +96,12 @@ def decay_ratio(points: Points, predicted: np.ndarray, train: Sequence[str] | No
     for i, name in enumerate(points.names):
         rows = np.flatnonzero(points.run == i)[-3:]
         if len(rows) == 3 and points.inputs["lr"][rows[-1]] < 0.5 * points.inputs["peak"][rows[-1]]:
-            held = train is None or name not in train
-            decayed.append((int(points.at[rows[-1]]), held, points.loss[rows].mean(), predicted[rows].mean()))
+            test = train is None or name not in train
+            decayed.append((int(points.at[rows[-1]]), test, points.loss[rows].mean(), predicted[rows].mean()))
     measured, guess = [], []
-    for i, (end, held, loss, value) in enumerate(decayed):
-        for other_end, other_held, other_loss, other_value in decayed[:i]:
-            if (held or other_held) and min(end, other_end) >= 0.98 * max(end, other_end):
+    for i, (end, test, loss, value) in enumerate(decayed):
+        for other_end, other_test, other_loss, other_value in decayed[:i]:
+            if (test or other_test) and min(end, other_end) >= 0.98 * max(end, other_end):
                 measured.append(loss - other_loss)
                 guess.append(value - other_value)
     m, p = np.array(measured), np.array(guess)

@@ -1,6 +1,6 @@
 """What the evidence of a fit says of its status: checks on plain numbers, each giving `jaxlaws.status.Finding`s.
 
-Nothing here fits or predicts: `Seen` holds what the fit knows already, and `findings` runs every check on it.
+Nothing here fits or predicts: `Evidence` holds what the fit knows already, and `findings` runs every check on it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Search(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Evidence:
     """What a fit knows of itself: the law and its points, the search, the residuals, the constants, and `held_out`,
     kind → errors, with `rmse` and, where a constant can be compared, `constant_rmse`.
     """
@@ -73,27 +73,27 @@ class Seen:
         return design_checks.what_to_run(self.law)
 
 
-def findings(seen: Seen) -> list[Finding]:
+def findings(evidence: Evidence) -> list[Finding]:
     """Everything that the checks find, the gravest of which decides the status.
 
     Along a direction that the data leave open a search has no end: there, that it did not end says nothing more.
     """
-    if constant := _constant(seen):
+    if constant := _constant(evidence):
         return constant
-    found = [finding for check in CHECKS for finding in check(seen)]
-    return found if any(finding.status == "unidentified" for finding in found) else _search(seen) + found
+    items = [item for check in CHECKS for item in check(evidence)]
+    return items if any(item.status == "unidentified" for item in items) else _search(evidence) + items
 
 
-def _constant(seen: Seen) -> list[Finding]:
-    loss = seen.points.loss
-    if np.ptp(loss) > 1.5 * seen.scatter.spacing:
+def _constant(evidence: Evidence) -> list[Finding]:
+    loss = evidence.points.loss
+    if np.ptp(loss) > 1.5 * evidence.scatter.spacing:
         return []
     what = f"every loss is {np.median(loss):.6g} to the precision of the data"
     return [Finding("unidentified", what, "check the column, log more digits, or add runs that differ")]
 
 
-def _search(seen: Seen) -> list[Finding]:
-    search = seen.search
+def _search(evidence: Evidence) -> list[Finding]:
+    search = evidence.search
     more = f"fit again with --starts {4 * search.starts} or another --seed"
     if search.gain > 1e-6 and not search.exact:
         return [
@@ -105,69 +105,69 @@ def _search(seen: Seen) -> list[Finding]:
     return [Finding(status, f"only {search.agreeing} of {search.starts} starts reach the best objective", more)]
 
 
-def _design(seen: Seen) -> list[Finding]:
-    return design_checks.of_design(seen.law, seen.points.inputs, seen.points.run, seen.points.at)
+def _design(evidence: Evidence) -> list[Finding]:
+    return design_checks.of_design(evidence.law, evidence.points.inputs, evidence.points.run, evidence.points.at)
 
 
-def _constants(seen: Seen) -> list[Finding]:
-    constants, out = seen.constants, []
+def _constants(evidence: Evidence) -> list[Finding]:
+    constants, out = evidence.constants, []
     if touched := [name for name in constants.bounds if name not in constants.untouched]:
         what = f"{', '.join(touched)} ended at a bound, the data ask for a value outside it"
-        out.append(Finding("weak", what, f"the law may not fit, or {seen.remedy}"))
+        out.append(Finding("weak", what, f"the law may not fit, or {evidence.remedy}"))
     if vanished := [name for name in constants.bounds if name in constants.untouched]:
         what = f"the term of {', '.join(vanished)} vanished, these data do not show it"
-        out.append(Finding("weak", what, f"fit a law without it, or {seen.remedy}"))
+        out.append(Finding("weak", what, f"fit a law without it, or {evidence.remedy}"))
     if lost := [name for name in constants.untouched if name not in constants.bounds]:
         what = f"{', '.join(lost)} {'changes' if len(lost) == 1 else 'change'} none of these losses"
-        out.append(Finding("unidentified", what, f"fit a law without it, or {seen.remedy}"))
+        out.append(Finding("unidentified", what, f"fit a law without it, or {evidence.remedy}"))
     if constants.prior and min(share for _, share in constants.prior.values()) > PRIOR:
         what = f"what is said of {', '.join(constants.prior)} is the prior's, the data add nothing"
-        out.append(Finding("weak", what, seen.remedy))
-    out += [Finding("unidentified", words, seen.remedy) for words in constants.curvature.unidentified]
+        out.append(Finding("weak", what, evidence.remedy))
+    out += [Finding("unidentified", words, evidence.remedy) for words in constants.curvature.unidentified]
     if constants.loose and not out:
         held = ", ".join(f"{name} within a factor of {factor:.3g}" for name, factor in constants.loose.items())
-        out.append(Finding("weak", f"resamples hold {held} only", seen.remedy))
-    return out + [Finding("weak", words, seen.remedy) for words in constants.curvature.weak]
+        out.append(Finding("weak", f"resamples hold {held} only", evidence.remedy))
+    return out + [Finding("weak", words, evidence.remedy) for words in constants.curvature.weak]
 
 
-def _spare(seen: Seen) -> list[Finding]:
-    return design_checks.spare(seen.law, len(seen.points.names))
+def _spare(evidence: Evidence) -> list[Finding]:
+    return design_checks.spare(evidence.law, len(evidence.points.names))
 
 
-def _against_a_constant(seen: Seen) -> list[Finding]:
+def _against_a_constant(evidence: Evidence) -> list[Finding]:
     """Errors on what was left out, over those of a constant: the mean of what was fitted."""
     words = {
         "leave_one_run_out": "each run predicted from the others",
         "extrapolation": "the largest runs predicted from the others",
         "test": "the held-out runs",
     }
-    for kind, told in words.items():
-        errors = seen.held_out.get(kind) or {}
+    for kind, subject in words.items():
+        errors = evidence.held_out.get(kind) or {}
         if not errors.get("constant_rmse"):
             continue
         ratio = errors["rmse"] / errors["constant_rmse"]
         if ratio >= NO_BETTER:
-            what = f"{told}, the law errs {ratio:.2g} times as much as a constant does"
+            what = f"{subject}, the law errs {ratio:.2g} times as much as a constant does"
             return [Finding("misfit", what, "check the columns and the losses, or fit another law")]
         if ratio >= LITTLE:
-            what = f"{told}, the law leaves {ratio:.0%} of the error of a constant"
-            return [Finding("weak", what, seen.remedy)]
+            what = f"{subject}, the law leaves {ratio:.0%} of the error of a constant"
+            return [Finding("weak", what, evidence.remedy)]
     return []
 
 
-def _sign(seen: Seen) -> list[Finding]:
+def _sign(evidence: Evidence) -> list[Finding]:
     """Slopes of ln L that no law of ours can have: with N or D up, or along the steps up."""
-    logs, names = _coordinates(seen.points, seen.law)
-    falls = [i for i, name in enumerate(names) if seen.law.kind == "curve" or INPUTS[name].falls]
+    logs, names = _coordinates(evidence.points, evidence.law)
+    falls = [i for i, name in enumerate(names) if evidence.law.kind == "curve" or INPUTS[name].falls]
     logs, names = logs[:, falls], [names[i] for i in falls]
     x = np.column_stack([np.ones(len(logs)), logs - logs.mean(0)])
-    loss = seen.points.loss
-    y = loss / seen.points.size if seen.points.signed else np.log(loss)
+    loss = evidence.points.loss
+    y = loss / evidence.points.size if evidence.points.signed else np.log(loss)
     if len(y) <= x.shape[1] + 1 or np.linalg.cond(x) > 100:
         return []
     slope = np.linalg.lstsq(x, y, rcond=None)[0]
     variance = max(float(np.sum((y - x @ slope) ** 2)) / (len(y) - x.shape[1]), 1e-30)
-    phi = seen.scatter.correlation
+    phi = evidence.scatter.correlation
     thinned = (1 + phi) / (1 - phi)
     error = np.sqrt(variance * thinned * np.diag(np.linalg.inv(x.T @ x)))
     rising = [name for name, b, se in zip(names, slope[1:], error[1:], strict=True) if b > SURE * se]
@@ -177,16 +177,16 @@ def _sign(seen: Seen) -> list[Finding]:
     return [Finding("misfit", what, "check that the columns are what they are taken for")]
 
 
-def _gaps(seen: Seen) -> list[Finding]:
-    gaps = seen.held_out.get("gaps") or {}
+def _gaps(evidence: Evidence) -> list[Finding]:
+    gaps = evidence.held_out.get("gaps") or {}
     if not gaps:
         return []
-    floor = 2 * np.hypot(seen.scatter.curve_noise or 0.0, seen.scatter.rounding) * seen.scatter.size
+    floor = 2 * np.hypot(evidence.scatter.curve_noise or 0.0, evidence.scatter.rounding) * evidence.scatter.size
     if gaps["mean_measured"] < floor:
         what = (
             f"the runs differ by {gaps['mean_measured']:.2g} nats on average, no more than the noise of a point, and "
         )
-        return [Finding("unidentified", f"{what}show no effect of the learning rate", seen.remedy)]
+        return [Finding("unidentified", f"{what}show no effect of the learning rate", evidence.remedy)]
     ratio = gaps["mae"] / gaps["mean_measured"]
     if ratio < GAPS_POOR:
         return []
@@ -196,29 +196,29 @@ def _gaps(seen: Seen) -> list[Finding]:
     return [Finding("misfit" if ratio >= GAPS_LOST else "weak", what, _OTHERS)]
 
 
-def _structure(seen: Seen) -> list[Finding]:
+def _structure(evidence: Evidence) -> list[Finding]:
     """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share."""
-    scatter = seen.scatter
+    scatter = evidence.scatter
     size = float(np.std(scatter.residual))
-    if size * seen.points.size < scatter.spacing:
+    if size * evidence.points.size < scatter.spacing:
         return []
     noise = scatter.curve_noise
     if noise is not None and size > DRIFT * max(noise, scatter.rounding):
         what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
         return [Finding("weak", f"{what}{noise:.2g}", _OTHERS)]
-    if seen.law.kind == "curve":
-        shared = residuals.shared_line(seen.points, scatter.residual, scatter.correlation)
+    if evidence.law.kind == "curve":
+        shared = residuals.shared_line(evidence.points, scatter.residual, scatter.correlation)
         tests = [(shared, SURE, "one line along all runs")]
     else:
-        logs, names = _coordinates(seen.points, seen.law)
+        logs, names = _coordinates(evidence.points, evidence.law)
         axes = " and ".join(names)
         tests = [
             (residuals.surface(scatter.residual, logs), SURE, axes),
             (residuals.neighbours(scatter.residual, logs), NEIGHBOURS, f"that of the run next in {axes}"),
         ]
-    for (share, sure), limit, told in tests:
+    for (share, sure), limit, subject in tests:
         if sure >= limit and share >= STRUCTURE:
-            what = f"the residuals are no noise: {share:.0%} of their variance follows {told}"
+            what = f"the residuals are no noise: {share:.0%} of their variance follows {subject}"
             return [Finding("weak", what, _OTHERS)]
     return []
 

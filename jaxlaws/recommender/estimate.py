@@ -94,8 +94,8 @@ def estimate(
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
     convention = _convention(runs)
     seq_len = seq_len_of(runs)
-    found = [edges(cell, seq_len) for cell in cells]
-    batch = of_batches(cells, found, seq_len)
+    grids = [edges(cell, seq_len) for cell in cells]
+    batch = of_batches(cells, grids, seq_len)
     batches = min(3, int(np.median(level_counts(cells, 1))))
     local = local_optima(cells, batches=batches, at=usual_batch(cells) if not batch.measured else None)
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
@@ -135,7 +135,7 @@ def estimate(
         else "none",
         draws=dict(zip(PARAMS, draws[:_DRAWS].reshape(-1, 6).T.tolist(), strict=True)),
         sigma=local.sigma,
-        cells=[_describe(cell, i, local, found[i]) for i, cell in enumerate(cells)],
+        cells=[_describe(cell, i, local, grids[i]) for i, cell in enumerate(cells)],
         held_out={
             "mean_regret": float(regret.mean()),
             "max_regret": float(regret.max()),
@@ -157,7 +157,7 @@ def estimate(
         versions={"jaxlaws": __version__, "numpy": np.__version__, "python": platform.python_version()},
     )
     half = fit.half_width("lr", *np.exp(z[:, 1:].mean(0)))
-    checks = findings(cells, found, z, local, power, regret, half, batch)
+    checks = findings(cells, grids, z, local, power, regret, half, batch)
     if not settled:
         checks.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
     return replace(
@@ -245,8 +245,8 @@ def _regret(surfaces: Sequence[Surface | None], predicted: np.ndarray, local: Lo
 
 def _standard_error(surfaces: Sequence[Surface | None], predicted: np.ndarray) -> float | None:
     """Of the mean regret, from the noise of runs."""
-    found = [s.standard_error(x[None])[0] for s, x in zip(surfaces, predicted, strict=True) if s is not None]
-    return float(np.sqrt(np.sum(np.square(found))) / len(found)) if found else None
+    errors = [s.standard_error(x[None])[0] for s, x in zip(surfaces, predicted, strict=True) if s is not None]
+    return float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
 
 
 def _intervals(draws: np.ndarray, batch: bool) -> dict[str, list[float]]:
@@ -262,7 +262,7 @@ def _intervals(draws: np.ndarray, batch: bool) -> dict[str, list[float]]:
     }
 
 
-def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[str, Any]:
+def _describe(cell: Cell, i: int, local: Local, grid: dict[str, Any]) -> dict[str, Any]:
     return {
         "params": cell.params,
         "tokens": cell.tokens,
@@ -273,7 +273,7 @@ def _describe(cell: Cell, i: int, local: Local, found: dict[str, Any]) -> dict[s
         "se_ln_lr": float(np.sqrt(local.covariance[i, 0, 0])),
         "se_ln_batch": float(np.sqrt(local.covariance[i, 1, 1])),
         "loss": float(np.exp(min(local.level[i], 300.0))),
-        "edges": found,
+        "edges": grid,
     }
 
 
