@@ -31,7 +31,7 @@ def answer(capsys, *arguments):
 def test_parabolas_of_a_table_by_map(table, capsys):
     names = ("--map", "loss=ce", "--map", "params_nonembedding=N")
     found = answer(capsys, table, "--approach", "2", "--flops", "6e20", *names)
-    assert found["convention"] == {"params": "params_nonembedding"}
+    assert found["convention"] == {"params": "params_nonembedding", "loss": "loss_nats"}
     assert found["params"]["low"] < 1e10 < found["params"]["high"]
     assert found["tokens_per_param"]["value"] == pytest.approx(1, rel=0.05)
     assert found["exponent"]["value"] == pytest.approx(0.5, abs=0.01)

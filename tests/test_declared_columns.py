@@ -12,14 +12,16 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting.compare import compare
 from jaxlaws.fitting.keywords import keywords
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS, Input
 from jaxlaws.laws.table import get
 from jaxlaws.records.columns import declared, meaning_of
 from jaxlaws.records.frame import finished
 from jaxlaws.records.published import FORMATS
 from jaxlaws.records.published.read import renamed
-from jaxlaws.records.settings import comparable
+from jaxlaws.records.settings import comparable, tuned
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.understood import Reading
 
@@ -282,3 +284,41 @@ def test_the_help_of_a_flag_is_the_meaning_of_its_input(capsys):
     for row in declared():
         assert f"--{row.column.replace('_', '-')}" in text
         assert "".join(row.meaning.split()) in text
+
+
+def test_a_mixture_of_many_domains_is_asked_about_in_one_sentence():
+    shares = {f"share.d{i}": np.linspace(0, 1, 12) for i in range(17)}
+    with pytest.raises(BadInput, match=r"share\.d5 \(.*\), 11 more, which chinchilla"):
+        comparable(open_runs(rows(**shares)), "chinchilla", ("tokens",))
+    runs = open_runs(rows(**shares))
+    assert comparable(runs, "mixing", ("share.",)) is runs
+
+
+def test_fits_of_different_targets_are_not_ranked():
+    errors = {"leave_one_run_out": {"mae": 0.1}}
+    fits = {
+        name: LossFit(law="chinchilla", convention={"loss": loss}, params={}, noise="huber", held_out=errors)
+        for name, loss in (("a", "val_loss.code"), ("b", "val_loss_nats"))
+    }
+    answer = compare(fits)
+    assert answer.ranking == ()
+    assert "of val_loss.code and val_loss_nats, their errors are not ranked" in answer.warnings[0]
+
+
+def test_runs_of_a_metric_are_taken_as_they_are():
+    table = rows(**{"metric.gain": np.linspace(-1, 1, 12), "peak_lr": np.tile([1e-3, 2e-3], 6)})
+    runs = open_runs(table.assign(tokens=1e10), target="gain", assume=["repeats", "outliers"])
+    assert tuned(runs, "law", ("tokens",)) is runs
+
+
+def test_approaches_without_a_law_read_the_target(tmp_path, capsys):
+    n, c = (part.ravel() for part in np.meshgrid(np.geomspace(1e8, 1e10, 7), [1e20, 1e21, 1e22]))
+    d = c / (6 * n)
+    loss = 1.7 + 480 * n**-0.35 + 2100 * d**-0.37
+    table = pd.DataFrame({"params_total": n, "tokens": d, "flops_budget": c, "val_loss.code": loss})
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    command = ["optimum", str(tmp_path / "runs.csv"), "--approach", "2", "--flops", "1e21", "--json", "--force"]
+    assert main([*command, "--target", "code"]) == 0
+    assert json.loads(capsys.readouterr().out)["convention"] == {"params": "params_total", "loss": "val_loss.code"}
+    assert main([*command, "--target", "math"]) == 2
+    assert "no target math: it has code." in capsys.readouterr().err

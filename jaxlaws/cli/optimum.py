@@ -117,7 +117,7 @@ def _of_runs(args: argparse.Namespace) -> tuple[str, dict, Optimum]:
     )
     label = require_trusted(frontier, f"of {law} to {runs.source}", args.force)
     best = frontier_optimum(frontier, flops)
-    return law, {"params": column}, best._replace(warnings=(*label, *best.warnings))
+    return law, {"params": column, "loss": runs.loss_label}, best._replace(warnings=(*label, *best.warnings))
 
 
 def _fitted_law(runs, column: str):

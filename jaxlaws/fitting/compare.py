@@ -103,6 +103,9 @@ def _incomparable(fits: Mapping[str, LossFit]) -> list[str]:
     ):
         if len({_frozen(fit.data.get(key)) for fit in fits.values()}) > 1:
             return [text]
+    losses = sorted({fit.convention.get("loss", "") for fit in fits.values()})
+    if len(losses) > 1:
+        return [f"the fits are of {' and '.join(losses)}, their errors are not ranked: give them the same --target."]
     return []
 
 

@@ -24,6 +24,8 @@ SETTINGS = (
 ON_THE_CURVE = ("schedule", "cooldown_fraction")
 #: Largest relative difference of numbers that are one setting.
 _SAME = 1e-3
+#: Settings that a sentence names, at most.
+_SHOWN = 6
 #: Spread of ln loss within one (N, D) that its best run stands for.
 _TUNED = 0.02
 
@@ -71,14 +73,18 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
             split = split[_equal(split[name], value)]
     if not differ:
         return runs
-    what = f"the runs differ in {', '.join(differ.values())}, which {law} cannot tell apart"
+    shown = [*list(differ.values())[:_SHOWN], *([f"{len(differ) - _SHOWN} more"] if len(differ) > _SHOWN else [])]
+    what = f"the runs differ in {', '.join(shown)}, which {law} cannot tell apart"
     if named >= set(differ):
         return noted(runs, "settings", what)
+    select = " ".join(f"--where {quoted(part)}" for part in parts)
     return ask(
         replace(runs, assume={}) if named else runs,
         "settings",
         what,
-        f"select one with {' '.join(f'--where {quoted(part)}' for part in parts)} ({len(split)} of {len(usable)} runs)",
+        f"select one with {select} ({len(split)} of {len(usable)} runs)"
+        if len(parts) <= _SHOWN
+        else "select runs with --where, or fit a law that reads them",
     )
 
 
@@ -118,10 +124,13 @@ def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
     """The runs of a law of the loss at the best LR and batch, if each (N, D) has one of them.
 
     With `--assume tuning=best` the lowest loss of each (N, D) is taken; of each (N, D, batch) for a law of the batch.
+    Of a metric it is not known whether less of it is better: its runs are taken as they are.
 
     Raises:
       BadInput: runs of one of them differ in LR or batch, so that most of them are badly tuned.
     """
+    if not runs.in_nats:
+        return runs
     ended = runs.finished()
     held = [name for name in TUNED if name in reads]
     cell = cell_of(ended.table, held)
