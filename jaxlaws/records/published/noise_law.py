@@ -49,15 +49,18 @@ def load_pairs(path: Path) -> Runs:
     Losses of the first fifth of the steps are left out, and those at an LR sum that the reference did not reach.
     """
     runs = load(path)
-    same = runs.table.groupby(["params_total", "steps"])
+    return against_reference(runs, references(runs))
+
+
+def references(runs: Runs) -> dict[str, str]:
+    """Run → the one of constant LR with the same width and length, where there is one."""
     constant = runs.table["schedule"] == "const"
-    references = {
+    return {
         str(run): str(group.index[constant[group.index]][0])
-        for _, group in same
+        for _, group in runs.table.groupby(["params_total", "steps"])
         if constant[group.index].any()
         for run in group.index[~constant[group.index]]
     }
-    return against_reference(runs, references)
 
 
 _WHOLE = ("run", "T", "B", "num_params")
