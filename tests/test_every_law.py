@@ -26,7 +26,7 @@ from jaxlaws.schedules.families import constant, cosine, step, wsd
 
 LR = 3e-4 * wsd(4000, 200, 0.3)
 #: Units, and inputs that none is given for, that a change of the unit of the LR multiplies; `log_lr` is shifted.
-_OF_LR = ("S", "V", "lr", "drop", "lr_sum", "sum_at")
+_OF_LR = ("S", "V", "lr", "drop", "lr_sum", "sum_at", "sum_after")
 #: Law → units that belong to its formula: D^(-exp(a1 N^alpha + b1)) has another form in other tokens.
 _OF_FORMULA = {"farseer": ("D",)}
 
