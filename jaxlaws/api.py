@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, unknown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from jaxlaws.designs.schedule import Design
     from jaxlaws.fits import Fit
     from jaxlaws.fitting.result import LossFit
     from jaxlaws.laws.call import FittedLaw
@@ -28,8 +32,16 @@ def law(
 ) -> FittedLaw:
     """A law with its constants as a function, which JAX differentiates, compiles and batches.
 
-    `law("multi_power:25M")(lr)` is the loss at the end of a schedule, `law("chinchilla:epoch")(N=7e9, D=1.4e12)` that
-    of a model, as `jaxlaws predict` computes them.
+    It gives what `jaxlaws predict` computes.
+
+        >>> import jax, jaxlaws
+        >>> law = jaxlaws.law("multi_power:25M")
+        >>> lr = jaxlaws.schedule("wsd", steps=2000, peak_lr=3e-4, warmup_steps=100)
+        >>> loss, slope = jax.value_and_grad(law)(lr)
+        >>> print(f"{loss:.3f} nats", slope.shape)
+        3.801 nats (2000,)
+        >>> print(f'{jaxlaws.law("chinchilla:epoch")(N=7e9, D=1.4e12):.4f}')
+        2.0739
 
     Args:
       name: a preset `LAW:VARIANT`, a fit or its file; or a law, as `jaxlaws laws` lists them, with `params`.
@@ -63,6 +75,10 @@ def law(
 
 def fit(law: str | Law, data: Data, *, progress: Progress | None = None, **options: Any) -> Fit:
     """Fit a law of the loss, or of LR and batch (`step_law`), to runs.
+
+        >>> import jaxlaws
+        >>> jaxlaws.fit("step_law", "runs.csv").status
+        'converged'
 
     Args:
       law: name, as `jaxlaws laws` lists them, or a law of your own, which is added to the table of laws.
@@ -113,6 +129,11 @@ def reads_curves(law: str) -> bool:
 def recommend(*, law: HyperFit | Data | None = None, **question: Any) -> Recommendation:
     """The peak LR and batch for a run of N parameters and D tokens, from published runs or your own.
 
+        >>> import jaxlaws
+        >>> advice = jaxlaws.recommend(params=7e9, tokens=1.4e12)
+        >>> print(f"{advice.peak_lr.value:.2e}, {advice.batch_tokens.value:.2e} tokens a step")
+        6.64e-04, 2.81e+06 tokens a step
+
     Args:
       law: a preset, a fit or its file; runs, a frame or arrays of them, to which `step_law` then is fitted.
       **question: of `jaxlaws.recommender.answer.recommend`: params, tokens and the rest.
@@ -132,3 +153,72 @@ def recommend(*, law: HyperFit | Data | None = None, **question: Any) -> Recomme
     from jaxlaws.records.arrays import as_runs
 
     return answer(law=estimate(as_runs(law)), **question)
+
+
+def design(
+    fit: LossFit | str | os.PathLike[str],
+    steps: int | Sequence[int],
+    peak_lr: float | tuple[float, float],
+    warmup_steps: int = 0,
+    **options: Any,
+) -> Design:
+    """The schedule of the lowest final loss that a fit predicts, for one horizon or several that share a trunk.
+
+        >>> import jaxlaws
+        >>> best = jaxlaws.design("multi_power:25M", steps=2000, peak_lr=3e-4, warmup_steps=100, knots=4)
+        >>> best.form, best.lr[0].shape
+        ('knots(4)', (2000,))
+
+    Args:
+      fit: of a law of loss along a schedule, its file or a preset.
+      steps: T, warm-up included; or several.
+      peak_lr: or the range in which it is free.
+      warmup_steps: W, the same for every horizon.
+      **options: of `jaxlaws.designs.schedule.design`.
+
+    Raises:
+      BadInput: an impossible request, or a fit that no schedule can be designed with.
+    """
+    from jaxlaws.designs.schedule import design as best_schedule
+    from jaxlaws.fitting.predict import open_fit
+
+    law_fit = open_fit(os.fspath(fit) if isinstance(fit, os.PathLike) else fit)
+    return best_schedule(law_fit, steps, peak_lr, warmup_steps, **options)
+
+
+def plot(what: Any, path: str | os.PathLike[str] | None = None) -> Figure:
+    """A figure of a fit, a schedule or runs, written to a file (PNG, SVG or PDF) where `path` is given.
+
+        >>> import jaxlaws
+        >>> figure = jaxlaws.plot(jaxlaws.schedule("wsd", steps=1000, peak_lr=3e-4), "wsd.png")
+        >>> figure = jaxlaws.plot("sweeps/lr_batch")
+
+    Args:
+      what: a fit or its file; lr[steps] or a design; or what holds runs: of each a curve, or the loss over peak LR and
+        batch in every cell (N, D) where the runs have none.
+      path: of the file.
+
+    Raises:
+      BadInput: nothing that can be drawn, or a file with another ending.
+    """
+    import numpy as np
+
+    from jaxlaws import figures
+    from jaxlaws.fits import Fit
+    from jaxlaws.records.arrays import as_runs
+    from jaxlaws.records.files import write_atomic
+
+    file = None if path is None else Path(path)
+    form = None if file is None else figures.picture_format(file, "path")
+    if isinstance(what, str | os.PathLike) and os.fspath(what).endswith(".json"):
+        what = Fit.load(os.fspath(what))
+    if isinstance(what, Fit):
+        figure = what.figure(None)
+    elif isinstance(what, np.ndarray) or hasattr(what, "lr"):
+        lrs = [what] if isinstance(what, np.ndarray) else what.lr
+        figure = figures.schedules([(f"{len(lr)} steps", np.asarray(lr), 1) for lr in lrs], "steps")
+    else:
+        figure = figures.runs(as_runs(what))
+    if file is not None and form is not None:
+        write_atomic(file, figures.picture(figure, form))
+    return figure

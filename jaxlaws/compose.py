@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,10 +109,14 @@ def store_schema() -> None:
 
     store = ConfigStore.instance()
     store.store(name="schema", node=TrainConfig)
-    for group, (table, key) in _ROWS.items():
-        for name in table.added():
-            more = {"vocab": "${data.vocab}"} if group == "model" else {}
-            store.store(name=name, node={key: name, **more}, group=group)
+    for group, name in _rows():
+        more = {"vocab": "${data.vocab}"} if group == "model" else {}
+        store.store(name=name, node={_ROWS[group][1]: name, **more}, group=group)
+
+
+def _rows() -> tuple[tuple[str, str], ...]:
+    """(config group, name) of every row of a plug-in."""
+    return tuple((group, name) for group, (table, _) in _ROWS.items() for name in table.added())
 
 
 @contextmanager
@@ -137,7 +141,7 @@ def _loader(sources: Sources) -> Iterator[Any]:
 
 def options(group: str, sources: Sources = OURS) -> tuple[str, ...]:
     """The names in a config group, none for what is no group."""
-    return (_own_options if sources == OURS else _options)(group, sources)
+    return (_own_options if sources == OURS else _options)(group, sources, _rows())
 
 
 def groups(sources: Sources = OURS) -> list[str]:
@@ -158,7 +162,8 @@ def composed(choices: tuple[str, ...] = (), sources: Sources = OURS) -> Any:
     return (_own_composed if sources == OURS else _composed)(choices, sources)
 
 
-def _options(group: str, sources: Sources) -> tuple[str, ...]:
+def _options(group: str, sources: Sources, rows: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """`options`; `rows` are those of plug-ins, so that those of other rows are not taken for them."""
     from hydra.core.object_type import ObjectType
 
     with _loader(sources) as loader:

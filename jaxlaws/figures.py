@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.table import Curve
+from jaxlaws.records.table import Curve, Runs
 from jaxlaws.records.units import short
 
 #: Formats of pictures, which are the endings of their files.
 FORMATS = ("png", "svg", "pdf")
+#: Curves of one figure, up to which a legend names them.
+_NAMED = 12
 STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
 
 
@@ -116,6 +118,31 @@ def schedules(curves: Sequence[tuple[str, np.ndarray, int]], unit: str = "tokens
     axes.set(xlabel=unit, ylabel="learning rate", title=f"{len(curves)} runs, {count}" if len(curves) > 1 else None)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def runs(data: Runs) -> Figure:
+    """The loss over (LR, batch) in every cell of a sweep of both; otherwise the loss along every run.
+
+    Raises:
+      BadInput: the runs have neither LRs and batches nor curves.
+    """
+    axes_of = ["params_nonembedding", "tokens", "peak_lr", "batch_tokens"]
+    table = data.finished().table
+    if set(axes_of) <= set(table) and len(table.drop_duplicates(axes_of)) > len(table.drop_duplicates(axes_of[:2])):
+        losses: dict[str, list[tuple[float, float, float]]] = {}
+        for params, tokens, *point in table[[*axes_of, data.loss_column]].sort_values(axes_of).to_numpy(float):
+            losses.setdefault(cell_name(params, tokens), []).append((point[0], point[1], point[2]))
+        return basins(losses, {})
+    if not data.curves:
+        raise BadInput(f"{data.source} has neither several LRs or batches in a cell (N, D) nor curves to draw.")
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in data.curves.items():
+        axes.plot(curve.at + 1, curve.loss, lw=1, label=name)
+    axes.set(xlabel="step", ylabel="validation loss, nats")
+    if len(data.curves) <= _NAMED:
+        axes.legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -8,13 +8,14 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from jaxlaws.cli.launch import Dry, launch
 from jaxlaws.compose import PRIMARY, Sources, conf_dir, in_words, store_schema
 from jaxlaws.config import EngineConfig, SweepConfig, check_values, run_config
-from jaxlaws.errors import BadInput, unknown
+from jaxlaws.errors import BadInput, Failed, unknown
 from jaxlaws.meanings import meaning
 from jaxlaws.overrides import KEYS, resolved
 from jaxlaws.request import checked
@@ -64,6 +65,36 @@ def run(argv: Sequence[str]) -> int:
         hidden = ["hydra.run.dir=."]  # which Hydra would make
     argv = [part for flag in flags for part in flag if part] + texts
     return _under_hydra([*argv, *hidden], [in_words(text) for text in argv], asked.given, dry)
+
+
+def train(*overrides: str) -> dict[str, Any]:
+    """The record of one run, trained as `jaxlaws train` does it; a run that was trained before is not trained again.
+
+        >>> import jaxlaws
+        >>> record = jaxlaws.train("model=6k", "steps=20", "batch_tokens=512", "out=trained")
+        >>> record["status"], record["steps"]
+        ('ok', 20)
+
+    Args:
+      *overrides: KEY=VALUE each, as on the command line.
+
+    Raises:
+      BadInput: a key or a value that makes no sense, or several values of a key: a sweep is trained by `jaxlaws train`.
+      Failed: the run failed.
+    """
+    from jaxlaws.data.tokens import open_data
+    from jaxlaws.sweep.plan import lay_out
+
+    request = checked(overrides)
+    out = Path(request.destination(None, False))
+    runs = [run_config(request.config)]
+    refuse_unread(runs, request.given)
+    with redirect_stdout(sys.stderr):
+        code = launch(runs, out, SweepConfig(), EngineConfig(**request.config["engine"]), overrides)
+    run = lay_out(runs, out, lambda data: open_data(data).digest)[0].directory
+    if code:
+        raise Failed(f"the run {run.path} has not ended well: jaxlaws status {out} says why.")
+    return run.record()
 
 
 def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:

@@ -40,6 +40,12 @@ class Comparison(NamedTuple):
 def compare(fits: Mapping[str, LossFit], by: str = "mae", kind: str | None = None) -> Comparison:
     """Rank fits of the same data and split by a held-out error.
 
+        >>> import jaxlaws
+        >>> asked = {"train": ["cosine", "constant", "wsd"], "bootstrap": 0, "starts": 4}
+        >>> fits = {law: jaxlaws.fit(law, "sweeps/schedules", **asked) for law in ("opl", "multi_power")}
+        >>> jaxlaws.compare(fits).ranking
+        ('multi_power', 'opl')
+
     Args:
       fits: name → fit, two or more.
       by: metric.

@@ -79,6 +79,11 @@ def cross(
 ) -> Cross:
     """Where two laws have one loss: along C = 6·N·D at the optimum of each, or along D or N with the other fixed.
 
+        >>> import jaxlaws
+        >>> found = jaxlaws.cross("chinchilla:hoffmann", "chinchilla:epoch")
+        >>> print(f"at {found.at.value:.1e} FLOP, both have the loss {found.loss:.3f}")
+        at 1.0e+20 FLOP, both have the loss 2.553
+
     Args:
       a, b: fits of laws of N and D, fit files or presets.
       params: N, which makes the path one of tokens.

@@ -81,6 +81,11 @@ def optimum(
 
         min L(N, D) at 6·N·D + 2·N·D_served = C,   or   min 6·N·D + 2·N·D_served at L(N, D) = loss
 
+        >>> import jaxlaws
+        >>> best = jaxlaws.optimum("chinchilla:epoch", flops=1e21)
+        >>> print(f"N {best.params.value:.3g}, D {best.tokens.value:.3g}, loss {best.loss.value:.3f}")
+        N 2.78e+09, D 6e+10, loss 2.306
+
     Args:
       fit: a fit of a law of N and D (or N, batch and steps), a fit file or a preset.
       flops: C, the budget.

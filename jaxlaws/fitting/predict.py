@@ -100,6 +100,13 @@ def predict(
 ) -> Prediction:
     """The loss of new runs: of models and token budgets, or of one along a schedule.
 
+        >>> import jaxlaws
+        >>> print(f'{jaxlaws.predict("chinchilla:epoch", params=7e9, tokens=1.4e12).value:.4f}')
+        2.0739
+        >>> lr = jaxlaws.schedule("wsd", steps=24000, peak_lr=3e-4, warmup_steps=2160)
+        >>> print(f'{jaxlaws.predict("multi_power:25M", lr=lr, warmup_steps=2160).value:.4f}')
+        3.2603
+
     Args:
       fit: a `Fit`, a fit file, or a preset such as `multi_power:25M`.
       curve: a schedule with the points asked for; its loss is not read.

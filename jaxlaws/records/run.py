@@ -264,6 +264,11 @@ def run_dirs(sweep: str | Path) -> list[RunDir]:
 def collect(sweep: str | Path):
     """The ended runs of a sweep as `Runs`: one row a run, and its validation curve.
 
+        >>> import jaxlaws
+        >>> runs = jaxlaws.collect("sweeps/schedules")
+        >>> len(runs.table), sorted(runs.curves)
+        (4, ['constant', 'cosine', 'drop', 'wsd'])
+
     A run with a file that cannot be read is left out, and `Runs.warnings` names the file.
 
     Raises:

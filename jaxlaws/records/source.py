@@ -44,6 +44,11 @@ def open_runs(
     A table has one row a run, a row a step, or a column a run; its columns have our names (`COLUMNS`) or others that
     are known (`aliases.ALIASES`). `Runs.used` says how it was understood.
 
+        >>> import jaxlaws
+        >>> runs = jaxlaws.open_runs("wandb.csv", set={"seq_len": 2048}, where="peak_lr < 1e-2")
+        >>> len(runs.table)
+        81
+
     Args:
       source: sweep directory, table (CSV, JSON, Parquet), folder with a table a run, frame, the file or folder of a
         published format, or runs that a tracker keeps, such as `wandb:ENTITY/PROJECT` (`trackers.fetch`).

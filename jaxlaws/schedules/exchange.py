@@ -101,7 +101,17 @@ def lambda_table(lr: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def to_optax(lr: np.ndarray) -> Callable[[Any], Any]:
-    """A plain optax schedule, count → LR in JAX's default float, that holds the last LR after the end."""
+    """A plain optax schedule, count → LR in JAX's default float, that holds the last LR after the end.
+
+        >>> import jaxlaws, optax
+        >>> schedule = jaxlaws.to_optax(jaxlaws.schedule("wsd", steps=1000, peak_lr=3e-4))
+        >>> optimizer = optax.adamw(schedule)
+        >>> print(f"{schedule(500):.1e}")
+        3.0e-04
+
+    Args:
+      lr: [steps] LR of every step.
+    """
     import jax.numpy as jnp
 
     values = np.asarray(lr, dtype=np.float64)

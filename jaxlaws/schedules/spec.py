@@ -30,6 +30,31 @@ def warmup_steps(config: ScheduleConfig, steps: int) -> int:
     return round(config.warmup_fraction * steps)
 
 
+def schedule(spec: str, steps: int, peak_lr: float, warmup_steps: int | None = None) -> np.ndarray:
+    """lr[steps], float64: the learning rate of every step of a schedule by name, with the peak `peak_lr`.
+
+        >>> import jaxlaws
+        >>> lr = jaxlaws.schedule("wsd(cooldown=0.2)", steps=1000, peak_lr=3e-4, warmup_steps=50)
+        >>> [round(float(x / lr.max()), 3) for x in lr[[0, 49, 799, 899, 999]]]
+        [0.02, 1.0, 1.0, 0.5, 0.0]
+
+    Args:
+      spec: NAME or NAME(key=value, …), as `jaxlaws schedule` lists them.
+      steps: T.
+      peak_lr: largest LR.
+      warmup_steps: W; without it as the spec says, a twentieth of the steps where that says nothing.
+
+    Raises:
+      BadInput: an unknown name or key, or a number that makes no sense.
+    """
+    config = ScheduleConfig(**parse(spec))
+    if warmup_steps is not None:
+        if not family(config.name).warmup:
+            raise BadInput(f"schedule {config.name} has its warm-up in its file: leave out warmup_steps.")
+        config.warmup_steps = warmup_steps
+    return schedule_array(config, steps, peak_lr)
+
+
 def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.ndarray:
     """lr[steps], float64: the learning rate of every step.
 

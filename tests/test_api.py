@@ -1,0 +1,91 @@
+"""The public names of `import jaxlaws`: a static list, typed, documented by examples, whatever was imported before."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jaxlaws
+from jaxlaws.errors import BadInput
+
+PACKAGE = Path(jaxlaws.__file__).parent
+FUNCTIONS = [name for name in jaxlaws.__all__ if inspect.isfunction(getattr(jaxlaws, name))]
+
+
+def test_names_are_static_typed_and_found():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    listed = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__")
+    typed = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imported = {alias.name: node.module for node in typed.body for alias in node.names}
+    assert ast.literal_eval(listed) == sorted(imported)
+    assert imported == {**jaxlaws._HOME, "laws": "jaxlaws"}
+    assert {"__version__", *jaxlaws.__all__} <= set(dir(jaxlaws))
+    assert (PACKAGE / "py.typed").exists()
+    with pytest.raises(AttributeError, match="no attribute 'lawz'"):
+        _ = jaxlaws.lawz
+
+
+def test_functions_stay_functions_whatever_is_imported():
+    """No package has the name of a public function, which its import would put in the function's place."""
+    assert not {name for name in FUNCTIONS if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()}
+    code = (
+        "import pkgutil, importlib, jaxlaws\n"
+        "for found in pkgutil.walk_packages(jaxlaws.__path__, 'jaxlaws.'):\n"
+        "    if '__main__' not in found.name: importlib.import_module(found.name)\n"
+        f"assert all(callable(getattr(jaxlaws, name)) for name in {FUNCTIONS})\n"
+        "assert jaxlaws.laws.LAWS['opl'].kind == 'curve'\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_shows_an_example(name):
+    """tests/test_docs_commands.py runs it."""
+    assert f"jaxlaws.{name}(" in inspect.getdoc(getattr(jaxlaws, name)).partition("Args:")[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "more", "told"),
+    [
+        ("wds", {}, "unknown schedule 'wds'"),
+        ("wsd(cool=1)", {}, "unknown field of wsd"),
+        ("wsd", {"warmup_steps": 101}, "the warm-up has 101 steps"),
+        ("wsd", {"peak_lr": -1.0}, "expected a finite number above zero"),
+        ("table(file=x.csv)", {"warmup_steps": 3}, "leave out warmup_steps"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_bad_input(spec, more, told):
+    with pytest.raises(BadInput, match=told):
+        jaxlaws.schedule(spec, **{"steps": 100, "peak_lr": 1e-3, **more})
+
+
+def test_a_run_is_trained_once_and_refused_as_the_command_does(tmp_path, capsys):
+    asked = ["model=6k", "steps=12", "batch_tokens=512", f"out={tmp_path}"]
+    first = jaxlaws.train(*asked)
+    assert jaxlaws.train(*asked) == first
+    assert capsys.readouterr().out == ""
+    assert np.isfinite(first["val_loss_nats"])
+    assert list(jaxlaws.collect(tmp_path).table["steps"]) == [12]
+    with pytest.raises(BadInput, match="several values"):
+        jaxlaws.train(*asked, "seed=0,1")
+    with pytest.raises(BadInput, match="unknown config key"):
+        jaxlaws.train("optimizer.pek_lr=3")
+    with pytest.raises(BadInput, match="without effect"):
+        jaxlaws.train(*asked, "optimizer=sgd", "optimizer.beta1=.5")
+    assert jaxlaws.train(*asked, "optimizer.peak_lr=1e30")["status"] == "diverged"
+
+
+def test_plots_of_fits_schedules_and_runs(tmp_path):
+    lr = jaxlaws.schedule("wsd", 100, 1e-3)
+    picture = tmp_path / "wsd.svg"
+    assert jaxlaws.plot(lr, picture).axes[0].lines[0].get_ydata() == pytest.approx(lr)
+    assert "<svg" in picture.read_text()
+    with pytest.raises(BadInput, match=r"ends with \.png"):
+        jaxlaws.plot(lr, tmp_path / "wsd.txt")
+    assert jaxlaws.plot(jaxlaws.design("multi_power:25M", 200, 3e-4, 10, knots=2, starts=2)).axes
