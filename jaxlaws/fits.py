@@ -7,12 +7,15 @@ add what is their own. Loads no numpy, pandas or JAX, so that advice starts fast
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from jaxlaws import __version__
 from jaxlaws.errors import BadInput
 from jaxlaws.records import json_file
 from jaxlaws.records.files import write_atomic
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jaxlaws.records.arrays import Data
+    from jaxlaws.records.table import Runs
 
 #: Field `kind` of a file → the module and the class of its fits, loaded when such a file is.
 KINDS = {
@@ -184,6 +188,22 @@ def _class_of(path: str | Path) -> type[Fit]:
         raise BadInput(f"{printable(path)} is not a fit: expected {_ANY}.")
     module, name = KINDS[kind]
     return getattr(import_module(module), name)
+
+
+def provenance(runs: Runs) -> dict[str, Any]:
+    """What `Fit.data` says of where the runs are from."""
+    return {
+        "source": runs.source,
+        "digest": runs.digest,
+        "used": runs.used.sentence() if runs.used else "",
+        "assumed": dict(runs.doubts),
+    }
+
+
+def versions(*modules: ModuleType) -> dict[str, str]:
+    """Of jaxlaws, of modules, and of Python."""
+    own = {"jaxlaws": __version__, "python": platform.python_version()}
+    return {**own, **{module.__name__: module.__version__ for module in modules}}
 
 
 def shared_checks(names: Callable[[], Sequence[str]]) -> dict[str, json_file.Check]:

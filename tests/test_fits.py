@@ -14,12 +14,13 @@ import jaxlaws
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.fits import Fit
-from jaxlaws.fitting.predict import predict
+from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.table import LAWS, get
 from jaxlaws.laws.variant import variant
 from jaxlaws.listing import laws
 from jaxlaws.recommender.hyperfit import HyperFit
+from jaxlaws.recommender.presets import PRESETS
 from jaxlaws.records.table import Curve
 
 N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(2e9, 1e11, 4)))
@@ -63,6 +64,16 @@ def test_every_fit_is_a_file_a_frame_a_line_a_table_and_a_figure(fits, tmp_path,
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(BadInput, match=r"expected a file that ends with \.png"):
         fit.plot(path=tmp_path / "fit.bmp")
+
+
+@pytest.mark.parametrize("fit", [open_fit("chinchilla:epoch"), PRESETS["step_law:refit"]], ids=["loss", "LR and batch"])
+def test_published_constants_are_a_fit_too(fit, tmp_path):
+    assert repr(fit).endswith("published constants")
+    assert fit.to_frame()["value"].to_dict() == dict(fit.params)
+    assert all(isinstance(line, str) for line in fit.details())
+    fit.plot(path=tmp_path / "fit.svg")
+    fit.save(tmp_path / "fit.json")
+    assert Fit.load(tmp_path / "fit.json").to_json() == json.loads(json.dumps(fit.to_json()))
 
 
 def test_a_file_of_another_kind_is_no_fit(fits, tmp_path):

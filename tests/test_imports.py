@@ -107,6 +107,11 @@ def test_what_starts_fast_loads_no_jax(code: str):
     assert not {"jax", "flax", "optax", "orbax"} & _loaded(code)
 
 
+def test_advice_loads_no_array_library():
+    code = "from jaxlaws.cli import main; main(['recommend', '--params', '7e9', '--tokens', '1.4T'])"
+    assert not {"numpy", "pandas", "scipy", "matplotlib", "rich"} & _loaded(code)
+
+
 #: Distribution → the modules of it that are imported under another name.
 MODULES = {
     "hydra-core": {"hydra", "omegaconf"},

@@ -9,10 +9,11 @@ import pytest
 from jaxlaws.bench.recommend import TRUTH, step_law_runs
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.cells import cells_of
-from jaxlaws.recommender.estimate import METHODS, estimate
+from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.hyperfit import PARAMS, HyperFit
 from jaxlaws.recommender.local import local_optima
 from jaxlaws.recommender.power import power_laws
+from jaxlaws.recommender.stages import METHODS
 from jaxlaws.recommender.words import near, rows
 from jaxlaws.records.table import Runs
 

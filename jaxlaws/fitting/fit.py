@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.fits import provenance, versions
 from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
@@ -133,7 +132,7 @@ def _result(
         "scatter": _scatter(spread),
         "ranges": _ranges(law, problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
         "data": _data(problem, runs, train),
-        "versions": _versions(),
+        "versions": versions(jax, np),
     }
     return LossFit(law=law.name, convention=problem.points.convention, noise=problem.noise.name, **finite(fields))
 
@@ -211,23 +210,11 @@ def _scatter(spread: Scatter) -> dict[str, Any]:
 def _data(problem: Problem, runs: Runs, train: Sequence[str] | None) -> dict[str, Any]:
     """Where the losses are from and how many there are."""
     return {
-        "source": runs.source,
-        "digest": runs.digest,
-        "used": runs.used.sentence() if runs.used else "",
-        "assumed": dict(runs.doubts),
+        **provenance(runs),
         "setting": shared_config(runs, ALL) if problem.law.kind == "curve" else {},
         "runs": len(problem.points.names),
         "points": len(problem.points.loss),
         "train": None if train is None else list(train),
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "jaxlaws": __version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
     }
 
 

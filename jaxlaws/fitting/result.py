@@ -71,6 +71,8 @@ class LossFit(Fit):
 
     def details(self) -> Iterable[str | Table]:
         """How the search ended, the errors of every curve, and those on what was left out."""
+        if self.objective is None:
+            return
         yield (
             f"{self.data['points']} points of {self.data['runs']} runs, noise {self.noise}, "
             f"objective {self.objective:.6g} (plain Huber {self.objective_plain:.6g}), "

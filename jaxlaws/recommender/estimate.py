@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxlaws import __version__
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.fits import provenance, versions
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
-from jaxlaws.recommender.excess_fit import OneStage, fit_excess, one_stage
 from jaxlaws.recommender.exponents import drift, prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
-from jaxlaws.recommender.local import Local, local_optima, softness
+from jaxlaws.recommender.local import Local, local_optima
 from jaxlaws.recommender.power import Component, Power, power_laws
+from jaxlaws.recommender.stages import METHODS, Stages
 from jaxlaws.recommender.surface import Surface
 from jaxlaws.recommender.verdict import findings, of_batches
 from jaxlaws.records.settings import one_setting
@@ -39,8 +38,8 @@ UNREAD: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "params_column": ("--params-column", ("params_nonembedding",), "which counts params_nonembedding"),
     "warmup_ld": ("--warmup-ld", ("included",), "which reads final losses and no curves"),
 }
-METHODS = ("two_stage", "one_stage")
 LEVEL = 0.8
+_RESAMPLING = {"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}
 #: Resampled coefficients that are stored with a fit.
 _DRAWS = 400
 _MOST_RESAMPLES = 100_000
@@ -83,16 +82,14 @@ def estimate(
     """
     if law not in HYPER_LAWS:
         raise unknown("law", law, HYPER_LAWS)
-    method = METHODS[0] if method is None else method
+    method = next(iter(METHODS)) if method is None else method
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     if not 0 <= bootstrap <= _MOST_RESAMPLES:
         raise BadInput(f"bootstrap is {bootstrap}, expected 0 to {_MOST_RESAMPLES:,} resamples.")
     runs = one_setting(runs, law, READS)
     cells, notes = cells_of(runs)
-    notes = [*runs.answers, *notes]
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])
-    convention = _convention(runs)
     seq_len = seq_len_of(runs)
     grids = [edges(cell, seq_len) for cell in cells]
     batch = of_batches(cells, grids, seq_len)
@@ -101,71 +98,80 @@ def estimate(
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
     expected = prior(one_batch=not batch.measured)
     power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution, expected)
-    coefficients, covariance, draws, settled = power.coefficients, power.covariance, power.draws, True
-    if method == "one_stage":
-        single, left_out = _one_stage(cells, z, local, power, bootstrap, seed)
-        coefficients, draws, settled = single.coefficients, single.draws, single.converged
-        if power.resampling == "cells" and bootstrap > 1:
-            covariance = np.stack([np.cov(draws[:, k].T) for k in (0, 1)])
-        excess = single.excess
-    else:
-        excess, left_out = fit_excess(cells, local.optimum), power.left_out
+    stages = METHODS[method](cells, z, local, power, bootstrap, seed)
     if not batch.measured:
-        excess = replace(excess, b=0.0, k_batch=0.0, c=excess.c if batches > 1 else 0.0)
+        excess = replace(stages.excess, b=0.0, k_batch=0.0, c=stages.excess.c if batches > 1 else 0.0)
+        stages = stages._replace(excess=excess)
     surfaces = [_surface(cell) if batch.measured else None for cell in cells]
-    scatter = np.maximum(_scatter(surfaces, z, local, power.other_sizes, covariance, power), resolution)
-    regret = _regret(surfaces, left_out, local)
+    scatter = _scatter(surfaces, z, local, power.other_sizes, stages.covariance, power)
+    regret = _regret(surfaces, stages.left_out, local)
     fit = HyperFit(
         law=law,
-        convention=convention,
-        params=dict(zip(PARAMS, coefficients.ravel().tolist(), strict=True)),
-        covariance={axis: covariance[k].tolist() for k, axis in enumerate(AXES)},
-        scatter={axis: float(scatter[k]) for k, axis in enumerate(AXES)},
+        convention=_convention(runs),
         ranges=describe(cells),
         forms={"lr": power.forms[0], "batch": power.forms[1] if batch.measured else FIXED},
-        rivals={axis: [_rival(part) for part in power.mixture[k]] for k, axis in enumerate(AXES)},
-        drift={axis: drift(expected.covariance[k], covariance[k, 1:, 1:]).tolist() for k, axis in enumerate(AXES)},
-        intervals=_intervals(draws, batch.measured),
-        level=LEVEL,
-        dof={axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
-        excess=excess,
+        scatter=dict(zip(AXES, np.maximum(scatter, resolution).tolist(), strict=True)),
+        **_constants(stages, power, expected.covariance, batch.measured),
+        excess=stages.excess,
         method=method,
-        resampling={"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}[power.resampling]
-        if bootstrap
-        else "none",
-        draws=dict(zip(PARAMS, draws[:_DRAWS].reshape(-1, 6).T.tolist(), strict=True)),
+        resampling=_RESAMPLING[power.resampling] if bootstrap else "none",
         sigma=local.sigma,
         cells=[_describe(cell, i, local, grids[i]) for i, cell in enumerate(cells)],
-        held_out={
-            "mean_regret": float(regret.mean()),
-            "max_regret": float(regret.max()),
-            "standard_error": _standard_error(surfaces, left_out),
-            "cells_on_surfaces": sum(surface is not None for surface in surfaces),
-            "forms": power.regrets,
-            "advice": np.exp(left_out).tolist(),
-        },
-        data={
-            "source": runs.source,
-            "digest": runs.digest,
-            "used": runs.used.sentence() if runs.used else "",
-            "assumed": dict(runs.doubts),
-            "cells": len(cells),
-            "runs": int(sum(len(c.y) for c in cells)),
-            "diverged": int(sum(len(c.diverged) for c in cells)),
-            "deficient_resamples": power.deficient,
-        },
-        versions={"jaxlaws": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        held_out=_held_out(regret, surfaces, stages.left_out, power),
+        data=provenance(runs) | _counts(cells, power),
+        versions=versions(np),
     )
     half = fit.half_width("lr", *np.exp(z[:, 1:].mean(0)))
-    checks = findings(cells, grids, z, local, power, regret, half, batch)
-    if not settled:
-        checks.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
-    return replace(
-        fit,
-        status=decide(checks),
-        findings=[item.to_json() for item in checks],
-        warnings=[*map(str, checks), *notes],
-    )
+    items = findings(cells, grids, z, local, power, regret, half, batch)
+    if not stages.settled:
+        items.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
+    warnings = [*map(str, items), *runs.answers, *notes]
+    return replace(fit, status=decide(items), findings=[item.to_json() for item in items], warnings=warnings)
+
+
+def _constants(stages: Stages, power: Power, expected: np.ndarray, measured: bool) -> dict[str, Any]:
+    """The coefficients with what is known of their error: intervals, resamples, rivals, drift outside the data.
+
+    Args:
+      stages: the estimate.
+      power: the second stage, with the forms that the law is the mean of.
+      expected: [2, 2, 2] prior covariance of the exponents.
+      measured: whether the best batch is.
+    """
+    covariance, draws = stages.covariance, stages.draws
+    return {
+        "params": dict(zip(PARAMS, stages.coefficients.ravel().tolist(), strict=True)),
+        "covariance": {axis: covariance[k].tolist() for k, axis in enumerate(AXES)},
+        "rivals": {axis: [_rival(part) for part in power.mixture[k]] for k, axis in enumerate(AXES)},
+        "drift": {axis: drift(expected[k], covariance[k, 1:, 1:]).tolist() for k, axis in enumerate(AXES)},
+        "intervals": _intervals(draws, measured),
+        "level": LEVEL,
+        "dof": {axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
+        "draws": dict(zip(PARAMS, draws[:_DRAWS].reshape(-1, 6).T.tolist(), strict=True)),
+    }
+
+
+def _held_out(
+    regret: np.ndarray, surfaces: Sequence[Surface | None], left_out: np.ndarray, power: Power
+) -> dict[str, Any]:
+    """The regret of the advice [cells] for cells that are left out."""
+    return {
+        "mean_regret": float(regret.mean()),
+        "max_regret": float(regret.max()),
+        "standard_error": _standard_error(surfaces, left_out),
+        "cells_on_surfaces": sum(surface is not None for surface in surfaces),
+        "forms": power.regrets,
+        "advice": np.exp(left_out).tolist(),
+    }
+
+
+def _counts(cells: Sequence[Cell], power: Power) -> dict[str, int]:
+    return {
+        "cells": len(cells),
+        "runs": int(sum(len(c.y) for c in cells)),
+        "diverged": int(sum(len(c.diverged) for c in cells)),
+        "deficient_resamples": power.deficient,
+    }
 
 
 def _rival(part: Component) -> dict[str, Any]:
@@ -177,27 +183,6 @@ def _resolution(cell: Cell, axis: int) -> float:
     """The sd in logs below which no surface places an optimum: a sixth of the grid's step."""
     grid = levels(cell.x[:, axis])
     return float(np.median(np.diff(grid))) / 6 if len(grid) > 1 else 0.0
-
-
-def _one_stage(
-    cells: Sequence[Cell], z: np.ndarray, local: Local, power: Power, bootstrap: int, seed: int
-) -> tuple[OneStage, np.ndarray]:
-    """The fit with its resamples, and the optimum of every cell predicted from the others."""
-    soft = softness(cells, local.sigma)
-    even = np.full(len(cells), 1 / len(cells))
-    times = np.random.default_rng(seed).multinomial(len(cells), even, bootstrap)
-    start = np.stack([components[0].coefficients for components in power.mixture])
-    single = one_stage(cells, z, start, soft, times)
-    draws = single.draws + power.shared
-    if power.resampling == "parametric":
-        draws = single.coefficients + power.draws - power.coefficients
-    single = single._replace(draws=draws)
-    left_out = np.zeros((len(cells), 2))
-    for i in range(len(cells)):
-        others = [j for j in range(len(cells)) if j != i]
-        part = one_stage([cells[j] for j in others], z[others], single.coefficients, soft[others])
-        left_out[i] = part.coefficients @ z[i]
-    return single, left_out
 
 
 def _surface(cell: Cell) -> Surface | None:

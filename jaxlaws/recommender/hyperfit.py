@@ -145,7 +145,8 @@ class HyperFit(Fit):
         if (regret := self.held_out.get("mean_regret")) is not None:
             most = self.held_out["max_regret"]
             yield f"left-out regret: {regret:.3%} on average, {most:.3%} at most"
-        yield from aligned(HEADS, rows(self.cells[:_CELLS]))
+        if self.cells:
+            yield from aligned(HEADS, rows(self.cells[:_CELLS]))
         if len(self.cells) > _CELLS:
             yield f"… and {len(self.cells) - _CELLS} more cells: --json or -o FILE has all of them"
 
