@@ -57,14 +57,16 @@ def clean(law: str, seed: int) -> Runs:
     if LAWS[law].kind == "point":
         n, d = (axis.ravel() for axis in np.meshgrid(np.geomspace(5e7, 6e9, 6), np.geomspace(1e9, 1e11, 6)))
         batch = np.where(np.arange(36) % 2, 1e5, 1e6)
-        loss = [predict(held, params=x, tokens=y, batch_tokens=b).value for x, y, b in zip(n, d, batch, strict=True)]
+        of_batch = {"batch_tokens": batch} if "B" in LAWS[law].inputs else {}
+        loss = predict(held, params=n, tokens=d, **of_batch).value
         frame = pd.DataFrame({"params_nonembedding": n, "tokens": d, "batch_tokens": batch, "steps": d / batch})
-        return Runs(frame.assign(loss_nats=np.array(loss) * np.exp(POINT * rng.standard_normal(36))))
+        return Runs(frame.assign(loss_nats=loss * np.exp(POINT * rng.standard_normal(36))))
     out, rows = {}, {}
     for size in (1e6, 8e6, 6e7) if "N" in LAWS[law].inputs else (1e6,):
         for name, lr in schedules().items():
             at = np.arange(200, len(lr), 140)
-            loss = predict(held, lr=lr, at=at, warmup_steps=150, params=size).value
+            of_size = {"params": size} if "N" in LAWS[law].inputs else {}
+            loss = predict(held, lr=lr, at=at, warmup_steps=150, **of_size).value
             shift = OFFSET * rng.standard_normal() + POINT * rng.standard_normal(len(at))
             out[f"{name}_{size:.0e}"] = Curve(lr, at, loss * np.exp(shift), 150)
             rows[f"{name}_{size:.0e}"] = {"params_nonembedding": size, "loss_nats": loss[-1]}
