@@ -65,20 +65,20 @@ def test_laws_that_do_not_cross_say_which_is_better():
     assert (answer.better_below, answer.better_above) == (0, 0)
     assert answer.probability is None
     rng = np.random.default_rng(0)
-    drawn = cross(fit_of(FIRST, resamples(FIRST, rng, 1e-4)), fit_of({**FIRST, "E": 1.9}), before=1e24)
+    drawn = cross(fit_of(FIRST, resamples(FIRST, rng, 1e-4)), fit_of({**FIRST, "E": 1.9}), params=1e9, before=1e12)
     assert (drawn.probability, drawn.probability_before) == (0.0, 0.0)
 
 
 def test_an_interval_without_an_end_and_the_probability_of_a_crossing():
     """Resamples of which a quarter never cross: the second law's floor is not below the first's."""
     draws = [[1.7 if i % 4 else 1.85, *list(SECOND.values())[1:]] for i in range(200)]
-    sure = cross(fit_of(FIRST), fit_of(SECOND)).at.value
-    answer = cross(fit_of(FIRST), fit_of(SECOND, draws), before=3 * sure)
+    sure = cross(fit_of(FIRST), fit_of(SECOND), params=1e12).at.value
+    answer = cross(fit_of(FIRST), fit_of(SECOND, draws), params=1e12, before=3 * sure)
     assert answer.probability == pytest.approx(0.75, abs=0.01)
     assert answer.probability_before == pytest.approx(0.75, abs=0.01)
     assert answer.at.low == pytest.approx(sure, rel=1e-3)
     assert answer.at.high is None
-    assert cross(fit_of(FIRST), fit_of(SECOND, draws), before=0.5 * sure).probability_before == 0
+    assert cross(fit_of(FIRST), fit_of(SECOND, draws), params=1e12, before=0.5 * sure).probability_before == 0
 
 
 def test_coverage_of_the_interval():
@@ -126,14 +126,14 @@ def test_the_command(tmp_path, capsys):
     names = [str(tmp_path / name) for name in ("a.json", "b.json")]
     for name, params in zip(names, (FIRST, SECOND), strict=True):
         fit_of(params, resamples(params, rng, 1e-3)).save(name)
-    assert main(["cross", *names, "--before", "1e26", "--json", "--force"]) == 0
+    assert main(["cross", *names, "--params", "1T", "--before", "1e13", "--json", "--force"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["at"]["low"] < found["at"]["value"] < found["at"]["high"]
     assert (found["better_below"], found["better_above"]) == tuple(names)
-    assert main(["cross", *names, "--before", "1e26", "--force"]) == 0
+    assert main(["cross", *names, "--params", "1T", "--before", "1e13", "--force"]) == 0
     shown = capsys.readouterr().out
     assert "better above    " + names[1] in shown
-    assert "before 1e26     100%" in shown
+    assert "before 10T      100%" in shown
     assert main(["cross", names[0], names[0]]) == 2
     assert "expected two different ones" in capsys.readouterr().err
     replace(fit_of(FIRST), status="misfit").save(names[0])

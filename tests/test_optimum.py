@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from law_samples import SAMPLES
 
 from jaxlaws.errors import BadInput
+from jaxlaws.fitting import plane
 from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
+from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.table import LAWS
 
 #: Besiroglu et al. 2024 as printed, and the optimum of their objective on their points.
 EPOCH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
@@ -108,6 +112,26 @@ def test_steps_and_tokens_of_a_law_with_a_critical_batch():
     assert any("at the critical batch" in text for text in without.warnings)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if plane.reads_plane(law)])
+def test_every_law_of_model_and_data_answers_both_questions_alike(name):
+    """What a budget reaches costs that budget, at the same model; of a batch, steps are not below the fewest."""
+    sample = SAMPLES[name]
+    law = sample.law(name)
+    held = {
+        INPUTS[key].column: float(np.exp(np.mean(np.log(value))))
+        for key, value in sample.inputs(name, 20).items()
+        if key not in ("N", "D", "steps")
+    }
+    fit = replace(fit_of(sample.constants(name)), law=name, convention=law.convention)
+    best = optimum(fit, 1e21, **held)
+    again = optimum(fit, loss=best.loss.value, **held)
+    assert (again.params.value, again.flops.value) == pytest.approx((best.params.value, 1e21), rel=1e-6)
+    if best.steps is not None:
+        assert best.steps.value >= best.least_steps.value
+        assert best.tokens.value >= best.least_tokens.value
+
+
 @pytest.mark.parametrize(
     ("question", "words"),
     [
@@ -158,7 +182,7 @@ def test_constants_without_a_minimum_are_refused():
 
 
 def test_resamples_without_a_minimum_are_counted():
-    draws = [[0.0 if i % 4 == 0 else 482.0, *list(EPOCH.values())[1:]] for i in range(100)]
+    draws = [[0.0 if i % 4 == 0 else 482.0, *list(EPOCH.values())[1:]] for i in range(200)]
     assert any("25% of the resamples" in text for text in optimum(fit_of(EPOCH, draws), 1e21).warnings)
 
 

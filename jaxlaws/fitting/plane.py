@@ -17,7 +17,7 @@ import numpy as np
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.keywords import keywords
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.fitting.search import first_root, least, lowest
+from jaxlaws.fitting.search import first_root, lowest
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
@@ -78,7 +78,7 @@ def loss_of(law: Law, names: tuple[str, ...]) -> Callable[[Any, Mapping[str, Any
         inputs = {**held, **{name: value for name, value in free.items() if name in law.inputs}}
         return law.predict(dict(zip(names, row, strict=True)), inputs)
 
-    return loss
+    return jax.jit(loss)
 
 
 def log_model(log_ratio: Any, log_c: Any, served: Any) -> Any:
@@ -182,13 +182,17 @@ def _spend(law: Law, names: tuple[str, ...]):
             log_n = log_model(log_ratio, log_c, served)
             return log_n, log_n + log_ratio
 
-        best, falls = lowest(lambda log_ratio: loss(row, held, *at(log_ratio)), _RAYS)
+        def along_the_budget(log_ratio):
+            return jax.jvp(lambda x: loss(row, held, *at(x)), (log_ratio,), (jnp.ones_like(log_ratio),))
+
+        best, falls, _ = lowest(along_the_budget, _RAYS)
         return *at(best), falls
 
     return answer, (0, None, 0, None)
 
 
 def _reach(law: Law, names: tuple[str, ...]):
+    """Along D = r·N at L = target: d ln N/d ln r = −L_D/(L_N + L_D), the derivatives of L being in ln N and ln D."""
     loss = loss_of(law, names)
 
     def answer(row, held, target, served):
@@ -198,7 +202,11 @@ def _reach(law: Law, names: tuple[str, ...]):
 
         def log_cost(log_ratio):
             log_n, log_d = at(log_ratio)
-            return log_n + jnp.log(6 * jnp.exp(log_d) + 2 * served)
+            in_n, in_d = _slopes(lambda x, y: loss(row, held, x, y), log_n, log_d)
+            n_moves = -in_d / (in_n + in_d)
+            trained = 6 * jnp.exp(log_d)
+            share = trained / (trained + 2 * served)
+            return log_n + jnp.log(trained + 2 * served), n_moves + share * (n_moves + 1)
 
         return at(lowest(log_cost, _RAYS)[0])
 
@@ -252,16 +260,29 @@ def _best_losses(law: Law, names: tuple[str, ...]):
 
 
 def _of_batches(law: Law, names: tuple[str, ...]):
+    """At L = target: d ln S/d ln B = −L_B/L_S, the derivatives of L being in ln B and ln S."""
     loss = loss_of(law, names)
 
     def answer(row, held, log_n, target):
-        def log_steps(log_batch):
-            inputs = {**held, "B": jnp.exp(log_batch)}
-            return first_root(lambda x: loss(row, inputs, log_n, x + log_batch) - target, *_STEPS)
+        def of_run(log_batch, log_steps):
+            return loss(row, {**held, "B": jnp.exp(log_batch)}, log_n, log_batch + log_steps)
 
-        return (
-            jnp.exp(least(log_steps, _LOG_BATCHES)),
-            jnp.exp(least(lambda log_batch: log_batch + log_steps(log_batch), _LOG_BATCHES)),
-        )
+        def fewest(tokens):
+            """The fewest tokens where `tokens` is 1, the fewest steps where it is 0."""
+
+            def log_count(log_batch):
+                log_steps = first_root(lambda x: of_run(log_batch, x) - target, *_STEPS)
+                in_batch, in_steps = _slopes(of_run, log_batch, log_steps)
+                return tokens * log_batch + log_steps, tokens - in_batch / in_steps
+
+            return jnp.exp(lowest(log_count, _LOG_BATCHES)[2])
+
+        return tuple(jax.vmap(fewest)(jnp.array([0.0, 1.0])))
 
     return answer, (0, None, 0, 0)
+
+
+def _slopes(function: Callable[[Any, Any], Any], x: Any, y: Any) -> tuple[Any, Any]:
+    """Both derivatives of a function of two scalars."""
+    one, none = jnp.ones_like(x), jnp.zeros_like(x)
+    return tuple(jax.jvp(function, (x, y), direction)[1] for direction in ((one, none), (none, one)))

@@ -16,61 +16,48 @@ _STEPS, _CLOSED = 60, 1e-13
 Function = Callable[[Any], Any]
 
 
-def lowest(function: Function, grid: Any) -> tuple[Any, Any]:
+def lowest(function: Function, grid: Any) -> tuple[Any, Any, Any]:
     """The lowest minimum inside a grid, to rounding: a root of the derivative, whose sign changes between two points.
 
     The derivative shows what the function itself rounds away, such as the fall of A/N^α far below E.
 
     Args:
-      function: of a scalar, smooth; no number where it is not defined, which counts as infinite.
+      function: scalar → (value, derivative), smooth; no number where it is not defined, which counts as infinite.
       grid: [points] in order.
 
     Returns:
-      Where it is, NaN where the function has no minimum inside, and whether the function is lower still at an end.
+      Where it is, NaN where the function has no minimum inside; whether the function is lower still at an end; and its
+      lowest value at either, infinite where it is defined nowhere.
     """
     x = jnp.asarray(grid)
-
-    def derivative(at):
-        return jax.jvp(function, (at,), (jnp.ones_like(at),))
-
-    y, slope = jax.vmap(derivative)(x)
+    y, slope = jax.vmap(function)(x)
+    y = jnp.where(jnp.isnan(y), jnp.inf, y)
     first = jnp.argmin(jnp.isnan(slope))
     slope = jnp.where(jnp.isnan(slope), jnp.where(jnp.arange(len(grid)) < first, -1.0, 1.0), slope)
-    y = _defined(y)
     turns = (slope[:-1] < 0) & (slope[1:] >= 0)
     i = jnp.argmin(jnp.where(turns, jnp.minimum(y[:-1], y[1:]), jnp.inf))
 
     def rise(at):
-        value = derivative(at)[1]
+        value = function(at)[1]
         return jnp.where(jnp.isnan(value), jnp.where(i < first, -1.0, 1.0), value)
 
-    at = jnp.where(jnp.any(turns), _between(rise, x[i], x[i + 1]), jnp.nan)
-    return at, ~(jnp.minimum(y[0], y[-1]) >= function(at))
-
-
-def least(function: Function, grid: Any) -> Any:
-    """The smallest value on a grid, at a minimum inside or at an end; infinite where it is defined nowhere."""
-    at, _ = lowest(function, grid)
-    return jnp.min(_defined(jnp.stack([function(x) for x in (jnp.asarray(grid[0]), at, jnp.asarray(grid[-1]))])))
+    at = jnp.where(jnp.any(turns), _between(rise, x[i], slope[i], x[i + 1], slope[i + 1]), jnp.nan)
+    end = jnp.minimum(y[0], y[-1])
+    falls = ~(end >= jnp.where(jnp.any(turns), jnp.minimum(y[i], y[i + 1]), jnp.nan))
+    return at, falls, jnp.fmin(function(at)[0], end)
 
 
 def first_root(function: Function, low: float, high: float) -> Any:
     """The smallest x of [low, high] at which a function that begins above 0 comes down to it, NaN where it does not."""
     x = jnp.linspace(low, high, _ROOT)
-    i = jnp.argmax(jax.vmap(function)(x) <= 0)
-    left, right = x[jnp.maximum(i - 1, 0)], x[i]
-    at = jax.lax.custom_root(
-        function, right, lambda f, _: _between(f, left, right), lambda slope, y: y / slope(jnp.ones_like(y))
-    )
-    return jnp.where(i > 0, at, jnp.nan)
+    y = jax.vmap(function)(x)
+    i = jnp.argmax(y <= 0)
+    left = jnp.maximum(i - 1, 0)
+    return jnp.where(i > 0, _between(function, x[left], y[left], x[i], y[i]), jnp.nan)
 
 
-def _defined(values: Any) -> Any:
-    return jnp.where(jnp.isnan(values), jnp.inf, values)
-
-
-def _between(function: Function, low: Any, high: Any) -> Any:
-    """The root between two places at which a function has different signs.
+def _between(function: Function, a: Any, fa: Any, b: Any, fb: Any) -> Any:
+    """The root between two places a and b at which a function has different signs.
 
     Chandrupatla 1997 (doi 10.1016/s0965-9978(96)00051-8): inverse quadratic interpolation through the last three
     points where they admit it, else the middle.
@@ -94,5 +81,5 @@ def _between(function: Function, low: Any, high: Any) -> Any:
         edge = 0.5 * _CLOSED * (1 + jnp.abs(a)) / jnp.maximum(jnp.abs(b - a), _CLOSED)
         return step + 1, a, fa, b, fb, jnp.clip(share, edge, 1 - edge)
 
-    start = (0, low, function(low), high, function(high), jnp.full_like(low, 0.5))
+    start = (0, jnp.asarray(a), fa, jnp.asarray(b), fb, jnp.full_like(fa, 0.5))
     return jax.lax.while_loop(goes_on, better, start)[1]
