@@ -6,7 +6,7 @@
 
 `curves`: every law of one model on the public Multi-Power curves, fitted to three curves of each size and scored on the
 other six. `noise`: the law of SGD noise on its authors' runs, a random quarter of them held out, by how the trace is
-known. `collapse`: Δ(x) of the same runs, schedule by schedule.
+known. `collapse`: Δ(x) of OLMo's ladder, L̂ the E of Chinchilla's law of its final losses, and of the runs of `noise`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,22 @@ def scored(runs, result, names) -> dict[str, float]:
 
 
 def collapses(folder: Path) -> None:
+    runs = open_runs(folder / "olmo_ladder", format="olmo_ladder", target="c4_en")
+    floor = fit("chinchilla", runs, bootstrap=0).params["E"]
+    multiple = runs.table.index.str.extract(r"-([\d.]+xC)", expand=False)
+    print("tokens a parameter / 20  runs    L0    deviation (seed noise) at 10%, 25%, 40%, 70% of the steps   leave")
+    for times in ("0.5xC", "1xC", "2xC", "5xC", "10xC"):
+        for level in (floor, 2.0):
+            answer = collapse(runs.select(runs.table.index[multiple == times]), level)
+            spread, seeds = (
+                np.interp((0.1, 0.25, 0.4, 0.7), answer.table["x"], answer.table[column])
+                for column in ("deviation", "seed_noise" if "seed_noise" in answer.table else "x")
+            )
+            shown = [
+                f"{a:.4f} ({b:.4f})" if answer.share is not None else f"{a:.4f}"
+                for a, b in zip(spread, seeds, strict=True)
+            ]
+            print(f"{times:<24} {len(answer.runs):<5} {level:6.3f}", *shown, int(answer.runs["leaves"].sum()))
     runs = open_runs(folder / "noise_law", format="noise_law")
     print("schedule      decays over  runs    L0    deviation at 10%, 40%, 70% of the steps   runs that leave")
     for (name, share), rows in runs.table.groupby(["schedule", "cooldown_fraction"]):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.columns import is_result
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
 FACTOR, LEAST = 3.0, 0.01
 #: Largest difference of two LRs over their peaks up to which runs have one schedule.
 ONE_SCHEDULE = 0.02
-#: Columns in which runs that differ by their seed alone are equal.
-_SETTING = ("model", "params_nonembedding", "params_total", "steps", "batch_tokens", "peak_lr", "schedule")
+#: Columns in which runs that repeat a setting may differ, beside what was measured.
+_SEEDS = ("seed", "data_seed")
 
 
 class Collapse(NamedTuple):
     """Normalised loss curves over x, the share of the steps of a run.
 
     Attributes:
-      table: one row an x: `mean` of ℓ over the runs, `deviation` Δ and, where runs differ by their seed alone,
+      table: one row an x: `mean` of ℓ over the runs, `deviation` Δ and, where a setting was repeated,
         `seed_noise` σ.
       runs: one row a run: `deviation` from the median of the others (root mean square over x of ln ℓ), whether it
         `leaves` the collapsed curve, and `leaves_at`, the first x at which it is outside; NaN where it does not leave.
@@ -50,7 +51,7 @@ def collapse(runs: Runs, irreducible: float, *, start: float = 0.1, count: int =
 
     Runs of every size, each as long as is best for its compute and with one shape of schedule, then follow one curve
     (Qiu et al., ICML 2025, arXiv 2507.02119); a run that leaves it has another LR, batch or data than suit it. σ(x) is
-    the same for the raw loss of runs that differ by their seed alone, over L(x·t*) − L̂. Of unfinished runs t* is the
+    the same for the raw loss of runs that repeat a setting, over L(x·t*) − L̂. Of unfinished runs t* is the
     last share of the steps that all have reached.
 
     Args:
@@ -95,10 +96,8 @@ def _deviations(names: list[str], x: np.ndarray, log: np.ndarray) -> pd.DataFram
 
 
 def _seed_noise(table: pd.DataFrame, above: np.ndarray) -> np.ndarray | None:
-    """σ(x), pooled over the groups of runs that differ by their seed alone; None where there is no such group."""
-    columns = [name for name in _SETTING if name in table]
-    if "seed" not in table or not columns:
-        return None
+    """σ(x), pooled over the groups of runs with one setting; None where there is no such group."""
+    columns = [name for name in table if not is_result(str(name)) and name not in _SEEDS]
     groups = [rows for rows in table.groupby(columns, dropna=False).indices.values() if len(rows) > 1]
     if not groups:
         return None
