@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from law_samples import SAMPLES
 
+from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.chain import chain
 from jaxlaws.fitting.domains import fit_domains
@@ -98,6 +101,20 @@ def test_a_chain_carries_the_errors_of_both_steps(steps):
     assert answer.high - answer.low == pytest.approx(2 * 1.645 * sd, rel=0.2)
     assert answer.high - answer.low > 1.2 * (alone.high - alone.low)
     assert {"params", "tokens", "task_bpb"} <= set(answer.extrapolation.axes)
+
+
+def test_the_command_predicts_through_both_fits(steps, tmp_path, capsys):
+    files = [str(tmp_path / name) for name in ("bits.json", "accuracy.json")]
+    for one, file in zip(steps, files, strict=True):
+        one.save(file)
+    answer = chain(*steps, params=1e9, tokens=2e10)
+    assert (
+        main(["predict", files[0], "--then", files[1], "--params", "1e9", "--tokens", "2e10", "--json", "--force"]) == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert (told["law"], told["value"], told["low"]) == ("task_accuracy", answer.value, answer.low)
+    assert "task_bits predicts" in told["warnings"][0]
+    assert main(["predict", files[0], "--then", files[1], "--schedule", "cosine", "--steps", "10"]) == 2
 
 
 def test_a_chain_of_what_does_not_fit_is_refused(steps):

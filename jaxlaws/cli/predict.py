@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from jaxlaws.cli.inputs import add_inputs, given_inputs
 from jaxlaws.cli.schedule import add_spec, open_schedule
 from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, parse_whole
+
+if TYPE_CHECKING:
+    from jaxlaws.fitting.predict import Prediction
+    from jaxlaws.fitting.result import LossFit
 
 #: Losses of a curve that one request may ask for, each with every resample.
 _MOST_POINTS = 20_000
@@ -23,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_spec(parser)
     add_inputs(parser, without=_OF_A_SPEC)
     parser.add_argument("--warmup-ld", help="convention of the warm-up; refused where the fit has another")
+    parser.add_argument(
+        "--then",
+        metavar="FIT",
+        help="a fit that reads what FIT predicts, such as accuracy by bits a byte; the interval has the errors of both",
+    )
     parser.add_argument("--every", help="predict the loss every so many steps instead of at the end only")
     parser.add_argument("--force", action="store_true", help="answer from a fit, or so far out, as cannot be trusted")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
@@ -61,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         params_column=args.params_column,
         warmup_ld=args.warmup_ld,
     )
+    if args.then is not None:
+        fit, answer = _then(args, fit, inputs)
     warnings = [*answer.extrapolation.refuse_absurd(args.force), *told, *answer.warnings]
     kind = "a new run, not of the mean"
     if args.json:
@@ -87,6 +100,19 @@ def run(args: argparse.Namespace) -> int:
     for warning in warnings:
         print(f"warning: {warning}")
     return 0
+
+
+def _then(args: argparse.Namespace, first: LossFit, inputs: Mapping[str, Any]) -> tuple[LossFit, Prediction]:
+    """The fit that reads what the first one predicts, and its answer."""
+    from jaxlaws.fitting.chain import chain
+    from jaxlaws.fitting.predict import open_fit
+    from jaxlaws.status import require_trusted
+
+    if args.schedule is not None:
+        raise BadInput("--then reads the final loss of a law without a schedule: leave out --schedule.")
+    second = open_fit(args.then)
+    require_trusted(second, args.then, args.force)
+    return second, chain(first, second, **inputs)
 
 
 def _positive(text: str | None, name: str) -> float | None:
