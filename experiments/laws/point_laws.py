@@ -47,6 +47,8 @@ ROWS = (
     Row("parallel", "parallel", "scalebench/parallel.csv", "power_of_params", "stack"),
     Row("parallel", "parallel", "scalebench/parallel.csv", "power_of_params", "pile"),
     Row("vocabulary", "vocabulary", "scalebench/vocab.csv"),
+    Row("routed", "moe", "scalebench/moe.csv", "power_of_params"),
+    *(Row("mixing", "domain_mixture", "scalebench/domain_mixture.csv", "", "160M", f"domain_{i}") for i in range(1, 6)),
     Row("power_of_flops", "isoflop", "isoflops/chinchilla_figure4_epoch.csv", "power_of_params"),
 )
 
