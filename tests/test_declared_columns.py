@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -322,3 +323,11 @@ def test_approaches_without_a_law_read_the_target(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["convention"] == {"params": "params_total", "loss": "val_loss.code"}
     assert main([*command, "--target", "math"]) == 2
     assert "no target math: it has code." in capsys.readouterr().err
+
+
+def test_the_page_lists_every_published_format_as_its_module_says():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "tables.md").read_text()
+    section = page.partition("## Published tables")[2].partition("\n## ")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M))
+    modules = {name: import_module(f"jaxlaws.records.published.{name}") for name in FORMATS}
+    assert listed == {name: (module.__doc__ or "").splitlines()[0] for name, module in modules.items()}
