@@ -1,6 +1,6 @@
 """Laws of points on the public tables: errors on held-out quarters beside the simplest rival, coverage of intervals.
 
-    python experiments/laws/point_laws.py ../shared/data          # a few minutes on two cores
+    python experiments/laws/point_laws.py ../shared/data          # half an hour on two busy cores
     python experiments/laws/point_laws.py ../shared/data parallel  # the rows of one law
 
 A table is split into four random quarters, each of which is predicted from the three others. Printed are the mean error
@@ -17,11 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxlaws.fitting.columns import columns_of
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.score import errors
 from jaxlaws.inputs import INPUTS
+from jaxlaws.laws.table import get
 from jaxlaws.records.published import load
+from jaxlaws.records.settings import comparable
 from jaxlaws.records.table import Runs
 from jaxlaws.records.where import where
 
@@ -29,7 +32,10 @@ QUARTERS = 4
 
 
 class Row(NamedTuple):
-    """A law on a table: format and path of it, the law to compare with, the family of runs and the target."""
+    """A law on a table: format and path of it, the law to compare with, the family of runs and the target.
+
+    `starts` and `bootstrap` are of the fits, the defaults where they are None.
+    """
 
     law: str
     format: str
@@ -37,8 +43,15 @@ class Row(NamedTuple):
     rival: str = ""
     group: str = ""
     target: str = ""
+    starts: int | None = None
+    bootstrap: int | None = None
 
 
+_ROUTING, _MIXTURE, _STEP_LAW = (
+    "routing/curves.csv.gz",
+    "scalebench/domain_mixture.csv",
+    "step_law/dense_lr_bs_loss.csv",
+)
 ROWS = (
     Row("chinchilla", "isoflop", "isoflops/chinchilla_figure4_epoch.csv", "kaplan"),
     Row("farseer", "farseer", "scalebench/farseer.csv", "chinchilla"),
@@ -50,17 +63,39 @@ ROWS = (
     Row("routed", "moe", "scalebench/moe.csv", "power_of_params"),
     *(Row("mixing", "domain_mixture", "scalebench/domain_mixture.csv", "", "160M", f"domain_{i}") for i in range(1, 6)),
     Row("power_of_flops", "isoflop", "isoflops/chinchilla_figure4_epoch.csv", "power_of_params"),
+    *(
+        Row("routed", "routing", _ROUTING, "power_of_params", router, "", 64, 200)
+        for router in ("S-Base", "RL-R", "Hash")
+    ),
+    Row("routed", "moe", "scalebench/moe.csv", "power_of_params", "", "", 64, 200),
+    *(
+        Row("mixing", "domain_mixture", _MIXTURE, "", size, f"domain_{i}", 16, 100)
+        for size in ("70M", "410M")
+        for i in (1, 3, 4, 5)
+    ),
+    *(
+        Row("mixing", "regmix", "regmix", "", size, target, 16, 100)
+        for size, target in (("1m", "pile_cc"), ("1m", "github"), ("60m", "pile_cc"))
+    ),
+    *(
+        Row("rectified", "rectified", f"rectified/rectified_scaling_law_{task}.csv", "", model, "", 16, 100)
+        for task in ("flan", "gigaword")
+        for model in ("gpt2", "facebook/opt-1.3b")
+    ),
+    Row("three_term", "step_law", _STEP_LAW, "critical_batch", starts=16, bootstrap=100),
+    Row("mist_lr_batch", "step_law", _STEP_LAW, "chinchilla", starts=6, bootstrap=30),
 )
 
 
 def table(row: Row, folder: Path) -> Runs:
-    """The finished runs of a row, whose settings the rival need not read."""
+    """The finished runs of a row, whose settings the rival need not read, at the best LR where the law reads none."""
     runs = load(folder / row.path, row.format)
     if row.target:
         runs = replace(runs, target=row.target)
     if row.group:
         runs = where(runs, f"group=={row.group}")
-    return replace(runs, assume={"settings": ""})
+    runs = replace(runs, assume={"settings": "", "tuning": "best"})
+    return comparable(runs, row.law, columns_of(get(row.law)))
 
 
 class Score(NamedTuple):
@@ -70,11 +105,11 @@ class Score(NamedTuple):
     inside: float
 
 
-def score(law: str, runs: Runs, quarter: np.ndarray) -> Score:
+def score(law: str, runs: Runs, quarter: np.ndarray, starts: int | None, bootstrap: int | None) -> Score:
     """The score over all quarters [runs], each predicted from the others."""
     value, low, high = (np.full(len(quarter), np.nan) for _ in range(3))
     for part in range(QUARTERS):
-        found = fit(law, runs.at(quarter != part))
+        found = fit(law, runs.at(quarter != part), starts=starts, bootstrap=bootstrap)
         held = runs.at(quarter == part)
         answer = predict(found, **questions(found, held))
         value[quarter == part] = answer.value
@@ -102,7 +137,6 @@ def questions(found, held: Runs) -> dict:
 def losses(law: str, runs: Runs) -> np.ndarray:
     """[runs] what the law is fitted to."""
     from jaxlaws.fitting.points import metric_of
-    from jaxlaws.laws.table import get
 
     measured = runs.measuring(metric_of(get(law)))
     return measured.table[measured.loss_column].to_numpy(float)
@@ -123,8 +157,8 @@ def main(folder: Path, only: str = "") -> None:
             continue
         runs = table(row, folder)
         quarter = np.random.default_rng(0).permutation(len(runs.table)) % QUARTERS
-        own = score(row.law, runs, quarter)
-        other = score(row.rival, runs, quarter) if row.rival else None
+        own = score(row.law, runs, quarter, row.starts, row.bootstrap)
+        other = score(row.rival, runs, quarter, row.starts, row.bootstrap) if row.rival else None
         name = " ".join(filter(None, (row.path, row.group, row.target)))
         told = f"{other.error:.2%}" if other else "–", f"{other.inside:.2f}" if other else "–"
         print(
