@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -201,24 +200,24 @@ def plot(what: Any, path: str | os.PathLike[str] | None = None) -> Figure:
     Raises:
       BadInput: nothing that can be drawn, or a file with another ending.
     """
+    from jaxlaws import figures
+
+    return figures.write(path, lambda: _figure(what))
+
+
+def _figure(what: Any) -> Figure:
+    """The figure of `plot`."""
     import numpy as np
 
     from jaxlaws import figures
     from jaxlaws.fits import Fit
     from jaxlaws.records.arrays import as_runs
-    from jaxlaws.records.files import write_atomic
 
-    file = None if path is None else Path(path)
-    form = None if file is None else figures.picture_format(file, "path")
     if isinstance(what, str | os.PathLike) and os.fspath(what).endswith(".json"):
         what = Fit.load(os.fspath(what))
     if isinstance(what, Fit):
-        figure = what.figure(None)
-    elif isinstance(what, np.ndarray) or hasattr(what, "lr"):
+        return what.figure(None)
+    if isinstance(what, np.ndarray) or hasattr(what, "lr"):
         lrs = [what] if isinstance(what, np.ndarray) else what.lr
-        figure = figures.schedules([(f"{len(lr)} steps", np.asarray(lr), 1) for lr in lrs], "steps")
-    else:
-        figure = figures.runs(as_runs(what))
-    if file is not None and form is not None:
-        write_atomic(file, figures.picture(figure, form))
-    return figure
+        return figures.schedules([(f"{len(lr)} steps", np.asarray(lr), 1) for lr in lrs], "steps")
+    return figures.runs(as_runs(what))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxlaws.errors import BadInput
+from jaxlaws.records.files import write_atomic
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.records.units import short
 
@@ -176,6 +178,15 @@ def picture_format(path: Path, option: str = "--plot") -> str:
         endings = ", ".join(f".{name}" for name in FORMATS)
         raise BadInput(f"{option} is '{path}', expected a file that ends with {endings}.")
     return path.suffix.removeprefix(".").lower()
+
+
+def write(path: str | os.PathLike[str] | None, draw: Callable[[], Figure]) -> Figure:
+    """The figure that `draw` makes, in a file where one is named; `BadInput` for another ending, before it is drawn."""
+    form = None if path is None else picture_format(Path(path), "path")
+    figure = draw()
+    if path is not None and form is not None:
+        write_atomic(Path(path), picture(figure, form))
+    return figure
 
 
 def picture(figure: Figure, form: str) -> bytes:

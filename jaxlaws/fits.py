@@ -168,11 +168,7 @@ class Fit:
         """
         from jaxlaws import figures
 
-        form = None if path is None else figures.picture_format(Path(path), "path")
-        figure = self.figure(runs)
-        if form is not None:
-            write_atomic(cast(Path, path), figures.picture(figure, form))
-        return figure
+        return figures.write(path, lambda: self.figure(runs))
 
     def figure(self, runs: Data | None) -> Figure:
         """The figure of `plot`: without runs the constants with their intervals."""
