@@ -73,6 +73,8 @@ def test_sizes_that_agree_and_sizes_that_do_not():
         ("N 200M", "N 400M", -1.0, -1.0),
     ]
     assert answer.pairs[1].agreement.regret.value == pytest.approx(0.4)
+    assert answer.pairs[0].agreement.spearman.low is None  # every resample of four in one order has that order
+    assert any("fewer than 8 recipes have no interval" in text for text in answer.warnings)
     assert (answer.pairs[1].chosen, answer.pairs[1].best) == ("peak_lr 0.004", "peak_lr 0.008")
 
 

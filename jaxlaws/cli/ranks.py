@@ -89,6 +89,8 @@ def _shown(found: Agreement | None) -> tuple[str, str, str]:
 def _interval(value: Quantity | None, digits: int) -> str:
     if value is None:
         return "–"
+    if value.low is None:
+        return f"{value.value:.{digits}f}"
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 

@@ -12,6 +12,8 @@ from jaxlaws.quantity import Quantity
 _RESAMPLES = 1000
 #: Recipes below which two rankings say nothing of each other.
 LEAST = 3
+#: Recipes below which resamples of them give no interval: of three in one order every resample has that order.
+FOR_INTERVAL = 8
 
 
 class Agreement(NamedTuple):
@@ -40,9 +42,9 @@ def agreement(score: np.ndarray, loss: np.ndarray, level: float = 0.9) -> Agreem
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
     weights = np.concatenate([np.ones((1, count)), drawn])
     return Agreement(
-        _quantity(spearman(score, loss, weights), level, (-1.0, 1.0)),
-        _quantity(kendall(score, loss, weights), level, (-1.0, 1.0)),
-        _quantity(regret(score, loss, weights), level, (0.0, np.inf)),
+        _quantity(spearman(score, loss, weights), count, level, (-1.0, 1.0)),
+        _quantity(kendall(score, loss, weights), count, level, (-1.0, 1.0)),
+        _quantity(regret(score, loss, weights), count, level, (0.0, np.inf)),
         int(np.argmin(score)),
         int(np.argmin(loss)),
     )
@@ -75,11 +77,13 @@ def _ratio(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
         return both / np.sqrt(first * second)
 
 
-def _quantity(values: np.ndarray, level: float, limits: tuple[float, float]) -> Quantity | None:
+def _quantity(values: np.ndarray, count: int, level: float, limits: tuple[float, float]) -> Quantity | None:
     """Row 0 with the percentiles of the others; None where it is no finite number."""
     if not np.isfinite(values[0]):
         return None
     drawn = values[1:][np.isfinite(values[1:])]
+    if count < FOR_INTERVAL:
+        return Quantity(float(np.clip(values[0], *limits)))
     low, high = np.percentile(drawn, (50 * (1 - level), 50 * (1 + level))) if len(drawn) else (values[0], values[0])
     value = float(np.clip(values[0], *limits))
     return Quantity(value, float(np.clip(min(low, value), *limits)), float(np.clip(max(high, value), *limits)))

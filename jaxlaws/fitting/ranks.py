@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.agreement import LEAST, Agreement, agreement
+from jaxlaws.fitting.agreement import FOR_INTERVAL, LEAST, Agreement, agreement
 from jaxlaws.inputs import INPUTS
 from jaxlaws.records.cells import SAME_LABEL
 from jaxlaws.records.units import parse_number, short
@@ -230,6 +230,8 @@ def _result(
 ) -> Ranks:
     if few := sum(pair.agreement is None for pair in pairs):
         told = [*told, f"{few} of {len(pairs)} pairs share fewer than {LEAST} recipes: they have no agreement."]
+    if any(LEAST <= pair.shared < FOR_INTERVAL for pair in pairs):
+        told = [*told, f"pairs that share fewer than {FOR_INTERVAL} recipes have no interval."]
     if not runs.in_nats:
         told = [*told, f"the regret takes the lower {runs.loss_label} for the better one."]
     return Ranks(tuple(recipe), tuple(size), recipes, tuple(pairs), LEVEL, (*runs.warnings, *told))
