@@ -19,7 +19,7 @@ from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import Points, metric_of, points
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import LossFit
-from jaxlaws.inputs import INPUTS
+from jaxlaws.inputs import INPUTS, PARAMS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
 from jaxlaws.records.table import METRIC, Curve, Runs
@@ -215,7 +215,7 @@ def exact_runs(of: Case, name: str, times: Mapping[str, float]) -> Runs:
     else:
         table[column] = loss
     for key in values:
-        for part in [part for part in table if str(part).startswith(("params_", INPUTS[key].column)[key != "N"])]:
+        for part in [part for part in table if str(part).startswith(PARAMS if key == "N" else INPUTS[key].column)]:
             table[part] = table[part] * times.get(INPUTS[key].unit, 1.0)
     return Runs(table, curves)
 
