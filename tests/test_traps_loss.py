@@ -196,7 +196,7 @@ def test_a_fit_that_is_the_priors_says_so_and_its_interval_holds_the_truth():
     found = fit("multi_power", runs, starts=4, bootstrap=60)
     assert found.status == "weak"
     assert any("is the prior's" in text for text in found.warnings)
-    assert any("multi_power:25M lies 1.8 sd away in C" in text for text in found.warnings)
+    assert any("multi_power:25M lies 1.7 sd away in gamma" in text for text in found.warnings)
     answer = predict(found, lr=wsd, warmup_steps=2160)
     assert answer.low < predict("multi_power:25M", lr=wsd, warmup_steps=2160).value < answer.high
 
