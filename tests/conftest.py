@@ -41,3 +41,25 @@ def published() -> PublishedPath:
         return path
 
     return find
+
+
+@pytest.fixture
+def own_tables():
+    """Tables without the rows of plug-ins after the test, which then are loaded anew."""
+    from jaxlaws import plugins
+    from jaxlaws.data.config import READS as SOURCES
+    from jaxlaws.hyper import READS as OPTIMIZERS
+    from jaxlaws.inputs import INPUTS
+    from jaxlaws.laws.table import LAWS
+    from jaxlaws.model.shape import ARCHITECTURES
+    from jaxlaws.schedules.config import FAMILIES
+
+    before = [(table, dict(table.data)) for table in (LAWS, FAMILIES, OPTIMIZERS, SOURCES, ARCHITECTURES)]
+    inputs = dict(INPUTS)
+    yield
+    for table, rows in before:
+        table.data = rows
+    INPUTS.clear()
+    INPUTS.update(inputs)
+    plugins._run.cache_clear()
+    plugins._installed.cache_clear()

@@ -104,3 +104,41 @@ def lightning_logs(folder: Path) -> None:
         steps = pd.DataFrame({"step": np.arange(400), "lr-AdamW": lr, "train_loss": 3.2, "val_loss": np.nan})
         steps.loc[39::40, "val_loss"] = (2.5 + 0.4 * (area + 0.01) ** -0.3 + 30 * lr)[39::40]
         steps.to_csv(directory / "metrics.csv", index=False)
+
+
+def depth_runs() -> tuple[pd.DataFrame, dict[str, float]]:
+    """Runs that vary N and layers, with noise, and the constants of the law of docs/plugins/depth_law.py."""
+    rng = np.random.default_rng(0)
+    size, layers = np.repeat(np.geomspace(1e7, 1e9, 6), 5), rng.permutation(np.resize([2, 4, 8, 16, 32], 30))
+    loss = (1.8 + 300 / size**0.33 + 1.5 / layers**0.8) * np.exp(rng.normal(0, 1e-3, 30))
+    frame = pd.DataFrame(
+        {
+            "params_nonembedding": size,
+            "n_layers": layers,
+            "tokens": np.resize(np.geomspace(1e9, 2e10, 5), 30),
+            "loss": loss,
+        }
+    )
+    return frame, {"E": 1.8, "A": 300.0, "alpha": 0.33, "G": 1.5, "gamma": 0.8}
+
+
+def warm_starts() -> tuple[pd.DataFrame, dict[str, float]]:
+    """Curves of models that have seen tokens before, and the constants of docs/plugins/warm_start_law.py."""
+    from jaxlaws.laws.call import FittedLaw
+    from jaxlaws.laws.curves.bound import LAW
+    from jaxlaws.schedules.families import cosine, wsd
+
+    rng, at = np.random.default_rng(0), np.linspace(59, 599, 20).astype(int)
+    truth = {"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4, "K": 2e-10}
+    parts = []
+    for run, share, seen in (("a", 0.3, 0.0), ("b", 0.1, 2e8), ("c", None, 5e8), ("d", 0.6, 0.0)):
+        lr = 1e-3 * (cosine(600, 30, 0.1) if share is None else wsd(600, 30, share))
+        loss = np.full(600, np.nan)
+        loss[at] = np.asarray(FittedLaw(LAW, {name: truth[name] for name in LAW.names})(lr, at=at, warmup_steps=30))
+        loss = (loss - truth["K"] * seen) * np.exp(rng.normal(0, 3e-4, 600))
+        parts.append(pd.DataFrame({"run": run, "step": np.arange(600), "lr": lr, "loss": loss, "tokens_before": seen}))
+    return pd.concat(parts), truth
+
+
+#: Law of the examples of docs/laws.md → its runs and its constants.
+OF_EXAMPLES = {"depth": depth_runs, "warm_start": warm_starts}

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from documented import PAGES, RECIPES, ROOT, SOURCES, Command
-from samples import hydra_multirun, lightning_logs, lr_batch_runs, schedules, wandb_export
+from samples import OF_EXAMPLES, hydra_multirun, lightning_logs, lr_batch_runs, schedules, wandb_export
 
 from jaxlaws import cli
 from jaxlaws.cli import main
@@ -61,6 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tokens = (sizes * ratios * 2e7).ravel()
     loss = 1.8 + 480 / (sizes * 1e6).ravel() ** 0.35 + 2000 / tokens**0.37
     pd.DataFrame({"name": names, "tokens": tokens, "loss": loss}).to_csv(folder / "named.csv", index=False)
+    for law, runs in OF_EXAMPLES.items():
+        runs()[0].to_csv(folder / f"{law}.csv", index=False)
     assert main(["data", str(folder / "books"), "-o", str(folder / "shards")]) == 0
     assert main(["init", str(folder / "own")]) == 0
     (folder / "lr.py").write_text("import optax\n\nschedule = optax.cosine_decay_schedule(3e-3, 1000)\n")
@@ -246,6 +248,7 @@ def _all(commands: list[Command]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.usefixtures("own_tables")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_of_a_page(world: Path, page: Path):
     assert "unknown" not in {documented.kind(block) for block in documented.blocks(page.read_text())}
@@ -298,6 +301,7 @@ def test_keys_that_a_page_names(world: Path, page: Path, capsys: pytest.CaptureF
 
 def test_options_that_pages_name_exist():
     options = set().union(*map(known, cli.COMMANDS)) | {"--version", "--env", *INSTEAD}  # --env is of SkyPilot
+    options |= {"--plugin", "--n-layers"}  # of every command, and of the input of a plug-in
     for page in PAGES:
         named = {span.split()[0].split("=")[0] for span in documented.spans(page.read_text()) if span.startswith("--")}
         assert named <= options, page.name

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import samples
 
 from jaxlaws import plugins
 from jaxlaws.cli import main
 from jaxlaws.data.config import READS as SOURCES
 from jaxlaws.errors import BadInput
 from jaxlaws.hyper import READS as OPTIMIZERS
-from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 from jaxlaws.model.shape import ARCHITECTURES
 from jaxlaws.schedules.config import FAMILIES
@@ -30,19 +29,7 @@ TRAINED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _without_rows_of_other_tests() -> Iterator[None]:
-    """Tables as they were, so that every test loads what it needs."""
-    tables = [LAWS, FAMILIES, OPTIMIZERS, SOURCES, ARCHITECTURES]
-    before = [(table, dict(table.data)) for table in tables]
-    inputs = dict(INPUTS)
-    yield
-    for table, rows in before:
-        table.data = rows
-    INPUTS.clear()
-    INPUTS.update(inputs)
-    plugins._run.cache_clear()
-    plugins._installed.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_tables")
 
 
 def test_examples_are_short():
@@ -108,6 +95,51 @@ def test_a_plugin_is_named_by_a_flag_or_a_variable_and_children_have_it(monkeypa
     assert plugins.named_in(["laws"]) == (["laws"], ["/a/one.py"])
     with pytest.raises(BadInput, match="--plugin has no file"):
         plugins.named_in(["laws", "--plugin"])
+
+
+#: Law of the examples → its file, the flags of its own input, and the table with one level of that input.
+LAWS_OF_EXAMPLES = {
+    "depth": ("depth_law", ["--params", "2e8", "--n-layers", "24"], {"n_layers": 8}),
+    "warm_start": (
+        "warm_start_law",
+        ["--schedule", "wsd", "--steps", "600", "--peak-lr", "1e-3", "--tokens-before", "1e8"],
+        {"tokens_before": 1e8},
+    ),
+}
+
+
+@pytest.mark.parametrize("law", LAWS_OF_EXAMPLES)
+def test_a_law_with_a_new_input_is_fitted_predicted_diagnosed_designed_with_and_listed(tmp_path, capsys, law):
+    """What docs/laws.md does, by the commands: the law and its input are one file."""
+    name, question, one_level = LAWS_OF_EXAMPLES[law]
+    plugin = ["--plugin", str(EXAMPLES / f"{name}.py")]
+    frame, truth = samples.OF_EXAMPLES[law]()
+    runs, fit = str(tmp_path / "runs.csv"), str(tmp_path / "fit.json")
+    frame.to_csv(runs, index=False)
+
+    def answer(*words: str) -> dict:
+        assert main([*words, "--json", *plugin]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    found = answer("fit", law, runs, "-o", fit, "--bootstrap", "20", "--starts", "4")
+    assert found["status"] == "converged"
+    for constant, value in truth.items():
+        assert found["params"][constant] == pytest.approx(value, rel=0.05), constant
+    predicted = answer("predict", fit, *question)
+    assert predicted["low"] < predicted["value"] < predicted["high"]
+    assert main(["predict", fit, *question[:-2], *plugin]) == 2
+    assert f"give {question[-2]}" in capsys.readouterr().err
+    frame.assign(**one_level).to_csv(runs, index=False)
+    assert main(["fit", law, runs, "--bootstrap", "0", "--starts", "4", *plugin]) == 3
+    assert "unidentified" in capsys.readouterr().err
+    listed = answer("laws", law)[law]
+    assert set(truth) == set(listed["params"])
+    if law == "warm_start":
+        shape = ["--steps", "600", "--peak-lr", "1e-3", "--knots", "4"]
+        designed = answer("design", "schedule", fit, *shape, "--tokens-before", "1e8")
+        assert all(
+            gain["predicted"] > 0 for name, gain in designed["schedules"][0]["gains"].items() if "wsd" not in name
+        )
 
 
 def _install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str, modules: dict[str, str]) -> None:
