@@ -10,11 +10,13 @@ import pytest
 from law_samples import SAMPLES
 
 import jaxlaws
+from jaxlaws.designs.objective import final_loss
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.call import FittedLaw
+from jaxlaws.laws.relaxation import Running, power
 
 STEPS, WARMUP = 300, 30
 X = np.arange(STEPS - WARMUP) / (STEPS - WARMUP)
@@ -147,3 +149,88 @@ def test_what_makes_no_sense_is_refused(name, lr, inputs, words):
     with pytest.raises(BadInput, match=words) as refusal:
         jaxlaws.law(name)(lr, **inputs)
     assert str(refusal.value).count("\n") == 0
+
+
+#: A schedule without two equal largest LRs, between which a derivative would be shared.
+SMOOTH = 3e-4 * SCHEDULES[1] * np.r_[np.ones(WARMUP), np.full(STEPS - WARMUP, 0.99)]
+
+
+QUICK = ("multi_power", "bound", "annealing_size")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in CURVES]
+)
+def test_gradients_through_a_schedule_are_finite_differences(name):
+    """Of the loss at the end and along, with respect to the LR of every step, the constants and the rest."""
+    rng = np.random.default_rng(1)
+    (_, one, _), log = others(name), logged(name, AT)[0]
+    last = {key: value[-1] for key, value in log.items()}
+    phase = {key: one.pop(key) for key in ("phase_start",) if key in one}
+    weights = rng.standard_normal(len(AT))
+
+    @jax.jit
+    def value(law, lr, one):
+        given = {"warmup_steps": WARMUP, **one, **phase}
+        return law(lr, **given, **last) + jnp.sum(weights * law(lr, at=AT, **given, **log))
+
+    with jax.enable_x64(True):
+        at = (jax.tree.map(jnp.asarray, jaxlaws.law(fitted(name))), jnp.asarray(SMOOTH), one)
+        way = jax.tree.map(lambda value: 0.1 * rng.standard_normal(np.shape(value)) * value, at)
+        up, down = (value(*jax.tree.map(lambda x, step: x + h * step, at, way)) for h in (1e-5, -1e-5))  # noqa: B023
+        gradient = jax.jit(jax.grad(value, argnums=(0, 1, 2)))(*at)
+        slope = sum(jax.tree.leaves(jax.tree.map(lambda x, step: jnp.sum(x * step), gradient, way)))
+        assert float(slope) == pytest.approx(float(up - down) / 2e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_batches_are_their_members(name):
+    law, (read, one, _) = jaxlaws.law(fitted(name)), others(name)
+    lr = 3e-4 * SCHEDULES
+    log = logged(name, AT[::7])[0]
+
+    def losses(lr, one):
+        return law(lr, at=AT[::7], warmup_steps=WARMUP, **one, **log)
+
+    with jax.enable_x64(True):
+        each = np.stack([losses(one_lr, one) for one_lr in lr])
+        np.testing.assert_allclose(losses(lr, one), each, rtol=1e-12)
+        np.testing.assert_allclose(jax.jit(jax.vmap(lambda lr: losses(lr, one)))(lr), each, rtol=1e-12)
+        for key in read:
+            several = {**one, key: read[key][:, None]}
+            assert losses(lr[:1], {**several, key: read[key]}).shape == (3, len(AT[::7]))
+            np.testing.assert_allclose(losses(lr, several)[0], each, rtol=1e-12)
+
+
+def test_a_batch_of_constants_is_a_pytree():
+    laws = [jaxlaws.law("multi_power:25M"), jaxlaws.law("multi_power:100M")]
+    both = jax.tree.map(lambda *values: jnp.stack(values), *laws)
+    np.testing.assert_allclose(jax.vmap(lambda law: law(LR))(both), [law(LR) for law in laws], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("beta", "C", "gamma"), [(0.58, 2.07, 0.64), (0.11, 0.38, 0.9), (1.5, 20.0, 0.3), (4.0, 1.0, 0)]
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_kernel_along_a_schedule_is_its_double_sum(beta, C, gamma, late):
+    lr = 3e-4 * np.r_[SCHEDULES[1], np.zeros(20), SCHEDULES[0]]
+    total, drop = np.cumsum(lr), -np.diff(lr, prepend=lr[0])
+    log_lr = np.log(np.maximum(lr, 1e-9 * lr.max()))
+    since = total[:, None] - (total if late else total - lr)
+    kernel = np.where(np.tri(len(lr)) > 0, 1 - (1 + C * np.exp(-gamma * log_lr) * np.maximum(since, 0)) ** -beta, 0.0)
+    with jax.enable_x64(True):
+        ours = power(jnp.asarray(drop), Running(jnp.asarray(lr), late), jnp.asarray(log_lr), C, beta, gamma)
+    np.testing.assert_allclose(ours, kernel @ drop, atol=1e-7 * np.abs(drop).sum())
+
+
+def test_one_preset_and_one_schedule_have_one_loss():
+    """For the law, the prediction and the design, whatever the fit's convention of the warm-up is."""
+    losses = []
+    for warmup_ld in ("included", "excluded"):
+        fit = fitted("multi_power", warmup_ld)
+        with jax.enable_x64(True):
+            ours = float(jaxlaws.law(fit)(LR, warmup_steps=WARMUP))
+        assert final_loss(fit, LR, WARMUP) == pytest.approx(ours, abs=1e-12)
+        assert predict(fit, lr=LR, warmup_steps=WARMUP).value == pytest.approx(ours, abs=1e-6)
+        losses.append(ours)
+    assert losses[0] > losses[1] + 0.01

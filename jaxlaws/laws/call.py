@@ -66,7 +66,8 @@ class FittedLaw:
             if name not in read:
                 hint = "".join(f"did you mean '{key}'?" for key in read if INPUTS[key].column == name)
                 raise unknown(f"input of the law {law.name}", name, read, hint)
-        shapes = [np.shape(value)[:-1] if INPUTS[key].many else np.shape(value) for key, value in read.items()]
+        axes = {key: int(INPUTS[key].many or (INPUTS[key].logged and at is not None)) for key in read}
+        shapes = [value.shape[: value.ndim - axes[key]] for key, value in read.items()]
         if law.kind == "point":
             if lr is not None or at is not None or warmup_steps:
                 raise BadInput(f"the law {law.name} reads {' and '.join(law.inputs)}, not a schedule: leave it out.")
@@ -77,7 +78,10 @@ class FittedLaw:
                 f"the law {law.name} predicts along a schedule: give lr, an array with the LR of every step."
             )
         lr = _schedule(lr, at, warmup_steps)
-        _broadcast(law, [lr.shape[:-1] if at is None else (*lr.shape[:-1], len(at)), *shapes])
+        _broadcast(law, [lr.shape[:-1], *shapes])
+        rank = max(lr.ndim - 1, *map(len, shapes), 0)
+        lr = _of_rank(lr, rank + 1)
+        read = {key: _of_rank(value, rank + axes[key]) if value.ndim else value for key, value in read.items()}
         first = first_change(warmup_steps, self.convention.get("warmup_ld", "included"))
         if at is None:
             return _at_end(law)(dict(self.params), lr, first, read)
@@ -153,7 +157,7 @@ def _along(law: Law) -> Any:
     """All steps in one pass: O(steps)."""
 
     def losses(params, lr, first, read, logged, at):
-        read = {key: jnp.expand_dims(value, -2 if INPUTS[key].many else -1) for key, value in read.items()}
+        read = {key: jnp.expand_dims(v, -2 if INPUTS[key].many else -1) if v.ndim else v for key, v in read.items()}
         return jnp.take(law.predict(params, {**along(lr, first), **read}), at, -1)
 
     return jax.jit(losses)
@@ -164,6 +168,11 @@ def _array(value: Any) -> Any:
     if isinstance(value, jax.Array):
         return value
     return np.asarray(value, None if hasattr(value, "dtype") else np.float64)
+
+
+def _of_rank(value: Any, rank: int) -> Any:
+    """With axes of one in front, as promotion by rank is an error for some users of JAX."""
+    return value.reshape((1,) * (rank - value.ndim) + value.shape)
 
 
 def _known(value: Any) -> bool:

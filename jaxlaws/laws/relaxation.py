@@ -86,8 +86,7 @@ def _power_along(drop: Any, lr_sum: Running, log_lr: Any, C: Any, beta: Any, gam
 def rate_grid(first: Any, last: Any) -> tuple[Any, Any]:
     """ln ρ [..., rates] between two ends [...] and its width [..., 1]; no result depends on them, so no derivative."""
     first, last = jax.lax.stop_gradient((first, last))
-    width = (last - first)[..., None] / (RATES - 1)
-    return first[..., None] + width * jnp.arange(RATES), width
+    return jnp.linspace(first, last, RATES, axis=-1), (last - first)[..., None] / (RATES - 1)
 
 
 def _filter(weigh: Callable[..., Any], rates: Any, clock: Running, *events: Any) -> Any:
@@ -110,7 +109,8 @@ def _filter(weigh: Callable[..., Any], rates: Any, clock: Running, *events: Any)
     if clock.late:
         events = tuple(jnp.concatenate([jnp.zeros_like(value[..., :1]), value[..., :-1]], -1) for value in events)
     by_step = tuple(jnp.moveaxis(value, -1, 0) for value in jnp.broadcast_arrays(clock.step, *events))
-    zero = jnp.zeros((*by_step[0].shape[1:], rates.shape[-1]), jnp.result_type(rates, *by_step))
+    rates = jnp.broadcast_to(rates, (*by_step[0].shape[1:], rates.shape[-1]))
+    zero = jnp.zeros(rates.shape, jnp.result_type(rates, *by_step))
     return jnp.moveaxis(jax.lax.scan(advance, (zero, zero), by_step)[1], 0, -1)
 
 

@@ -42,7 +42,7 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
       [..., steps].
     """
     lr = jnp.asarray(lr)
-    steps = jnp.arange(lr.shape[-1])
+    steps = jax.lax.broadcasted_iota(int, lr.shape, lr.ndim - 1)
     last = lr.shape[-1] - 1 if stop is None else stop
     peak, ends = jnp.max(lr, -1), jnp.take(lr, last, -1)
     drop = jnp.where(steps >= first, _before(lr) - lr, 0.0)
@@ -53,11 +53,12 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
     own = lr if widths is None else lr * jnp.minimum(widths, 1.0)
     lr_sum = _suffix(area)
     age = jnp.maximum(last + 1.0 - steps, 1.0) if widths is None else _suffix(widths)
-    start = lr.shape[-1] if phase_start is None else phase_start
+    start = jnp.asarray(lr.shape[-1] if phase_start is None else phase_start)
+    start = jnp.reshape(start, start.shape or (1,) * (lr.ndim - 1))
     return {
         "S": lr_sum[..., 0],
         "V": _noise(lr, widths, peak),
-        "S_phase": jnp.sum(jnp.where(steps >= jnp.expand_dims(start, -1), area, 0.0), -1),
+        "S_phase": jnp.sum(jnp.where(steps >= start[..., None], area, 0.0), -1),
         "age_phase": jnp.maximum(last + 1.0 - start, 0.0),
         "lr": ends,
         "peak": peak,
@@ -65,7 +66,7 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
         "lr_sum": lr_sum,
         "sum_at": jnp.cumsum(area, -1) - (area - own),
         "sum_after": lr_sum - own,
-        "age": jnp.broadcast_to(age, lr.shape).astype(lr.dtype),
+        "age": age.astype(lr.dtype),
         "log_lr": log_lr,
     }
 
@@ -85,7 +86,7 @@ def along(lr: Any, first: Any = 1) -> dict[str, Any]:
         "V": _noise_along(lr),
         "lr": lr,
         "peak": peak,
-        "drop": jnp.where(jnp.arange(lr.shape[-1]) >= first, _before(lr) - lr, 0.0),
+        "drop": jnp.where(jax.lax.broadcasted_iota(int, lr.shape, lr.ndim - 1) >= first, _before(lr) - lr, 0.0),
         "lr_sum": Running(lr),
         "sum_at": total,
         "sum_after": Running(lr, late=True),
