@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,15 @@ CURVES = [name for name, sample in SAMPLES.items() if sample.law(name).kind == "
 POINTS = [name for name in SAMPLES if name not in CURVES]
 
 
+def slow_but(names):
+    """The laws of curves, of which all but these are slow tests, as each law costs seconds."""
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in CURVES]
+
+
+#: One of every set of variants.
+DISTINCT = [name for name in CURVES if not name.startswith("cpt_")]
+
+
 def fitted(name, warmup_ld="included"):
     sample = SAMPLES[name]
     law = sample.law(name)
@@ -62,13 +72,12 @@ def others(name):
     return read, one, named
 
 
-@pytest.mark.parametrize("warmup_ld", ["included", "excluded"])
-@pytest.mark.parametrize("name", CURVES)
-def test_a_law_of_curves_equals_predict(name, warmup_ld):
-    fit = fitted(name, warmup_ld)
-    law, (_, one, named) = jaxlaws.law(fit), others(name)
-    for shape in SCHEDULES:
-        lr = 3e-4 * shape
+@pytest.mark.parametrize("name", slow_but(DISTINCT))
+def test_a_law_of_curves_equals_predict(name):
+    _, one, named = others(name)
+    for shape, warmup_ld in product(SCHEDULES, ("included", "excluded")):
+        fit, lr = fitted(name, warmup_ld), 3e-4 * shape
+        law = jaxlaws.law(fit)
         for at in (None, AT, AT[::7]):
             where = np.array([STEPS - 1]) if at is None else at
             read, column = logged(name, where)
@@ -158,9 +167,7 @@ SMOOTH = 3e-4 * SCHEDULES[1] * np.r_[np.ones(WARMUP), np.full(STEPS - WARMUP, 0.
 QUICK = ("multi_power", "bound", "annealing_size")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in CURVES]
-)
+@pytest.mark.parametrize("name", slow_but(QUICK))
 def test_gradients_through_a_schedule_are_finite_differences(name):
     """Of the loss at the end and along, with respect to the LR of every step, the constants and the rest."""
     rng = np.random.default_rng(1)
@@ -183,7 +190,7 @@ def test_gradients_through_a_schedule_are_finite_differences(name):
         assert float(slope) == pytest.approx(float(up - down) / 2e-5, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("name", slow_but(DISTINCT))
 def test_batches_are_their_members(name):
     law, (read, one, _) = jaxlaws.law(fitted(name)), others(name)
     lr = 3e-4 * SCHEDULES

@@ -14,6 +14,7 @@ BENCHES = {
     "recommend": "jaxlaws.bench.recommend",
     "train": "jaxlaws.bench.train",
     "schedule": "jaxlaws.bench.schedule",
+    "law": "jaxlaws.bench.law",
 }
 
 
