@@ -10,7 +10,8 @@ import pytest
 
 from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
-from jaxlaws.records.aliases import ALIASES, ALONG, candidates
+from jaxlaws.records.aliases import ALIASES, ALONG
+from jaxlaws.records.naming import candidates
 from jaxlaws.records.source import open_runs
 from jaxlaws.schedules.of_runs import read_schedules
 

@@ -1,14 +1,11 @@
-"""What trackers and trainers call the columns of a table, and which column is which. No pandas."""
+"""What trackers and trainers call the columns of a table, and what to do about one that is missing. No pandas."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
 
-from jaxlaws.errors import BadInput
-from jaxlaws.inputs import Input, input_of, logged_inputs
+from jaxlaws.inputs import input_of, logged_inputs
 from jaxlaws.records.columns import COLUMNS, METRIC, TARGET, declared, is_column, target_of
 from jaxlaws.text import printable, quoted
 
@@ -120,26 +117,8 @@ NESTED = (
     *("peak_lr", "final_lr", "weight_decay", "beta1", "beta2", "seq_len", "batch_sequences", "batch_tokens", "vocab"),
     *("warmup_steps", "warmup_fraction", "width", "clip", "seed", "params_nonembedding", "params_total", "params"),
 )
-#: First parts of a name that say where a tracker keeps it, and those of metrics, which are no settings.
-_PLACE = re.compile(
-    r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg|summary|metrics|tags|_content)[./:]+", re.I
-)
-_CONFIG = re.compile(r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg)[./:]", re.I)
-_METRIC = re.compile(r"^(?:train|training|eval|val|valid|validation|test|metrics|optim|throughput|perf|timing)/", re.I)
-#: A loss of one validation set among several.
-_TARGETS = re.compile(
-    r"(?:val|valid|validation|eval)_?loss[./](?P<before>[^./]+)"
-    r"|(?:val|valid|validation|eval|test)[./](?P<within>[^/]+?)(?:[-_]validation)?/(?:loss|ce|nll|cross_?entropy(?:_?loss)?)",
-    re.IGNORECASE,
-)
-#: A count's unit in its name, such as `tokens (B)` or `params_M`.
-_UNIT = re.compile(
-    r"(?:[\s_]*[(\[]\s*(?P<long>[kmbt]|thousands?|millions?|billions?|trillions?)\s*[)\]]|_(?P<short>[KMBT]))$", re.I
-)
-_POWER = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_COUNTS = ("params_nonembedding", "params_total", "params", "tokens", "batch_tokens", "steps")
-
-
+#: Losses, one of which is the main one.
+LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
 #: What a column that nothing reads may be, by a part of its name.
 _HINTS = {
     "loss": re.compile(r"loss|(?:^|[^a-z])ce(?:$|[^a-z])|entropy|nll", re.I),
@@ -177,45 +156,6 @@ def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> st
     return made or f"name it with --map {short}=NAME{value}"
 
 
-def normal(name: str) -> str:
-    """A name as it is compared: without the tracker's place, case and separators."""
-    return re.sub(r"[\W_]+", "", _bare(name)).lower()
-
-
-def _bare(name: str) -> str:
-    """A name without the tracker's place."""
-    bare, before = name.strip(), ""
-    while bare != before:
-        bare, before = _PLACE.sub("", bare), bare
-    return re.sub(r"[./]value$", "", bare)
-
-
-def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, int]]]:
-    """Normal name → [(ours, line)]; our own name is line 0."""
-    names: dict[str, list[tuple[str, int]]] = {}
-    for table in tables:
-        for ours in table:
-            for line, text in enumerate((ours, *table[ours])):
-                for name in text.split():
-                    names.setdefault(normal(name), []).append((ours, line))
-    return names
-
-
-#: Losses, one of which is the main one; see `is_loss`.
-LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
-#: Groups of a tracker are no families of a law: `group` is that of a published table, or what `--map` says.
-_OWN = {name: () for name in COLUMNS if name not in ALIASES and name != "group"}
-_RUNS = _lines([ALIASES, _OWN])
-_STEPS = _lines([{name: ALIASES[name] for name in ALIASES if name not in ("steps", *LOSSES)}, _OWN, ALONG])
-#: Columns of which two different ones are asked about; of the others the first in the file is taken.
-_ASKED = (
-    *("val_loss_nats", "loss_nats", "loss", "step", "lr", "params_nonembedding", "params_total", "params", "tokens"),
-    *("steps", "seq_len", "batch_tokens", "batch_sequences", "peak_lr"),
-)
-#: What a mapped loss stands in for.
-_SAME_LOSS = ("loss", "loss_nats", "val_loss_nats")
-
-
 def is_loss(ours: str) -> bool:
     """Whether one of our columns is a loss or a metric, where the word NaN is no empty cell."""
     return ours in LOSSES or target_of(ours) is not None
@@ -230,125 +170,3 @@ def our_names() -> tuple[str, ...]:
 def is_ours(name: str) -> bool:
     """Whether `--map` and `--set` may name it."""
     return is_column(name) or name in (*LONG_COLUMNS, *MADE_FROM, *(row.column for row in logged_inputs()))
-
-
-@dataclass(frozen=True)
-class Named:
-    """Which column is which.
-
-    Attributes:
-      columns: ours → theirs.
-      times: ours → what their values are multiplied by, such as 1e9 of `tokens (B)`.
-    """
-
-    columns: Mapping[str, str]
-    times: Mapping[str, float] = field(default_factory=dict)
-
-    def ours_of(self, theirs: str) -> str | None:
-        """Our name of a column, None where it has none."""
-        return next((ours for ours, name in self.columns.items() if name == theirs), None)
-
-
-def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
-    """(ours, line, times) that a column of this name may be, in a table with a row a run, or a step (`along`)."""
-    return _candidates(name, along, (*declared(), *logged_inputs()) if along else declared())
-
-
-@lru_cache(maxsize=20_000)
-def _candidates(name: str, along: bool, inputs: tuple[Input, ...]) -> Sequence[tuple[str, int, float]]:
-    table = _names(along, inputs)
-    scalars = [row.column for row in inputs if not row.many]
-    known = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
-    if not known and (unit := _UNIT.search(name)):
-        times = _POWER[(unit["long"] or unit["short"]).lower().rstrip("s")]
-        counts = (*_COUNTS, *scalars)
-        known = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in counts]
-    if not known and (ours := _part(name, inputs) or _target(name)):
-        known = [(ours, 1, 1.0)]
-    if not known and re.search(r"[./]", name.strip("./")) and not _METRIC.match(name):
-        last = normal(re.split(r"[./]", re.sub(r"[./]value$", "", name))[-1])
-        known = [(ours, 9, 1.0) for ours, _ in _names(False, inputs).get(last, ()) if ours in (*NESTED, *scalars)]
-    if along and not known and re.search(r"/(?:lr|learning_rate)$", name, re.I):
-        known = [("lr", 9, 1.0)]
-    if along and any(ours == "lr" for ours, *_ in known):
-        known = [row for row in known if row[0] != "peak_lr"]
-    if along and _CONFIG.match(name):
-        known = [("peak_lr" if ours == "lr" else ours, line, times) for ours, line, times in known if ours != "loss"]
-    return known
-
-
-@lru_cache(maxsize=8)
-def _names(along: bool, inputs: tuple[Input, ...]) -> Mapping[str, list[tuple[str, int]]]:
-    """`_lines` of our own columns and of those that laws declare."""
-    more = _lines([{row.column: (" ".join(row.aliases),) for row in inputs if not row.many}])
-    return {**more, **(_STEPS if along else _RUNS)}
-
-
-def _part(name: str, inputs: tuple[Input, ...]) -> str | None:
-    """`share.web` of `share.web`, `config.data.mixture/web` and the like; None of other names."""
-    head, _, part = _bare(name).replace("/", ".").rpartition(".")
-    whole = normal(head.rpartition(".")[2])
-    rows = (row for row in inputs if row.many and part and whole in map(normal, (row.column, *row.aliases)))
-    return next((f"{row.column}.{part}" for row in rows), None)
-
-
-def _target(name: str) -> str | None:
-    """`val_loss.code` of `val_loss.code`, `eval/code/CrossEntropyLoss` and the like, `metric.NAME` of itself."""
-    if target_of(name):
-        return name
-    match = _TARGETS.fullmatch(_bare(name))
-    return None if match is None else f"{TARGET}{match['before'] or match['within']}"
-
-
-def may_be(name: str, ours: Callable[[str], bool], map: Mapping[str, str]) -> bool:
-    """Whether a column of this name may be one of ours for which `ours` holds."""
-    mapped = [key for key, theirs in map.items() if theirs == name]
-    return any(ours(key) for key in mapped or [k for along in (False, True) for k, *_ in candidates(name, along)])
-
-
-def name_columns(
-    names: Sequence[str],
-    along: bool,
-    map: Mapping[str, str],
-    same: Callable[[str, str], bool],
-    unique: Callable[[str], bool],
-    source: str,
-) -> Named:
-    """Which of these columns is which.
-
-    Args:
-      names: those of the file.
-      along: whether it has a row a step.
-      map: ours → theirs, as the user says.
-      same: whether two columns hold the same values.
-      unique: whether each value of a column is there once.
-      source: for people.
-
-    Raises:
-      BadInput: two columns with different values are equally good.
-    """
-    found: dict[str, list[tuple[int, str, float]]] = {}
-    for name in names:
-        for ours, line, times in candidates(name, along) if name not in map.values() else ():
-            found.setdefault(ours, []).append((-1 if name == ours else line, name, times))
-    columns: dict[str, str] = {}
-    factors: dict[str, float] = {}
-    for ours, rows in found.items():
-        rows.sort(key=lambda row: row[0])
-        if ours in map or (ours in _SAME_LOSS and set(map) & set(_SAME_LOSS)):
-            continue
-        if ours == "run_id":
-            chosen = next((row for row in rows if along or unique(row[1])), rows[0])
-        else:
-            chosen, *others = [row for row in rows if row[0] == rows[0][0]]
-            rival = next((name for _, name, _ in others if not same(chosen[1], name)), None)
-            if rival is not None and ours in _ASKED:
-                short = "loss" if ours in LOSSES else ours
-                raise BadInput(
-                    f"{source}: '{printable(chosen[1])}' and '{printable(rival)}' could both be {ours} and differ: say "
-                    f"which one it is, such as --map {quoted(f'{short}={chosen[1]}')}."
-                )
-        columns[ours] = chosen[1]
-        if chosen[2] != 1:
-            factors[ours] = chosen[2]
-    return Named({**columns, **map}, factors)

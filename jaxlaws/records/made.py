@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.records.aliases import ALIASES, candidates, is_ours, normal, our_names
+from jaxlaws.records.aliases import ALIASES, is_ours, our_names
 from jaxlaws.records.columns import WORDS
+from jaxlaws.records.naming import candidates, normal
 from jaxlaws.records.understood import Table
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable, quoted

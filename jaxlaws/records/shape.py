@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from jaxlaws.records.aliases import candidates, normal
+from jaxlaws.records.naming import candidates, normal
 
 #: What stands between a run and its metric in a chart that W&B exports, and the columns around it that are bounds.
 _DASH, _BOUNDS = " - ", ("__MIN", "__MAX")

@@ -12,10 +12,11 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records import published
-from jaxlaws.records.aliases import is_loss, may_be
+from jaxlaws.records.aliases import is_loss
 from jaxlaws.records.columns import WORDS
 from jaxlaws.records.folder import read_folder
 from jaxlaws.records.frame import finished, runs_of
+from jaxlaws.records.naming import may_be
 from jaxlaws.records.questions import parse_assume
 from jaxlaws.records.table import Runs
 from jaxlaws.records.tabular import read_table

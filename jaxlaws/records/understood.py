@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from jaxlaws.errors import BadInput
-from jaxlaws.records.aliases import LOSSES, candidates, is_ours, name_columns, normal
+from jaxlaws.records.aliases import LOSSES, is_ours
 from jaxlaws.records.columns import METRIC, TARGET, WORDS, word_of
+from jaxlaws.records.naming import candidates, name_columns, normal
 from jaxlaws.records.shape import reshaped
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
