@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxlaws.errors import unknown
+from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
 from jaxlaws.recommender.hyperfit import HyperFit
@@ -20,7 +21,7 @@ KINDS = {
 
 
 def laws(name: str | None = None) -> dict[str, dict[str, Any]]:
-    """Law → its `formula`, `reference`, `kind`, `params` (constant → meaning), `convention` and `presets`.
+    """Law → `formula`, `reference`, `kind`, `inputs` and `params` (name → meaning), `convention` and `presets`.
 
     Args:
       name: of one law, of the loss and of LR and batch; all laws without it.
@@ -50,7 +51,8 @@ def _of_loss(law: Law) -> dict[str, Any]:
         for variant, preset in law.presets.items()
     }
     meanings = {parameter.name: parameter.meaning for parameter in law.parameters}
-    return _entry(law.formula, law.reference, law.kind, meanings, law.convention, presets)
+    inputs = {name: f"{INPUTS[name].column or 'of the schedule'}: {INPUTS[name].meaning}" for name in law.inputs}
+    return _entry(law.formula, law.reference, law.kind, inputs, meanings, law.convention, presets)
 
 
 def _of_advice() -> dict[str, dict[str, Any]]:
@@ -60,7 +62,7 @@ def _of_advice() -> dict[str, dict[str, Any]]:
         name = preset.split(":")[0]
         name += " (advice)" if name in LAWS else ""
         meanings, params = (source.meanings, source.params) if isinstance(source, HyperFit) else ({}, {})
-        first = _entry(source.formula, source.reference, "advice", meanings, source.convention, {})
+        first = _entry(source.formula, source.reference, "advice", {}, meanings, source.convention, {})
         ranges = _plain(source.ranges)
         every.setdefault(name, first)["presets"][preset] = {
             "formula": source.formula,
@@ -77,6 +79,7 @@ def _entry(
     formula: str,
     reference: str,
     kind: str,
+    inputs: Mapping[str, str],
     params: Mapping[str, str],
     convention: Mapping[str, Any],
     presets: dict[str, Any],
@@ -85,6 +88,7 @@ def _entry(
         "formula": formula,
         "reference": reference,
         "kind": kind,
+        "inputs": dict(inputs),
         "params": dict(params),
         "convention": dict(convention),
         "presets": presets,

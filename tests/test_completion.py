@@ -29,6 +29,10 @@ OFFERS = {
     "jaxlaws train --config-dir nowhere model=25": "model=250m model=25k model=25m",
     "jaxlaws fit --boot": "--bootstrap",
     "jaxlaws completion z": "zsh",
+    "jaxlaws fit multi": "multi_power",
+    "jaxlaws laws step": "step_law",
+    "jaxlaws predict multi_power:": "multi_power:25M multi_power:100M",
+    "jaxlaws design schedule multi_power:2": "multi_power:25M",
 }
 
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxlaws.cli.inputs import add_inputs, given_inputs
+from jaxlaws.cli.laws import preset_names
 from jaxlaws.cli.schedule_files import ScheduleFiles, schedule_files
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, farthest
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    fit: Any = parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    fit.completer = preset_names
     parser.add_argument("--warmup", help="warm-up steps (5%% of the shortest horizon)")
     add_inputs(parser, _OTHERS)
     parser.add_argument("--force", action="store_true", help="answer from a fit that cannot be trusted")

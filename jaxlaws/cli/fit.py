@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxlaws.cli.laws import law_names
 from jaxlaws.cli.source import add_source, open_source
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.files import Output
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
+    law: Any = parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
+    law.completer = law_names
     add_source(parser, optional=True)
     parser.add_argument(
         "--train",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.cli.inputs import add_inputs, given_inputs
+from jaxlaws.cli.laws import preset_names
 from jaxlaws.cli.schedule import add_spec, open_schedule
 from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_positive, parse_whole
@@ -23,7 +24,8 @@ _OF_A_SPEC = {"steps": "--steps", "peak_lr": "--peak-lr"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    fit: Any = parser.add_argument("fit", metavar="FIT", help="fit file, or a preset such as multi_power:25M")
+    fit.completer = preset_names
     parser.add_argument("--params-column", help="what --params counts; refused where the fit counts otherwise")
     parser.add_argument("--schedule", metavar="FILE|SPEC", help="what `jaxlaws schedule` reads and writes")
     add_spec(parser)
