@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxlaws.api import law
 from jaxlaws.bench import Row, median_seconds
-from jaxlaws.fitting.predict import predict
+from jaxlaws.fitting.predict import open_fit, predict
+from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.call import FittedLaw
+from jaxlaws.laws.table import get
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
 STEPS, WARMUP, PEAK = 24_000, 2160, 3e-4
@@ -30,10 +31,11 @@ def rows(repeats: int = 5) -> list[Row]:
     """Seconds of each law in float64, and how far its curve is from what `predict` takes from compressed events."""
     lr = schedule_array(ScheduleConfig(name="cosine", floor=0.1, warmup_steps=WARMUP), STEPS, PEAK)
     with jax.enable_x64(True):
-        return [row for name, params in _LAWS.items() for row in _of(name, law(name, params), lr, repeats)]
+        return [row for name, params in _LAWS.items() for row in _of(name, _fit(name, params), lr, repeats)]
 
 
-def _of(name: str, one: FittedLaw, lr: np.ndarray, repeats: int) -> list[Row]:
+def _of(name: str, fit: LossFit, lr: np.ndarray, repeats: int) -> list[Row]:
+    one = FittedLaw(fit.model, fit.params, fit.convention)
     end = partial(one, warmup_steps=WARMUP)
     slope, at = jax.jit(jax.grad(end)), np.arange(STEPS)
     out = [
@@ -41,7 +43,7 @@ def _of(name: str, one: FittedLaw, lr: np.ndarray, repeats: int) -> list[Row]:
         for what, work in (("the loss at the end", lambda: end(lr)), ("its gradient", lambda: slope(lr)))
     ]
     some = np.linspace(WARMUP, STEPS - 1, _POINTS).astype(int)
-    asked = partial(predict, _fit(name, one), lr=lr, at=some, warmup_steps=WARMUP)
+    asked = partial(predict, fit, lr=lr, at=some, warmup_steps=WARMUP)
     baseline, told = median_seconds(asked, 1)
     curve = partial(one, lr, at=at, warmup_steps=WARMUP)
     gap = float(np.abs(np.asarray(curve())[some] - told.value).max())
@@ -49,10 +51,10 @@ def _of(name: str, one: FittedLaw, lr: np.ndarray, repeats: int) -> list[Row]:
     return [*out, Row(f"{name}: the loss at every step", _warm(curve, repeats), baseline, label, f"within {gap:.1e}")]
 
 
-def _fit(name: str, one: FittedLaw) -> Any:
-    from jaxlaws.fitting.result import LossFit
-
-    return LossFit(law=one.law.name, convention=one.convention, noise="published", params=one.params)
+def _fit(name: str, params: dict[str, float] | None) -> LossFit:
+    if params is None:
+        return open_fit(name)
+    return LossFit(law=name, convention=get(name).convention, noise="published", params=params)
 
 
 def _warm(work: Callable[[], Any], repeats: int) -> float:
