@@ -58,8 +58,8 @@ def _list(every: Mapping[str, Mapping[str, Any]]) -> None:
             variants = ", ".join(preset.partition(":")[2] for preset in every[name]["presets"])
             print(f"  {name:<{wide}}{reads[name]:<{wider}}{every[name]['formula']}{variants and f'   [{variants}]'}")
         print()
-    print("jaxlaws laws NAME has the constants and ranges of a law; NAME:VARIANT is a preset, whose variants are in [].")
-        "jaxlaws laws NAME has the constants and ranges of a law and of its presets, NAME:VARIANT of those in brackets."
+    print(
+        "jaxlaws laws NAME has the constants and ranges of a law; NAME:VARIANT is a preset, whose variants are in []."
     )
 
 
