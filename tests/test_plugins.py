@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -186,3 +187,51 @@ def test_nothing_is_looked_for_where_every_name_is_ours():
     code = "from jaxlaws.cli import main; main(['recommend', '--params', '7e9', '--tokens', '1.4T', '--json'])"
     code += "\nfrom jaxlaws import plugins; assert plugins._installed.cache_info().currsize == 0"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_uses_an_installed_plugin_outside_the_checkout(tmp_path):
+    """The examples as modules of a distribution with entry points, beside a wheel of this package."""
+    acme, site, away = (tmp_path / name for name in ("acme", "site", "away"))
+    (acme / "acme").mkdir(parents=True)
+    away.mkdir()
+    (acme / "acme" / "__init__.py").touch()
+    groups = {"laws": {"depth": "depth_law", "warm_start": "warm_start_law"}, "schedules": {"sawtooth": "sawtooth"}}
+    groups |= {
+        part: {name: name} for part, name in (("optimizers", "signum"), ("models", "bigram"), ("data", "numerals"))
+    }
+    about = ["[build-system]", 'requires = ["hatchling"]', 'build-backend = "hatchling.build"']
+    about += ["[project]", 'name = "acme"', 'version = "1.0"']
+    for group, rows in groups.items():
+        about += [
+            f'[project.entry-points."jaxlaws.{group}"]',
+            *(f'{row} = "acme.{file}"' for row, file in rows.items()),
+        ]
+    (acme / "pyproject.toml").write_text("\n".join(about))
+    for path in EXAMPLES.glob("*.py"):
+        (acme / "acme" / path.name).write_text(path.read_text())
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
+    made = subprocess.run([*install, str(EXAMPLES.parent.parent), str(acme)], capture_output=True, text=True)
+    if "No matching distribution found for hatchling" in made.stderr:
+        pytest.skip("the build backend hatchling is neither here nor to be had without a network")
+    assert made.returncode == 0, made.stderr
+
+    def run(*words: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(site), "JAXLAWS_CACHE": str(tmp_path / "cache")}
+        done = subprocess.run([sys.executable, *words], cwd=away, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert str(site) in run("-c", "import jaxlaws; print(jaxlaws.__file__)")
+    command = ("-m", "jaxlaws")
+    assert {"depth", "warm_start", "chinchilla"} <= set(json.loads(run(*command, "laws", "--json")))
+    samples.depth_runs()[0].to_csv(away / "runs.csv", index=False)
+    few = ("--bootstrap", "20", "--starts", "4")
+    assert (
+        json.loads(run(*command, "fit", "depth", "runs.csv", *few, "-o", "fit.json", "--json"))["status"] == "converged"
+    )
+    run(*command, "predict", "fit.json", "--params", "2e8", "--n-layers", "24")
+    run(*command, "schedule", "sawtooth", "--steps", "100", "--peak-lr", "1e-3")
+    asked = [override for _, override in TRAINED.values()]
+    run(*command, "train", *asked, "steps=10", "batch_tokens=512", "optimizer.peak_lr=1e-3", "out=runs")
+    assert json.loads(next(away.glob("runs/*/run.json")).read_text())["optimizer"] == "signum"
