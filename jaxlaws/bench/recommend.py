@@ -18,10 +18,12 @@ _RESAMPLES = 1000
 
 
 def rows(repeats: int = 5) -> list[Row]:
-    """Seconds of the whole command that advises, of a refit with its bootstrap, and of its one-stage variant."""
+    """Seconds of the import, of the whole command that advises, of a refit with its bootstrap, and of its one-stage variant."""
     command = [sys.executable, "-m", "jaxlaws", "recommend", "--params", "7e9", "--tokens", "1.4T", "--json"]
     query, done = median_seconds(lambda: subprocess.run(command, capture_output=True, check=True), repeats)
     numpy_alone, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import numpy"], check=True), repeats)
+    package, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import jaxlaws"], check=True), repeats)
+    python, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), repeats)
     runs = step_law_runs()
     estimate(runs, bootstrap=10)
     refit, fit = median_seconds(lambda: estimate(runs, bootstrap=_RESAMPLES), repeats)
@@ -30,6 +32,7 @@ def rows(repeats: int = 5) -> list[Row]:
     recipe = "runs within 0.25% of a cell's best, least squares, runs resampled one by one"
     note = f"{len(runs.table)} runs in {len(fit.cells)} cells, {_RESAMPLES} resamples"
     return [
+        Row("python -c 'import jaxlaws'", package, python, "python -c ''", "no JAX is loaded"),
         Row(
             "jaxlaws recommend, the whole command",
             query,
