@@ -18,7 +18,7 @@ _RESAMPLES = 1000
 
 
 def rows(repeats: int = 5) -> list[Row]:
-    """Seconds of the import, of the whole command that advises, of a refit with its bootstrap, and of its one-stage variant."""
+    """Seconds of the import, of the command that advises, of a refit with its bootstrap, and its one-stage variant."""
     command = [sys.executable, "-m", "jaxlaws", "recommend", "--params", "7e9", "--tokens", "1.4T", "--json"]
     query, done = median_seconds(lambda: subprocess.run(command, capture_output=True, check=True), repeats)
     numpy_alone, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import numpy"], check=True), repeats)
