@@ -191,7 +191,7 @@ def provenance(runs: Runs) -> dict[str, Any]:
     return {
         "source": runs.source,
         "digest": runs.digest,
-        "used": runs.used.sentence() if runs.used else "",
+        "used": runs.usage.sentence() if runs.usage else "",
         "assumed": dict(runs.doubts),
     }
 

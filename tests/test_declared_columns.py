@@ -95,7 +95,7 @@ def test_names_of_declared_columns_and_targets(theirs, ours):
     assert ours in runs.table
     assert meaning_of(ours)
     assert runs.table[ours].iloc[0] == (2e9 if "(B)" in theirs else 2.0)
-    assert (runs.used.columns.get(ours) == theirs) is (theirs not in (ours, "unique_tokens (B)", "val_loss/code"))
+    assert (runs.usage.columns.get(ours) == theirs) is (theirs not in (ours, "unique_tokens (B)", "val_loss/code"))
 
 
 REFUSED = [

@@ -56,11 +56,11 @@ def test_everything_that_a_fit_would_refuse_is_collected(columns, questions, tmp
             open_runs(path, collect=True)
         return
     runs = open_runs(path, collect=True)
-    assert [name for name, _ in runs.asked] == questions
+    assert [name for name, _ in runs.refusals] == questions
     if questions:
         with pytest.raises(BadInput) as error:
             open_runs(path)
-        assert str(error.value) == runs.asked[0][1]
+        assert str(error.value) == runs.refusals[0][1]
 
 
 def inspected(capsys, *arguments: str) -> dict:

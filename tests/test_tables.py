@@ -178,7 +178,7 @@ def test_how_runs_ended(tmp_path, state, loss, sentence):
     rows["val/loss"] = [loss, *map(str, LOSS[1:])]
     rows.to_csv(tmp_path / "runs.csv", index=False)
     runs = open_runs(tmp_path / "runs.csv")
-    assert runs.used.sentence().startswith(f"16 runs: 15 used, {sentence}")
+    assert runs.usage.sentence().startswith(f"16 runs: 15 used, {sentence}")
     assert len(runs.finished().table) == 15
 
 
@@ -186,7 +186,7 @@ def test_an_empty_cell_beside_a_spelt_nan_is_no_loss_at_all(tmp_path):
     rows = table(State="finished")
     rows["val/loss"] = ["NaN", "", *map(str, LOSS[2:])]
     rows.to_csv(tmp_path / "runs.csv", index=False)
-    sentence = open_runs(tmp_path / "runs.csv").used.sentence()
+    sentence = open_runs(tmp_path / "runs.csv").usage.sentence()
     assert "1 finished without a loss (r1), 1 NaN (r0) taken as diverged" in sentence
 
 
@@ -217,14 +217,14 @@ def test_selections_by_columns_of_the_file(conditions, kept):
         rows["group"] = np.where(rows.index % 4 == 2, "a", "b")
     runs = open_runs(rows, where=conditions)
     assert len(runs.table) == kept
-    assert kept == 16 or f"{16 - kept} outside --where" in runs.used.sentence()
+    assert kept == 16 or f"{16 - kept} outside --where" in runs.usage.sentence()
 
 
 def test_an_outlier_is_left_out_by_request_alone_and_named():
     rows = table(**{"val/loss": np.where(np.arange(16) == 7, 3 * LOSS, LOSS)})
     with pytest.raises(BadInput, match=r"run 'r7' has 8\.747, 3 times what they say.*--assume outliers=out"):
         open_runs(rows)
-    assert "15 used, 1 outlier (r7, 8.747)" in open_runs(rows, assume=["outliers=out"]).used.sentence()
+    assert "15 used, 1 outlier (r7, 8.747)" in open_runs(rows, assume=["outliers=out"]).usage.sentence()
     assert len(open_runs(rows, assume=["outliers"]).table) == 16
 
 
@@ -238,7 +238,7 @@ def test_a_history_and_its_table_of_runs(swapped):
     runs = open_runs(source, join=other)
     assert set(runs.curves) == {"r0", "r1"}
     assert (runs.table["params_nonembedding"] == 1e8).all()
-    assert "1 crashed (r2), 1 running (r3)" in runs.used.sentence()
+    assert "1 crashed (r2), 1 running (r3)" in runs.usage.sentence()
     assert "1 runs of" in runs.notes[0]
 
 
@@ -247,7 +247,7 @@ def test_a_curve_that_ends_as_nan_diverged():
     rows.loc[(rows["run"] == "r3") & (rows["_step"] > 900), "val/loss"] = "NaN"
     runs = open_runs(rows)
     assert set(runs.curves) == {"r0", "r1", "r2"}
-    assert "1 NaN (r3) taken as diverged" in runs.used.sentence()
+    assert "1 NaN (r3) taken as diverged" in runs.usage.sentence()
 
 
 def test_curves_without_a_learning_rate_take_it_from_specs(tmp_path):

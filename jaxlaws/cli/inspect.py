@@ -44,9 +44,9 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
     grid, notes = cells(runs)
     answer = {
         "source": runs.source,
-        "used": runs.used.sentence(),
+        "used": runs.usage.sentence(),
         "columns": columns(runs),
-        "refused": [{"question": question or None, "sentence": sentence} for question, sentence in runs.asked],
+        "refused": [{"question": question or None, "sentence": sentence} for question, sentence in runs.refusals],
         "warnings": [*runs.answers, *notes],
         "cells": grid,
         "curves": curves(runs),
@@ -58,7 +58,7 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
 
 def _additions(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
     """What to add, of a sweep of our own with the command that trains it; nothing while units are in doubt."""
-    if any(question for question, _ in runs.asked):
+    if any(question for question, _ in runs.refusals):
         return []
     if source.is_dir() and (source / "sweep.yaml").exists():
         from jaxlaws.cli.again import with_command

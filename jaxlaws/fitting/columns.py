@@ -45,7 +45,7 @@ def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     for name in PARAMS:
         if name in runs.table and runs.table[name].notna().all():
             return name
-    unknown = runs.used.unknown if runs.used else ()
+    unknown = runs.usage.unknown if runs.usage else ()
     raise BadInput(
         f"{runs.source} has no column params_nonembedding or params_total for every run, the law {law.name} needs N: "
         f"{remedy('params_nonembedding', runs.table.columns, unknown)}."

@@ -41,12 +41,12 @@ def identifiable(runs: Runs) -> dict[str, dict[str, Any]]:
 def _answer(name: str, judge: Callable[[Runs], Sequence[Finding]], runs: Runs) -> dict[str, Any]:
     why: list[str] = []
     try:
-        settled = _settled(name, replace(runs, asked=()))
-        if settled.asked and [question for question, _ in settled.asked] == ["tuning"]:
-            settled = _settled(name, replace(runs, asked=(), assume={**runs.assume, "tuning": "best"}))
+        settled = _settled(name, replace(runs, refusals=()))
+        if settled.refusals and [question for question, _ in settled.refusals] == ["tuning"]:
+            settled = _settled(name, replace(runs, refusals=(), assume={**runs.assume, "tuning": "best"}))
             why.append("with --assume tuning=best, which takes the lowest loss of each (N, D).")
-        if settled.asked:
-            return {"identified": "no", "why": [_clause(runs, sentence) for _, sentence in settled.asked]}
+        if settled.refusals:
+            return {"identified": "no", "why": [_clause(runs, sentence) for _, sentence in settled.refusals]}
         found = judge(settled)
     except BadInput as error:
         return {"identified": "no", "why": [*why, _clause(runs, str(error))]}

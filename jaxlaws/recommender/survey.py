@@ -22,12 +22,12 @@ _LISTED = 6
 
 def columns(runs: Runs) -> dict[str, dict[str, Any]]:
     """Column → what it was made of, its unit, how many values differ, and the lowest and highest or some of them."""
-    made_of = runs.used.columns if runs.used else {}
+    origins = runs.usage.columns if runs.usage else {}
     answer = {}
     for name in runs.table.columns:
         values = runs.table[name].dropna()
         about: dict[str, Any] = {
-            "from": made_of.get(name, name),
+            "from": origins.get(name, name),
             "unit": meaning_of(name),
             "distinct": values.nunique(),
         }

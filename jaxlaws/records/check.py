@@ -116,8 +116,8 @@ def _signed(runs: Runs, name: str) -> Runs:
 
 def _without(runs: Runs, bad: np.ndarray) -> Runs:
     """The runs that can be computed with, where what is wrong with the others is collected."""
-    if bad.all() and runs.asked:
-        raise BadInput(runs.asked[-1][1])
+    if bad.all() and runs.refusals:
+        raise BadInput(runs.refusals[-1][1])
     return runs.at(~bad)
 
 

@@ -80,12 +80,12 @@ class Claim:
     @classmethod
     def read(cls, path: Path) -> Claim:
         """Raises `FileNotFoundError` where there is none, `Unreadable` where it says something else."""
-        said = {"host": None, "pid": None, **read_json(path)}
-        known = {name: said[name] for name in _KINDS if name in said}
-        for name, value in known.items():
+        content = {"host": None, "pid": None, **read_json(path)}
+        fields = {name: content[name] for name in _KINDS if name in content}
+        for name, value in fields.items():
             if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
                 raise Unreadable(path, f"its {name} is {value!r:.40}")
-        return cls(**known)
+        return cls(**fields)
 
 
 _KINDS = {"host": str, "pid": int, "since": int | float, "token": str, "place": str, "started": str}
@@ -145,10 +145,10 @@ class Claimant:
 
     def beat(self, path: Path) -> bool:
         """Renew the claim if it is this process's own, and say whether it is."""
-        held = path in self._tokens and self.holds(path)
-        if held:
+        ours = path in self._tokens and self.holds(path)
+        if ours:
             os.utime(path)
-        return held
+        return ours
 
     def release(self, path: Path) -> None:
         """Give the claim back, under the lock, if it is this process's own; where it has to stay, it ends with it."""
@@ -199,10 +199,10 @@ SELF = Claimant()
 def _started(pid: int) -> str | None:
     """When a process began, in ticks since the boot; empty where it has ended, None where that is not known."""
     try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, ValueError):
         return None
-    return "" if state in "ZX" else rest[18]
+    return "" if state in "ZX" else fields[18]
 
 
 @contextmanager

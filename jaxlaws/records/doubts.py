@@ -1,7 +1,7 @@
 """Asking a question of a table before anything is computed from it: an answer of the user, or a refusal.
 
-Where `Runs.asked` is a tuple, what would be refused is collected there instead, so that a table can be shown with all
-that is wrong with it.
+Where `Runs.refusals` is a tuple, what would be refused is collected there instead, so that a table can be shown with
+all that is wrong with it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def refuse(runs: Runs, what: str, question: str = "") -> Runs:
       question: the name of the question that the user could answer, if any.
     """
     sentence = f"{runs.source}: {what}"
-    if runs.asked is None:
+    if runs.refusals is None:
         raise BadInput(sentence)
-    return replace(runs, asked=(*runs.asked, (question, sentence)))
+    return replace(runs, refusals=(*runs.refusals, (question, sentence)))
 
 
 def noted(runs: Runs, question: str, what: str) -> Runs:

@@ -21,7 +21,7 @@ from jaxlaws.records.made import derive, name_parts, ours_of, set_columns
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.records.tabular import names_of
 from jaxlaws.records.understood import Reading, Table, place, understood
-from jaxlaws.records.used import Used, used_of
+from jaxlaws.records.usage import Usage, usage_of
 from jaxlaws.records.where import where as select_where
 from jaxlaws.text import printable
 
@@ -63,12 +63,12 @@ def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None 
 
 def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | None] = lambda name: None) -> Runs:
     """The runs that `--where` selects, checked and questioned, with what was used of them."""
-    runs = replace(runs, assume=reading.assume, asked=() if reading.collect else None, target=reading.target)
+    runs = replace(runs, assume=reading.assume, refusals=() if reading.collect else None, target=reading.target)
     if reading.target:
         runs = replace(runs, notes=(*runs.notes, f"The loss is {runs.loss_column}, as --target {reading.target} says."))
-    chosen = _named_loss(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
-    checked = check(_without_incomplete(chosen))
-    return replace(checked, used=used_of(runs, chosen, checked))
+    selection = _named_loss(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
+    remainder = check(_without_incomplete(selection))
+    return replace(remainder, usage=usage_of(runs, selection, remainder))
 
 
 def _runs(table: Table, reading: Reading) -> Runs:
@@ -76,33 +76,33 @@ def _runs(table: Table, reading: Reading) -> Runs:
     data, curves = table.data, dict[str, Curve]()
     if table.along and ("lr" in data or reading.schedules or not {*_SIZES} & set(data)):
         _need_steps(table, bool(reading.schedules))
-        frame, curves = curves_of(data, table.source, table.lost, reading.schedules)
+        frame, curves = curves_of(data, table.source, table.nan_loss, reading.schedules)
     elif table.along:
         _need_steps(table, schedules=True)
-        frame = last_rows(data, table.source, table.lost)
+        frame = last_rows(data, table.source, table.nan_loss)
         table.notes.append(f"{table.source} has no learning rates: the last row of each of {len(frame)} runs is taken.")
     else:
         frame = _rows(table)
     if reading.target and table.along:
         frame = frame.drop(columns="loss_nats")
-    lost = frame.pop("lost").to_numpy(bool)
+    nan_loss = frame.pop("nan_loss").to_numpy(bool)
     if table.along and "status" not in frame:
         frame["status"] = ""
     loss = next(frame[name].to_numpy(float) for name in _losses(reading.target, frame) if name in frame)
-    status, reason = ended(frame, loss, lost)
-    left_out: dict[str, list[str]] = {}
+    status, reason = ended(frame, loss, nan_loss)
+    exclusions: dict[str, list[str]] = {}
     diverged: dict[str, list[str]] = {}
     if status is not None:
         for name, state, why in zip(frame.index, status, reason, strict=True):
             if why:
-                (diverged if state == "diverged" else left_out).setdefault(why, []).append(str(name))
+                (diverged if state == "diverged" else exclusions).setdefault(why, []).append(str(name))
         frame["status"] = status
         curves = {name: curves[name] for name in frame.index[status == "ok"] if name in curves}
         if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
             frame = frame.drop(columns="status")
-    used = Used(len(frame), _said(table, frame), left_out, diverged, table.unknown)
-    kept = frame[[name for name in frame if is_column(str(name))]]
-    return Runs(kept, curves, source=table.source, notes=tuple(table.notes), used=used)
+    usage = Usage(len(frame), _said(table, frame), exclusions, diverged, table.unknown)
+    ours = frame[[name for name in frame if is_column(str(name))]]
+    return Runs(ours, curves, source=table.source, notes=tuple(table.notes), usage=usage)
 
 
 #: Columns without which a table of curves is of no use to a law of final losses.
@@ -113,16 +113,16 @@ _SAID = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", 
 
 def _said(table: Table, frame: pd.DataFrame) -> dict[str, str]:
     names = (*_SAID, *declared_in(frame), *(name for name in map(str, frame) if target_of(name)))
-    made_of = {ours: made for ours in names if (made := table.made_of.get(ours)) is not None}
-    if "lr" in made_of or ("loss_nats" in made_of and "val_loss_nats" in frame):
-        made_of.pop("peak_lr" if "lr" in made_of else "loss_nats", None)
-    inside = " ".join(made_of.get("batch_tokens", "").split("(")[:1])
-    return {ours: made for ours, made in made_of.items() if ours != "batch_sequences" or made not in inside}
+    origins = {ours: origin for ours in names if (origin := table.origins.get(ours)) is not None}
+    if "lr" in origins or ("loss_nats" in origins and "val_loss_nats" in frame):
+        origins.pop("peak_lr" if "lr" in origins else "loss_nats", None)
+    inside = " ".join(origins.get("batch_tokens", "").split("(")[:1])
+    return {ours: origin for ours, origin in origins.items() if ours != "batch_sequences" or origin not in inside}
 
 
 def _targets(target: str, table: pd.DataFrame) -> list[str]:
     """The columns of the target, or of all of them."""
-    return [name for name in map(str, table) if (found := target_of(name)) and target in ("", found)]
+    return [name for name in map(str, table) if (label := target_of(name)) and target in ("", label)]
 
 
 def _losses(target: str, table: pd.DataFrame) -> list[str]:
@@ -132,10 +132,10 @@ def _losses(target: str, table: pd.DataFrame) -> list[str]:
 
 def _with_loss(table: Table, target: str) -> pd.DataFrame:
     """The rows, where the loss along a run is that of the target; `BadInput` where there is no such target."""
-    named = _targets(target, table.data)
-    if (target and not named) or (named and not target and table.along and "loss" not in table.data):
+    columns = _targets(target, table.data)
+    if (target and not columns) or (columns and not target and table.along and "loss" not in table.data):
         raise no_loss(table.source, target, table.data)
-    return table.data.assign(loss=table.data[named[0]]) if target and table.along else table.data
+    return table.data.assign(loss=table.data[columns[0]]) if target and table.along else table.data
 
 
 def _need_steps(table: Table, schedules: bool) -> None:
@@ -161,11 +161,11 @@ def _rows(table: Table) -> pd.DataFrame:
                 f"{'|'.join(published.FORMATS)}."
             )
         data = data.rename(columns={other: "loss_nats"})
-        table.made_of["loss_nats"] = table.made_of.pop(other, other)
-        table.notes.append(f"The loss is read from '{table.made_of['loss_nats']}', for want of one of validation.")
+        table.origins["loss_nats"] = table.origins.pop(other, other)
+        table.notes.append(f"The loss is read from '{table.origins['loss_nats']}', for want of one of validation.")
     if "run_id" not in data:
         data["run_id"] = [f"row_{row}" for row in range(1, len(data) + 1)]
-    return data.assign(lost=table.lost).set_index("run_id")
+    return data.assign(nan_loss=table.nan_loss).set_index("run_id")
 
 
 def _theirs(table: Table, runs: Runs, name: str) -> pd.Series | None:
@@ -186,9 +186,9 @@ def _without_incomplete(runs: Runs) -> Runs:
     """The runs without failed ones that lack what every other states: a run that crashed often does."""
     if "status" not in runs.table:
         return runs
-    needed = [name for name in POSITIVE if name in runs.table]
-    gone = (runs.table["status"] == "failed").to_numpy() & runs.table[needed].isna().any(axis=1).to_numpy()
-    return runs.at(~gone) if gone.any() and not gone.all() else runs
+    required = [name for name in POSITIVE if name in runs.table]
+    incomplete = (runs.table["status"] == "failed").to_numpy() & runs.table[required].isna().any(axis=1).to_numpy()
+    return runs.at(~incomplete) if incomplete.any() and not incomplete.all() else runs
 
 
 def _named_loss(runs: Runs, reading: Reading) -> Runs:

@@ -37,17 +37,17 @@ def joined(left: Table, right: Table) -> Table:
         final = left.along and (name == "steps" or is_loss(str(name)))
         if name not in left.data and name != "run_id" and not final:
             left.data[name] = right.data[name].reindex(rows).to_numpy()
-            if name in right.made_of:
-                left.made_of[name] = right.made_of[name]
+            if name in right.origins:
+                left.origins[name] = right.origins[name]
     extra = right.raw[[name for name in right.raw if name not in left.raw]].reindex(rows).set_axis(left.raw.index)
     left.raw = pd.concat([left.raw, extra], axis=1)
     left.data["run_id"] = mine.to_numpy()
     left.notes += right.notes
-    absent = theirs[~theirs.isin(mine)]
-    if len(absent):
+    unmatched = theirs[~theirs.isin(mine)]
+    if len(unmatched):
         left.notes.append(
-            f"{len(absent)} runs of {right.source} are not in {left.source} and are left out (first: "
-            f"'{printable(absent.iloc[0])}')."
+            f"{len(unmatched)} runs of {right.source} are not in {left.source} and are left out (first: "
+            f"'{printable(unmatched.iloc[0])}')."
         )
     return left
 
@@ -56,9 +56,9 @@ def _ids(left: Table, right: Table) -> tuple[pd.Series, pd.Series]:
     """The id columns of both, as text, that share the most values."""
     best, most = None, 0
     for mine in _candidates(left):
-        known = set(mine.unique())
+        values = set(mine.unique())
         for theirs in _candidates(right):
-            shared = len(known & set(theirs.unique()))
+            shared = len(values & set(theirs.unique()))
             if shared > most:
                 best, most = (mine, theirs), shared
     if best is None:
@@ -70,8 +70,8 @@ def _ids(left: Table, right: Table) -> tuple[pd.Series, pd.Series]:
 
 
 def _candidates(table: Table) -> list[pd.Series]:
-    own = [table.data["run_id"]] if "run_id" in table.data else []
-    return [*own, *(words(table.raw[name]) for name in table.ids)]
+    stated_ids = [table.data["run_id"]] if "run_id" in table.data else []
+    return [*stated_ids, *(words(table.raw[name]) for name in table.ids)]
 
 
 def _by_step(left: Table, right: Table, mine: pd.Series, theirs: pd.Series) -> Table:
@@ -79,7 +79,7 @@ def _by_step(left: Table, right: Table, mine: pd.Series, theirs: pd.Series) -> T
     more = right.data.assign(run_id=theirs.to_numpy())
     more = more[[name for name in more if name in ("run_id", "step") or name not in left.data]]
     data = pd.concat([left.data.assign(run_id=mine.to_numpy()), more], ignore_index=True)
-    lost = pd.Series(left.lost).reindex(range(len(data)), fill_value=False).to_numpy(bool)
+    nan_loss = pd.Series(left.nan_loss).reindex(range(len(data)), fill_value=False).to_numpy(bool)
     raw = pd.concat([left.raw, right.raw.iloc[:0]]).reindex(range(len(data)))
-    made_of, notes = {**right.made_of, **left.made_of}, left.notes + right.notes
-    return replace(left, data=data, raw=raw, made_of=made_of, lost=lost, notes=notes)
+    origins, notes = {**right.origins, **left.origins}, left.notes + right.notes
+    return replace(left, data=data, raw=raw, origins=origins, nan_loss=nan_loss, notes=notes)

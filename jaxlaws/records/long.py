@@ -25,7 +25,7 @@ _CONSTANT = ("params_nonembedding", "params_total", "seq_len", "batch_tokens", "
 
 
 def curves_of(
-    table: pd.DataFrame, source: str, lost: np.ndarray, schedules: Mapping[str, np.ndarray]
+    table: pd.DataFrame, source: str, nan_loss: np.ndarray, schedules: Mapping[str, np.ndarray]
 ) -> tuple[pd.DataFrame, dict[str, Curve]]:
     """(table of runs, curves) of rows `run_id, step, lr, loss`, a row a logged step.
 
@@ -33,19 +33,20 @@ def curves_of(
     without a loss or an LR are gaps. Between logged steps the LR is linear. Of rows with one step the last counts, as
     after a run was resumed. A curve that does not begin at its first steps needs the column `warmup_steps` = W: before
     its first row, LR = first logged LR · min((t+1)/W, 1). Columns of `COLUMNS` that are constant along a run become
-    columns of the table of runs, and of tokens the last; the column `lost` says whether the loss of a run ends as NaN.
+    columns of the table of runs, and of tokens the last value does; the column `nan_loss` says whether the loss of a
+    run ends as NaN.
 
     Args:
       table: the rows.
       source: for people.
-      lost: [rows] whether the loss is written as NaN: a run whose last loss is one has no curve.
+      nan_loss: [rows] whether the loss is written as NaN: a run whose last loss is one has no curve.
       schedules: run id → LR of every step; the other runs need the column lr.
 
     Raises:
       BadInput: steps are unordered without a run id; losses or LRs are not positive numbers; LRs are unknown before
         the first row or across a gap.
     """
-    table, names, code, lost = _ordered(table, source, lost)
+    table, names, code, nan_loss = _ordered(table, source, nan_loss)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step = table["step"].to_numpy(float)
     together = float(np.clip(step[ends - 1], None, LONGEST).sum())
@@ -54,48 +55,48 @@ def curves_of(
             f"{source} has curves of {together:.3g} steps together, more than {LONGEST_TOGETHER:.0e}: keep the ones "
             "that are needed, or divide steps that count tokens."
         )
-    read = ("lr", "loss", "warmup_steps", "peak_lr", *(row.column for row in logged_inputs()))
-    columns = {name: table[name].to_numpy(float) for name in read if name in table}
+    fields = ("lr", "loss", "warmup_steps", "peak_lr", *(row.column for row in logged_inputs()))
+    columns = {name: table[name].to_numpy(float) for name in fields if name in table}
     curves, rows = {}, {}
     for name, begin, end in zip(names, np.r_[0, ends[:-1]], ends, strict=True):
         part = {key: values[begin:end] for key, values in columns.items()}
-        known, nan = _end(part["loss"], lost[begin:end])
-        rows[name] = {"steps": step[end - 1] + 1, "loss_nats": np.nan, "lost": nan}
+        with_loss, ends_nan = _end(part["loss"], nan_loss[begin:end])
+        rows[name] = {"steps": step[end - 1] + 1, "loss_nats": np.nan, "nan_loss": ends_nan}
         if "lr" in part and not np.isnan(part["lr"]).all():
             rows[name]["peak_lr"] = np.nanmax(part["lr"])
-        if len(known) and not nan:
+        if len(with_loss) and not ends_nan:
             curves[name] = _curve(name, step[begin:end], part, schedules.get(name))
             rows[name] |= _row(curves[name])
     return _with_constants(rows, table, code, source), curves
 
 
-def last_rows(table: pd.DataFrame, source: str, lost: np.ndarray) -> pd.DataFrame:
+def last_rows(table: pd.DataFrame, source: str, nan_loss: np.ndarray) -> pd.DataFrame:
     """[runs] the last row of each run with a loss, of a table that has no LR: what a law of final losses reads."""
-    table, names, code, lost = _ordered(table, source, lost)
+    table, names, code, nan_loss = _ordered(table, source, nan_loss)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step, loss = table["step"].to_numpy(float), table["loss"].to_numpy(float)
     rows = {}
     for name, begin, end in zip(names, np.r_[0, ends[:-1]], ends, strict=True):
-        known, nan = _end(loss[begin:end], lost[begin:end])
-        last = loss[begin + known[-1]] if len(known) and not nan else np.nan
-        rows[name] = {"steps": step[end - 1], "loss_nats": last, "lost": nan}
+        with_loss, ends_nan = _end(loss[begin:end], nan_loss[begin:end])
+        last = loss[begin + with_loss[-1]] if len(with_loss) and not ends_nan else np.nan
+        rows[name] = {"steps": step[end - 1], "loss_nats": last, "nan_loss": ends_nan}
     return _with_constants(rows, table, code, source)
 
 
-def _end(loss: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, bool]:
+def _end(loss: np.ndarray, nan_loss: np.ndarray) -> tuple[np.ndarray, bool]:
     """(the rows of one run with a loss, whether a NaN comes after the last of them)."""
-    known = np.flatnonzero(~np.isnan(loss))
-    return known, bool(lost[known[-1] + 1 if len(known) else 0 :].any())
+    with_loss = np.flatnonzero(~np.isnan(loss))
+    return with_loss, bool(nan_loss[with_loss[-1] + 1 if len(with_loss) else 0 :].any())
 
 
 def _ordered(
-    table: pd.DataFrame, source: str, lost: np.ndarray
+    table: pd.DataFrame, source: str, nan_loss: np.ndarray
 ) -> tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]:
     """The rows by run and step, one each, with the runs' names and [rows] places."""
     step = table["step"].to_numpy(float)
     code, names = pd.factorize(table["run_id"] if "run_id" in table else np.full(len(table), "curve"))
-    measured = step[table["loss"].notna().to_numpy()] if "loss" in table else step
-    if "run_id" not in table and np.any(np.diff(measured) < 0) and len(np.unique(measured)) < 0.9 * len(measured):
+    loss_steps = step[table["loss"].notna().to_numpy()] if "loss" in table else step
+    if "run_id" not in table and np.any(np.diff(loss_steps) < 0) and len(np.unique(loss_steps)) < 0.9 * len(loss_steps):
         raise BadInput(
             f"{source} has duplicate or unordered steps and no run id, as several runs in one table have: name the "
             "column that tells them apart with --map run_id=NAME."
@@ -107,16 +108,16 @@ def _ordered(
             "those rows first."
         )
     order = np.lexsort((step, code))
-    table, code, lost = table.iloc[order].reset_index(drop=True), code[order], lost[order]
+    table, code, nan_loss = table.iloc[order].reset_index(drop=True), code[order], nan_loss[order]
     step = step[order]
     same = np.r_[(np.diff(step) == 0) & (np.diff(code) == 0), False]
     if same.any():
         group = np.r_[0, np.cumsum(~same)[:-1]]
-        lost = np.bincount(group, lost).astype(bool)
+        nan_loss = np.bincount(group, nan_loss).astype(bool)
         table = table.groupby(group, sort=False).last()
         code = code[~same]
-        lost &= table["loss"].isna().to_numpy() if "loss" in table else False
-    return table, [str(name) for name in names], code, lost
+        nan_loss &= table["loss"].isna().to_numpy() if "loss" in table else False
+    return table, [str(name) for name in names], code, nan_loss
 
 
 def _with_constants(
@@ -144,8 +145,8 @@ def _with_constants(
 def _grows(name: str) -> bool:
     """Whether the last value of a column is the run's: of what is counted along it, and of what is measured."""
     row = input_of(name)
-    counted = row is not None and row.falls and row in declared()
-    return counted or name in _GROWING or target_of(name) is not None
+    accumulates = row is not None and row.falls and row in declared()
+    return accumulates or name in _GROWING or target_of(name) is not None
 
 
 def _row(curve: Curve) -> dict[str, float]:
@@ -166,16 +167,16 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
         )
     with_loss = ~np.isnan(columns["loss"])
     at, loss = step[with_loss].astype(int), columns["loss"][with_loss]
-    logged = {row.column: columns[row.column][with_loss] for row in logged_inputs() if row.column in columns}
+    inputs = {row.column: columns[row.column][with_loss] for row in logged_inputs() if row.column in columns}
     if schedule is not None:
         at = at - 1 if at[-1] == len(schedule) else at
-        stated = _stated_warmup(columns, name)
+        warmup_steps = _stated_warmup(columns, name)
         rising = int(np.argmax(schedule)) + 1 if schedule[0] < schedule.max() else 0
-        return Curve(schedule, at, loss, rising if stated is None else stated, logged).check(name)
+        return Curve(schedule, at, loss, rising if warmup_steps is None else warmup_steps, inputs).check(name)
     if "lr" not in columns or np.isnan(columns["lr"]).all():
         raise BadInput(f"curve '{name}' has no learning rate: name its column with --map lr=NAME, or --schedules.")
-    known = ~np.isnan(columns["lr"])
-    on, lr = step[known].astype(int), columns["lr"][known]
+    has_lr = ~np.isnan(columns["lr"])
+    on, lr = step[has_lr].astype(int), columns["lr"][has_lr]
     if not np.all(np.isfinite(lr)) or np.any(lr < 0):
         raise BadInput(f"curve '{name}' has a learning rate that is negative or not a number.")
     _check_gaps(name, on, lr, int(at[-1]))
@@ -183,7 +184,7 @@ def _curve(name: str, step: np.ndarray, columns: Mapping[str, np.ndarray], sched
     warmup = _warmup_steps(columns, array, on, name)
     before = np.arange(min(on[0], len(array)))
     array[: on[0]] = lr[0] * np.minimum((before + 1) / max(min(warmup, on[0] + 1), 1), 1)
-    return Curve(array, at, loss, warmup, logged).check(name)
+    return Curve(array, at, loss, warmup, inputs).check(name)
 
 
 def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:
@@ -204,9 +205,9 @@ def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:
 
 def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndarray, name: str) -> int:
     """W as stated, else the steps until the LR first stops rising."""
-    stated = _stated_warmup(columns, name)
-    if stated is not None:
-        return stated
+    warmup = _stated_warmup(columns, name)
+    if warmup is not None:
+        return warmup
     if on[0] > max(np.diff(on[:2]).max(initial=1), 1):
         raise BadInput(
             f"curve '{name}' begins at step {on[0]} and the LRs before it are unknown: add the column warmup_steps, or "
@@ -222,10 +223,10 @@ def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndar
 
 
 def _stated_warmup(columns: Mapping[str, np.ndarray], name: str) -> int | None:
-    stated = columns.get("warmup_steps", np.empty(0))
-    if np.isnan(stated).all():
+    values = columns.get("warmup_steps", np.empty(0))
+    if np.isnan(values).all():
         return None
-    warmup = float(stated[~np.isnan(stated)][0])
+    warmup = float(values[~np.isnan(values)][0])
     if not 0 <= warmup <= LONGEST or warmup != round(warmup):
         raise BadInput(f"curve '{name}' has warmup_steps {warmup:g}, expected a whole number from 0.")
     return int(warmup)

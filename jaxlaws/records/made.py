@@ -28,7 +28,7 @@ def set_columns(table: Table, values: Mapping[str, object]) -> None:
         if ours is None or ours == "run_id":
             raise unknown("column in --set", name, set(our_names()) - {"run_id"})
         table.data[ours] = str(value) if ours in WORDS else parse_number(_truth(value), f"--set {name}")  # type: ignore[arg-type]
-        table.made_of[ours] = f"{printable(value)} (--set)"
+        table.origins[ours] = f"{printable(value)} (--set)"
 
 
 def _truth(value: object) -> object:
@@ -56,15 +56,15 @@ def name_parts(table: Table, pattern: str | None) -> None:
     if expression is None or "run_id" not in table.data:
         raise BadInput(f"--name is '{printable(pattern)}', expected a pattern of run ids such as '{{params}}-{{}}xC'.")
     codes, ids = pd.factorize(table.data["run_id"])
-    found = [expression.fullmatch(str(name)) for name in ids]
-    if None in found:
-        raise BadInput(f"--name '{printable(pattern)}' does not fit the run '{printable(ids[found.index(None)])}'.")
+    matches = [expression.fullmatch(str(name)) for name in ids]
+    if None in matches:
+        raise BadInput(f"--name '{printable(pattern)}' does not fit the run '{printable(ids[matches.index(None)])}'.")
     for place, ours in enumerate(names, 1):
         if ours:
-            texts = [match[place] for match in found if match]
+            texts = [match[place] for match in matches if match]
             values = texts if ours in WORDS else [parse_number(text, f"{ours} in --name") for text in texts]
             table.data[ours] = np.array(values, object if ours in WORDS else float)[codes]
-            table.made_of[ours] = "the run id (--name)"
+            table.origins[ours] = "the run id (--name)"
 
 
 class Rule(NamedTuple):
@@ -73,7 +73,7 @@ class Rule(NamedTuple):
     ours: str
     needs: tuple[str, ...]
     make: Callable[..., np.ndarray]
-    said: str
+    words: str
 
 
 def _whole(values: Any) -> np.ndarray:
@@ -100,15 +100,15 @@ def derive(table: Table) -> None:
     """Make the columns of `RULES` that are not there, and decide what N and a batch without a unit are."""
     _unspecified_params(table)
     _batch_in_tokens(table)
-    logged = _logged_steps(table)
+    counts_log = _logged_steps(table)
     for rule in RULES:
-        if logged and rule.ours != "params_nonembedding" and "steps" in rule.needs:
+        if counts_log and rule.ours != "params_nonembedding" and "steps" in rule.needs:
             continue
         if rule.ours not in table.data and set(rule.needs) <= set(table.data.columns):
             with np.errstate(all="ignore"):
                 table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
-            table.made_of[rule.ours] = rule.said.format(*(_said(table, name) for name in rule.needs))
-    if logged:
+            table.origins[rule.ours] = rule.words.format(*(_said(table, name) for name in rule.needs))
+    if counts_log:
         _drop_contradicted_steps(table)
     warmup = table.data.get("warmup_steps")
     if warmup is not None and ((warmup > 0) & (warmup < 1)).any():
@@ -117,29 +117,29 @@ def derive(table: Table) -> None:
 
 
 def _said(table: Table, name: str) -> str:
-    made_of = table.made_of.get(name, name)
-    if made_of.endswith(" (--set)"):
-        return made_of.removesuffix(" (--set)")
-    return f"({made_of})" if " " in made_of else made_of
+    origin = table.origins.get(name, name)
+    if origin.endswith(" (--set)"):
+        return origin.removesuffix(" (--set)")
+    return f"({origin})" if " " in origin else origin
 
 
 def _unspecified_params(table: Table) -> None:
     """N whose name does not say whether embeddings count: what the other column is not, else without them."""
     if "params" not in table.data:
         return
-    data, theirs = table.data, table.made_of.pop("params", "params")
+    data, theirs = table.data, table.origins.pop("params", "params")
     values = data.pop("params").to_numpy(float)
     inner, total = (data[name].to_numpy(float) if name in data else None for name in _PARAMS)
     if inner is not None and total is not None:
         return
     if inner is not None:
         if (values >= inner).all() and (values > inner).any():
-            data["params_total"], table.made_of["params_total"] = values, theirs
+            data["params_total"], table.origins["params_total"] = values, theirs
     elif total is not None:
         if (values <= total).all() and (values < total).any():
-            data["params_nonembedding"], table.made_of["params_nonembedding"] = values, theirs
+            data["params_nonembedding"], table.origins["params_nonembedding"] = values, theirs
     else:
-        data["params_nonembedding"], table.made_of["params_nonembedding"] = values, theirs
+        data["params_nonembedding"], table.origins["params_nonembedding"] = values, theirs
         table.notes.append(
             f"N is read from {theirs}, whose name does not say whether embeddings count: it is taken as N without "
             f"them; where they count, say params_total instead"
@@ -152,7 +152,7 @@ _PARAMS = ("params_nonembedding", "params_total")
 
 def _logged_steps(table: Table) -> bool:
     """Whether the steps are a tracker's own count, which counts what was logged: nothing is made of them."""
-    theirs = table.made_of.get("steps")
+    theirs = table.origins.get("steps")
     return not table.along and theirs is not None and normal(theirs) in map(normal, ALIASES["steps"][1].split())
 
 
@@ -162,16 +162,16 @@ def _drop_contradicted_steps(table: Table) -> None:
     ratio = (table.data["steps"] * table.data["batch_tokens"] / table.data["tokens"]).dropna()
     if not ratio.between(1 / _CLOSE, _CLOSE).all():
         table.data = table.data.drop(columns="steps")
-        theirs = table.made_of.pop("steps")
+        theirs = table.origins.pop("steps")
         table.notes.append(f"'{theirs}' is no count of optimiser steps (tokens / batch is another): left out.")
 
 
 def _batch_in_tokens(table: Table) -> None:
     """A batch in sequences by its name, whose product with the steps is the tokens all the same, counts tokens."""
     data = table.data
-    if "batch_sequences" not in table.made_of or "batch_tokens" in data or not {"tokens", "steps"} <= set(data.columns):
+    if "batch_sequences" not in table.origins or "batch_tokens" in data or not {"tokens", "steps"} <= set(data.columns):
         return
     ratio = (data["batch_sequences"] * data["steps"] / data["tokens"]).dropna()
     if len(ratio) and ratio.between(1 / _CLOSE, _CLOSE).all():
         data["batch_tokens"] = data.pop("batch_sequences")
-        table.made_of["batch_tokens"] = table.made_of.pop("batch_sequences")
+        table.origins["batch_tokens"] = table.origins.pop("batch_sequences")

@@ -40,10 +40,10 @@ def normal(name: str) -> str:
 
 def _bare(name: str) -> str:
     """A name without the tracker's place."""
-    bare, before = name.strip(), ""
-    while bare != before:
-        bare, before = _PLACE.sub("", bare), bare
-    return re.sub(r"[./]value$", "", bare)
+    rest, before = name.strip(), ""
+    while rest != before:
+        rest, before = _PLACE.sub("", rest), rest
+    return re.sub(r"[./]value$", "", rest)
 
 
 def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tuple[str, int]]]:
@@ -96,23 +96,25 @@ def candidates(name: str, along: bool) -> Sequence[tuple[str, int, float]]:
 def _candidates(name: str, along: bool, inputs: tuple[Input, ...]) -> Sequence[tuple[str, int, float]]:
     table = _names(along, inputs)
     scalars = [row.column for row in inputs if not row.many]
-    known = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
-    if not known and (unit := _UNIT.search(name)):
+    meanings = [(ours, line, 1.0) for ours, line in table.get(normal(name), ())]
+    if not meanings and (unit := _UNIT.search(name)):
         times = _POWER[(unit["long"] or unit["short"]).lower().rstrip("s")]
         counts = (*_COUNTS, *scalars)
-        known = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in counts]
-    if not known and (ours := _part(name, inputs) or _target(name)):
-        known = [(ours, 1, 1.0)]
-    if not known and re.search(r"[./]", name.strip("./")) and not _METRIC.match(name):
+        meanings = [(ours, line, times) for ours, line in table.get(normal(name[: unit.start()]), ()) if ours in counts]
+    if not meanings and (ours := _part(name, inputs) or _target(name)):
+        meanings = [(ours, 1, 1.0)]
+    if not meanings and re.search(r"[./]", name.strip("./")) and not _METRIC.match(name):
         last = normal(re.split(r"[./]", re.sub(r"[./]value$", "", name))[-1])
-        known = [(ours, 9, 1.0) for ours, _ in _names(False, inputs).get(last, ()) if ours in (*NESTED, *scalars)]
-    if along and not known and re.search(r"/(?:lr|learning_rate)$", name, re.I):
-        known = [("lr", 9, 1.0)]
-    if along and any(ours == "lr" for ours, *_ in known):
-        known = [row for row in known if row[0] != "peak_lr"]
+        meanings = [(ours, 9, 1.0) for ours, _ in _names(False, inputs).get(last, ()) if ours in (*NESTED, *scalars)]
+    if along and not meanings and re.search(r"/(?:lr|learning_rate)$", name, re.I):
+        meanings = [("lr", 9, 1.0)]
+    if along and any(ours == "lr" for ours, *_ in meanings):
+        meanings = [row for row in meanings if row[0] != "peak_lr"]
     if along and _CONFIG.match(name):
-        known = [("peak_lr" if ours == "lr" else ours, line, times) for ours, line, times in known if ours != "loss"]
-    return known
+        meanings = [
+            ("peak_lr" if ours == "lr" else ours, line, times) for ours, line, times in meanings if ours != "loss"
+        ]
+    return meanings
 
 
 @lru_cache(maxsize=8)
@@ -125,8 +127,8 @@ def _names(along: bool, inputs: tuple[Input, ...]) -> Mapping[str, list[tuple[st
 def _part(name: str, inputs: tuple[Input, ...]) -> str | None:
     """`share.web` of `share.web`, `config.data.mixture/web` and the like; None of other names."""
     head, _, part = _bare(name).replace("/", ".").rpartition(".")
-    whole = normal(head.rpartition(".")[2])
-    rows = (row for row in inputs if row.many and part and whole in map(normal, (row.column, *row.aliases)))
+    parent = normal(head.rpartition(".")[2])
+    rows = (row for row in inputs if row.many and part and parent in map(normal, (row.column, *row.aliases)))
     return next((f"{row.column}.{part}" for row in rows), None)
 
 
@@ -140,8 +142,8 @@ def _target(name: str) -> str | None:
 
 def may_be(name: str, ours: Callable[[str], bool], map: Mapping[str, str]) -> bool:
     """Whether a column of this name may be one of ours for which `ours` holds."""
-    mapped = [key for key, theirs in map.items() if theirs == name]
-    return any(ours(key) for key in mapped or [k for along in (False, True) for k, *_ in candidates(name, along)])
+    targets = [key for key, theirs in map.items() if theirs == name]
+    return any(ours(key) for key in targets or [k for along in (False, True) for k, *_ in candidates(name, along)])
 
 
 def name_columns(
@@ -165,28 +167,28 @@ def name_columns(
     Raises:
       BadInput: two columns with different values are equally good.
     """
-    found: dict[str, list[tuple[int, str, float]]] = {}
+    rows_of: dict[str, list[tuple[int, str, float]]] = {}
     for name in names:
         for ours, line, times in candidates(name, along) if name not in map.values() else ():
-            found.setdefault(ours, []).append((-1 if name == ours else line, name, times))
+            rows_of.setdefault(ours, []).append((-1 if name == ours else line, name, times))
     columns: dict[str, str] = {}
     factors: dict[str, float] = {}
-    for ours, rows in found.items():
+    for ours, rows in rows_of.items():
         rows.sort(key=lambda row: row[0])
         if ours in map or (ours in _SAME_LOSS and set(map) & set(_SAME_LOSS)):
             continue
         if ours == "run_id":
-            chosen = next((row for row in rows if along or unique(row[1])), rows[0])
+            best = next((row for row in rows if along or unique(row[1])), rows[0])
         else:
-            chosen, *others = [row for row in rows if row[0] == rows[0][0]]
-            rival = next((name for _, name, _ in others if not same(chosen[1], name)), None)
+            best, *rivals = [row for row in rows if row[0] == rows[0][0]]
+            rival = next((name for _, name, _ in rivals if not same(best[1], name)), None)
             if rival is not None and ours in _ASKED:
-                short = "loss" if ours in LOSSES else ours
+                flag = "loss" if ours in LOSSES else ours
                 raise BadInput(
-                    f"{source}: '{printable(chosen[1])}' and '{printable(rival)}' could both be {ours} and differ: say "
-                    f"which one it is, such as --map {quoted(f'{short}={chosen[1]}')}."
+                    f"{source}: '{printable(best[1])}' and '{printable(rival)}' could both be {ours} and differ: say "
+                    f"which one it is, such as --map {quoted(f'{flag}={best[1]}')}."
                 )
-        columns[ours] = chosen[1]
-        if chosen[2] != 1:
-            factors[ours] = chosen[2]
+        columns[ours] = best[1]
+        if best[2] != 1:
+            factors[ours] = best[2]
     return Named({**columns, **map}, factors)

@@ -79,8 +79,8 @@ class RunDir:
                 return
         array = io.BytesIO()
         np.save(array, lr, allow_pickle=False)
-        wanted = {"lr.npy": array.getvalue(), "config.yaml": yaml.safe_dump(dict(config), sort_keys=False).encode()}
-        for name, content in wanted.items():
+        files = {"lr.npy": array.getvalue(), "config.yaml": yaml.safe_dump(dict(config), sort_keys=False).encode()}
+        for name, content in files.items():
             self._set_aside(name)
             write_atomic(self._own(name), content)
 
@@ -92,17 +92,17 @@ class RunDir:
         """
         try:
             record = read_record(self.path / "run.json")
-            found = Look(record["status"], record, self._error() if record["status"] == "failed" else "")
+            look = Look(record["status"], record, self._error() if record["status"] == "failed" else "")
         except FileNotFoundError:
-            found = Look("pending" if self.claimant.void(self._claim) else "running", {})
+            look = Look("pending" if self.claimant.void(self._claim) else "running", {})
         except Unreadable as error:
-            found = Look("failed", {}, str(error))
+            look = Look("failed", {}, str(error))
         if whole:
             try:
-                self._read_all(found)
+                self._read_all(look)
             except Unreadable as error:
                 return Look("failed", {}, str(error))
-        return found
+        return look
 
     def state(self) -> str:
         """ok, diverged, failed, running or pending: see `Look`."""
@@ -171,11 +171,11 @@ class RunDir:
         """The steps of the validations that curve.csv holds: its whole rows, up to the first that is damaged."""
         return [step for step, _ in curve.whole_rows(self.path / "curve.csv")]
 
-    def start_curve(self, done: int = 0) -> None:
-        """Begin curve.csv, or cut it back to its whole rows of the first `done` steps."""
-        rows = curve.whole_rows(self.path / "curve.csv") if done else []
+    def start_curve(self, steps: int = 0) -> None:
+        """Begin curve.csv, or cut it back to its whole rows of the first `steps` steps."""
+        rows = curve.whole_rows(self.path / "curve.csv") if steps else []
         with self._writing():
-            write_atomic(self._own("curve.csv"), curve.text(row for step, row in rows if step <= done))
+            write_atomic(self._own("curve.csv"), curve.text(row for step, row in rows if step <= steps))
 
     def add_point(self, point: Mapping[str, float]) -> None:
         """Append one row to curve.csv; what is not known is left empty."""
@@ -235,11 +235,11 @@ class RunDir:
             names = (path.with_name(f"{name}{ASIDE}{count or ''}") for count in range(10_000))
             os.replace(path, next(free for free in names if not free.exists()))
 
-    def _read_all(self, found: Look) -> None:
+    def _read_all(self, look: Look) -> None:
         """Raises `Unreadable` where a file is damaged that this state of the run needs."""
-        if found.state == "ok" and (self.path / "curve.csv").exists():
-            curve.checked(self.path, found.record)
-        if found.state in ("running", "pending"):
+        if look.state == "ok" and (self.path / "curve.csv").exists():
+            curve.checked(self.path, look.record)
+        if look.state in ("running", "pending"):
             with suppress(FileNotFoundError):
                 self.config()
                 read_lr(self.path / "lr.npy")
@@ -257,8 +257,8 @@ def run_dirs(sweep: str | Path) -> list[RunDir]:
     sweep = Path(sweep)
     if not sweep.is_dir():
         raise BadInput(f"{printable(sweep)} is not a directory, expected a sweep such as sweeps/NAME.")
-    kept = (*sweep.glob("*/config.yaml"), *sweep.glob(f"*/config.yaml{ASIDE}"))
-    return [RunDir(path) for path in sorted({path.parent for path in kept})]
+    configs = (*sweep.glob("*/config.yaml"), *sweep.glob(f"*/config.yaml{ASIDE}"))
+    return [RunDir(path) for path in sorted({path.parent for path in configs})]
 
 
 def collect(sweep: str | Path):

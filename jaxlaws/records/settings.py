@@ -56,33 +56,33 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
         usable = usable[usable.index.isin(list(runs.curves))]
     free = {*reads, *(ON_THE_CURVE if curves else ())}
     free |= set(PARAMS) if set(PARAMS) & free else set()
-    checked = [*SETTINGS, *(name for name in settings_in(usable) if not _follows(name, free, usable))]
-    checked += [*PARAMS, "batch_tokens"] if curves else []
-    named = set(filter(None, runs.assume.get("settings", "").split(",")))
-    split, parts, differ = usable, [], {}
-    for name in checked:
+    names = [*SETTINGS, *(name for name in settings_in(usable) if not _follows(name, free, usable))]
+    names += [*PARAMS, "batch_tokens"] if curves else []
+    accepted = set(filter(None, runs.assume.get("settings", "").split(",")))
+    subset, parts, differ = usable, [], {}
+    for name in names:
         if name in free or name not in usable or f"{name.partition('.')[0]}." in free:
             continue
         values = _values(usable[name])
         if _differ(values):
             differ[name] = f"{name} ({_shown(values)})"
-        values = _values(split[name])
-        if _differ(values) and name not in named:
+        values = _values(subset[name])
+        if _differ(values) and name not in accepted:
             value = values.mode().iloc[0]
             parts.append(f"{name}=={value if name in WORDS else repr(float(value))}")
-            split = split[_equal(split[name], value)]
+            subset = subset[_equal(subset[name], value)]
     if not differ:
         return runs
-    shown = [*list(differ.values())[:_SHOWN], *([f"{len(differ) - _SHOWN} more"] if len(differ) > _SHOWN else [])]
-    what = f"the runs differ in {', '.join(shown)}, which {law} cannot tell apart"
-    if named >= set(differ):
+    words = [*list(differ.values())[:_SHOWN], *([f"{len(differ) - _SHOWN} more"] if len(differ) > _SHOWN else [])]
+    what = f"the runs differ in {', '.join(words)}, which {law} cannot tell apart"
+    if accepted >= set(differ):
         return noted(runs, "settings", what)
     select = " ".join(f"--where {quoted(part)}" for part in parts)
     return ask(
-        replace(runs, assume={}) if named else runs,
+        replace(runs, assume={}) if accepted else runs,
         "settings",
         what,
-        f"select one with {select} ({len(split)} of {len(usable)} runs)"
+        f"select one with {select} ({len(subset)} of {len(usable)} runs)"
         if len(parts) <= _SHOWN
         else "select runs with --where, or fit a law that reads them",
     )
@@ -91,9 +91,9 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
 def _follows(name: str, reads: Collection[str], table: pd.DataFrame) -> bool:
     """Whether a column is a multiple of one that the law reads, as the unique tokens of runs that repeat none are."""
     values = table[name].to_numpy(float)
-    others = (table[other].to_numpy(float) for other in reads if other in table and len(table))
+    columns = (table[column].to_numpy(float) for column in reads if column in table and len(table))
     with np.errstate(divide="ignore", invalid="ignore"):  # a value of 0 is no multiple
-        return any(np.ptp(values / other) <= _SAME * np.abs(values / other).max() for other in others)
+        return any(np.ptp(values / column) <= _SAME * np.abs(values / column).max() for column in columns)
 
 
 def _values(column: pd.Series) -> pd.Series:
@@ -131,15 +131,15 @@ def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
     """
     if not runs.in_nats:
         return runs
-    ended = runs.finished()
-    held = [name for name in TUNED if name in reads]
-    cell = cell_of(ended.table, held)
-    loss = pd.Series(np.log(np.maximum(ended.table[ended.loss_column].to_numpy(float), 1e-300)))
+    results = runs.finished()
+    axes = [name for name in TUNED if name in reads]
+    cell = cell_of(results.table, axes)
+    loss = pd.Series(np.log(np.maximum(results.table[results.loss_column].to_numpy(float), 1e-300)))
     groups = loss.groupby(cell)
-    if not swept(ended, held) or (groups.max() - groups.min()).max() <= _TUNED:
+    if not swept(results, axes) or (groups.max() - groups.min()).max() <= _TUNED:
         return runs
-    which = f"({', '.join(['N', 'D', *(TUNED[name] for name in held)])})"
-    free = [word for name, word in TUNED.items() if name not in held]
+    which = f"({', '.join(['N', 'D', *(TUNED[name] for name in axes)])})"
+    free = [word for name, word in TUNED.items() if name not in axes]
     if runs.assume.get("tuning") != "best":
         return ask(
             runs,
@@ -149,7 +149,7 @@ def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
             "--where",
         )
     best = np.sort(groups.idxmin().to_numpy())
-    kept = ended.at(np.isin(np.arange(len(loss)), best))
+    winners = results.at(np.isin(np.arange(len(loss)), best))
     return outliers(
-        noted(kept, "tuning", f"of {len(loss)} runs the lowest loss of each of {len(best)} {which} is taken")
+        noted(winners, "tuning", f"of {len(loss)} runs the lowest loss of each of {len(best)} {which} is taken")
     )

@@ -43,7 +43,7 @@ def open_runs(
     """The runs of a source, selected, checked and questioned.
 
     A table has one row a run, a row a step, or a column a run; its columns have our names (`COLUMNS`) or others that
-    are known (`aliases.ALIASES`). `Runs.used` says how it was understood.
+    are known (`aliases.ALIASES`). `Runs.usage` says how it was understood.
 
         >>> import jaxlaws
         >>> runs = jaxlaws.open_runs("wandb.csv", set={"seq_len": 2048}, where="peak_lr < 1e-2")
@@ -57,7 +57,7 @@ def open_runs(
       where: which runs, such as `params_nonembedding<=4.3e8 and State==finished`; of several conditions all hold.
       map: our column name → the name in the file, such as {"loss": "val/ce"}.
       assume: `NAME` or `NAME=VALUE` of the questions of `questions.QUESTIONS` that the caller answers himself.
-      collect: keep what a fit would refuse in `Runs.asked` and leave out the rows that cannot be computed with.
+      collect: keep what a fit would refuse in `Runs.refusals` and leave out the rows that cannot be computed with.
       set: our column → a value that every run has, such as {"seq_len": 2048}.
       join: further tables, whose columns are added by run id.
       schedules: run id → [steps] LR of every step, for curves without a column of it.

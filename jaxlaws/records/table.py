@@ -12,7 +12,7 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.columns import COLUMNS, MAIN_LOSSES, METRIC, TARGET, is_column, no_loss, target_of
-from jaxlaws.records.used import Used
+from jaxlaws.records.usage import Usage
 
 #: More optimiser steps than any run has had: one that implies more is in another unit.
 MAX_STEPS = 1e7
@@ -68,10 +68,10 @@ class Runs:
       assume: question → value or "", what the user answers for (`jaxlaws.records.questions`).
       doubts: question → sentence, what was doubted and is assumed all the same.
       notes: sentences about what was changed of the source.
-      used: how the source was understood, where it is a table.
+      usage: how the source was understood, where it is a table.
       target: which of the columns `val_loss.NAME` and `metric.NAME` laws are fitted to; the main loss where empty.
-      asked: (question or "", sentence) of everything that a fit would refuse, where it is collected; None where it is
-        refused at once.
+      refusals: (question or "", sentence) of everything that a fit would refuse, where it is collected; None where a
+        question without an answer raises at once.
     """
 
     table: pd.DataFrame
@@ -81,8 +81,8 @@ class Runs:
     assume: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    used: Used | None = None
-    asked: tuple[tuple[str, str], ...] | None = None
+    usage: Usage | None = None
+    refusals: tuple[tuple[str, str], ...] | None = None
     target: str = ""
 
     def __post_init__(self) -> None:
@@ -160,7 +160,7 @@ class Runs:
 
         missing = [name for name in columns if name not in self.table]
         if missing:
-            unknown = self.used.unknown if self.used else ()
+            unknown = self.usage.unknown if self.usage else ()
             raise BadInput(
                 f"{self.source} has no column {', '.join(missing)}; it has {', '.join(self.table.columns)}: "
                 f"{'; '.join(remedy(name, self.table.columns, unknown) for name in missing)}."

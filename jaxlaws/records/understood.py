@@ -38,7 +38,7 @@ class Reading:
       schedules: run id → LR of every step, for curves without a column of it.
       name: pattern of run ids such as `{params_nonembedding}-{}xC`, whose parts become columns.
       target: which of several losses is the one that counts, the main one where empty.
-      collect: keep what a fit would refuse in `Runs.asked` and leave out the rows that cannot be computed with.
+      collect: keep what a fit would refuse in `Runs.refusals` and leave out the rows that cannot be computed with.
     """
 
     map: Mapping[str, str] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Table:
       data: columns of ours (`aliases.is_ours`), a row a run or a step.
       raw: the columns as they came, with the same rows.
       along: whether it has a row a step.
-      made_of: ours → what it was made of, where the name is not ours.
-      lost: [rows] whether the loss is written as NaN, which is no empty cell.
+      origins: ours → what it was made of, where the name is not ours.
+      nan_loss: [rows] whether the loss is written as NaN, which is no empty cell.
       notes: sentences about what was decided for the user.
       ids: columns of `raw` that may be the run id.
       unknown: columns of `raw` that nothing reads.
@@ -71,8 +71,8 @@ class Table:
     data: pd.DataFrame
     raw: pd.DataFrame
     along: bool
-    made_of: dict[str, str]
-    lost: np.ndarray
+    origins: dict[str, str]
+    nan_loss: np.ndarray
     notes: list[str]
     ids: list[str]
     unknown: list[str]
@@ -88,19 +88,19 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
     if twice:
         raise BadInput(f"{source} has the column '{printable(twice[0])}' twice: keep one of them.")
     raw = raw.loc[:, ~raw.columns.duplicated()]
-    mapped = {ours: name for ours, theirs in reading.map.items() if (name := place(theirs, raw)) is not None}
-    known = [name for name in map(str, raw) if candidates(name, True) or candidates(name, False)]
-    known = [name for name in known if raw[name].notna().any() or is_ours(name)]
-    ids = [name for name in known if any(ours == "run_id" for ours, *_ in candidates(name, along=False))]
-    along = _along(raw, known, ids, mapped)
-    named = name_columns(
-        known, along, mapped, lambda a, b: _same(raw[a], raw[b]), lambda name: raw[name].is_unique, source
+    mapping = {ours: name for ours, theirs in reading.map.items() if (name := place(theirs, raw)) is not None}
+    readable = [name for name in map(str, raw) if candidates(name, True) or candidates(name, False)]
+    readable = [name for name in readable if raw[name].notna().any() or is_ours(name)]
+    ids = [name for name in readable if any(ours == "run_id" for ours, *_ in candidates(name, along=False))]
+    along = _along(raw, readable, ids, mapping)
+    naming = name_columns(
+        readable, along, mapping, lambda a, b: _same(raw[a], raw[b]), lambda name: raw[name].is_unique, source
     )
     data: dict[str, Any] = {}
-    made_of: dict[str, str] = {}
-    lost = np.zeros(len(raw), bool)
+    origins: dict[str, str] = {}
+    nan_loss = np.zeros(len(raw), bool)
     losses = _losses(reading.target)
-    for ours, theirs in named.columns.items():
+    for ours, theirs in naming.columns.items():
         if not along and ours in ("step", "lr", "loss"):
             ours = {"step": "steps", "lr": "peak_lr", "loss": "loss_nats"}[ours]
         if ours in (*WORDS, "run_id"):
@@ -108,21 +108,21 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
             if ours in ("optimizer", "schedule"):
                 data[ours] = data[ours].map({word: word_of(ours, word) for word in data[ours].unique()})
         else:
-            values, unspoken = numbers(raw[theirs], f"{source}: {ours}")
-            data[ours] = values * named.times.get(ours, 1.0)
-            lost |= unspoken if ours in losses else False
+            values, nan_cells = numbers(raw[theirs], f"{source}: {ours}")
+            data[ours] = values * naming.times.get(ours, 1.0)
+            nan_loss |= nan_cells if ours in losses else False
         if normal(theirs) != normal(ours) and (ours, theirs) != ("loss_nats", "loss"):
-            times = f" × {named.times[ours]:g}" if ours in named.times else ""
-            made_of[ours] = printable(theirs)[:60] + times
+            times = f" × {naming.times[ours]:g}" if ours in naming.times else ""
+            origins[ours] = printable(theirs)[:60] + times
     return Table(
         pd.DataFrame(data, index=raw.index),
         raw,
         along,
-        made_of,
-        lost,
+        origins,
+        nan_loss,
         [f"{source} is read as {note}."] if note else [],
         ids,
-        [name for name in map(str, raw) if name not in named.columns.values()],
+        [name for name in map(str, raw) if name not in naming.columns.values()],
         source,
     )
 
@@ -150,18 +150,18 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(drop=True).set_axis(names, axis=1)
 
 
-def _along(raw: pd.DataFrame, known: Sequence[str], ids: Sequence[str], mapped: Mapping[str, str]) -> bool:
+def _along(raw: pd.DataFrame, readable: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str]) -> bool:
     """Whether the table has a row a step: it has steps, and a run id comes twice, or there is none and one size."""
-    ids = [mapped["run_id"]] if "run_id" in mapped else list(ids)
-    step = "step" in mapped or any(ours == "step" for name in known for ours, *_ in candidates(name, along=True))
+    ids = [mapping["run_id"]] if "run_id" in mapping else list(ids)
+    step = "step" in mapping or any(ours == "step" for name in readable for ours, *_ in candidates(name, along=True))
     if not step:
         return False
-    sizes = [name for name in known if any(ours in _SIZES for ours, *_ in candidates(name, along=False))]
+    sizes = [name for name in readable if any(ours in _SIZES for ours, *_ in candidates(name, along=False))]
     if {"step", "lr", "loss"} <= set(raw) and not sizes:
         return True
     if ids:
         return not any(raw[name].is_unique for name in ids)
-    return not any(raw[name].nunique() > 1 for name in [*sizes, *(mapped[o] for o in _SIZES if o in mapped)])
+    return not any(raw[name].nunique() > 1 for name in [*sizes, *(mapping[o] for o in _SIZES if o in mapping)])
 
 
 def _same(left: pd.Series, right: pd.Series) -> bool:
@@ -190,12 +190,12 @@ def numbers(values: pd.Series, name: str) -> tuple[np.ndarray, np.ndarray]:
     plain = np.array([_PLAIN.fullmatch(cell) is not None for cell in strings], bool)
     result = np.full(len(values), np.nan)
     result[plain] = strings[plain].astype(float)
-    lost = np.zeros(len(values), bool)
+    nan_cells = np.zeros(len(values), bool)
     for row in np.flatnonzero(~plain | np.isinf(result)):
         cell = text.iloc[row]
         word = cell.strip().lower() if isinstance(cell, str) else None
         if word in _NO_NUMBER:
-            lost[row] = True
+            nan_cells[row] = True
         elif word not in _EMPTY:
             result[row] = cell if isinstance(cell, float) else parse_number(cell, f"{name} in row {row + 1}")
-    return result, lost
+    return result, nan_cells

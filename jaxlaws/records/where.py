@@ -73,7 +73,7 @@ def _compare(runs: Runs, clause: str, theirs: Callable[[str], pd.Series | None])
         name = "status" if column.name == "status" else name
         words = pd.to_numeric(column.replace("", np.nan), errors="coerce").notna().sum() < column.notna().sum()
     if column is None:
-        others = f", and of its own {names_of(runs.used.unknown)}" if runs.used and runs.used.unknown else ""
+        others = f", and of its own {names_of(runs.usage.unknown)}" if runs.usage and runs.usage.unknown else ""
         raise BadInput(
             f"--where '{printable(clause)}': {runs.source} has no column {printable(name)}; it has "
             f"{', '.join(runs.table.columns)}{others}."
