@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.text import brief
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def law(
-    name: str | os.PathLike[str] | LossFit,
+    name: str | os.PathLike[str] | LossFit | Law,
     params: Mapping[str, Any] | None = None,
     convention: Mapping[str, str] = MappingProxyType({}),
 ) -> FittedLaw:
@@ -43,23 +44,39 @@ def law(
         2.0739
 
     Args:
-      name: a preset `LAW:VARIANT`, a fit or its file; or a law, as `jaxlaws laws` lists them, with `params`.
+      name: a preset `LAW:VARIANT`, a fit or its file; or a law, as `jaxlaws laws` lists them or of your own, with
+        `params`.
       params: constants by name, of a law.
       convention: what they mean, where it is not what the law says: {"warmup_ld": "excluded"}.
 
     Raises:
       BadInput: there is no such law, preset or file, or the constants are not those of the law.
     """
-    from jaxlaws.fitting.predict import open_fit
-    from jaxlaws.laws.call import FittedLaw
-    from jaxlaws.laws.table import LAWS, get
+    import numpy as np
 
+    from jaxlaws.fitting.predict import open_fit
+    from jaxlaws.inputs import INPUTS
+    from jaxlaws.laws.call import FittedLaw, known, numbers
+    from jaxlaws.laws.law import Law
+    from jaxlaws.laws.table import LAWS, add, get
+
+    for what, names in {"params": params or {}, "convention": convention}.items():
+        if not isinstance(names, Mapping):
+            raise BadInput(f"{what} is {brief(names)}, expected a mapping of names to values.")
+    if isinstance(name, Law):
+        add(name)
+        name = name.name
     if not (isinstance(name, str) and name in LAWS):
         if params is not None:
             raise BadInput(f"params are given with {name}, which has constants: give the name of a law with them.")
         fit = open_fit(os.fspath(name) if isinstance(name, os.PathLike) else name)
         return FittedLaw(fit.model, dict(fit.params), {**fit.convention, **convention})
     the_law = get(str(name), convention)
+    several = [INPUTS[key].column for key in the_law.inputs if INPUTS[key].many]
+    if several and not the_law.parts:
+        raise BadInput(
+            f"the law {name} has constants by {several[0]}: give convention={{'{several[0]}': 'NAME,NAME'}}."
+        )
     for constant in params or ():
         if constant not in the_law.names:
             raise unknown(f"constant of {name}", constant, the_law.names)
@@ -67,6 +84,10 @@ def law(
     if missing or params is None:
         presets = f", or take a preset: {', '.join(f'{name}:{one}' for one in the_law.presets)}" * bool(the_law.presets)
         raise BadInput(f"the law {name} has no constants {', '.join(missing)}: give them as params={{…}}{presets}.")
+    for constant, value in params.items():
+        array = numbers(constant, value)
+        if array.ndim or (known(array) and not np.isfinite(array)):
+            raise BadInput(f"{constant} is {brief(value)}, expected one finite number: jax.vmap takes several laws.")
     return FittedLaw(
         the_law, {constant: params[constant] for constant in the_law.names}, {**the_law.convention, **convention}
     )

@@ -36,4 +36,4 @@ def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: st
     if near and not hint:
         hint = f"{near};" if " " in near else f"did you mean '{near}'?"
     also = more and f", and {more}"
-    return BadInput(f"unknown {kind} '{got}'{where}: {hint}{hint and ' '}valid: {', '.join(names)}{also}.")
+    return BadInput(f"unknown {kind} '{got}'{where}: {hint}{hint and ' '}valid: {', '.join(names) or 'none'}{also}.")

@@ -111,6 +111,17 @@ _PARAMETERISATIONS = {
     "mup": "μp µp mupar",
     "standard": "sp default none",
 }
+_LAWS = {
+    "it is a law of LR and batch, which `jaxlaws recommend --law` takes": "steplaw deepseek porian minicpm powerlines",
+    "multi_power": "mpl multipower multipowerlaw",
+    "chinchilla": "hoffmann scalinglaw",
+    "data_constrained": "muennighoff repeated repeateddata epochs",
+    "parallel": "parscale",
+    "routed": "moe clark",
+    "mixing": "mixture datamixing regmix",
+    "rectified": "finetuning finetune sft",
+    "cpt": "continualpretraining continuedpretraining",
+}
 
 
 def _by_name(table: dict[str, str]) -> dict[str, str]:
@@ -128,6 +139,7 @@ MEANINGS = {
     "choice of data": _by_name(_DATA),
     "data source": _by_name(_DATA),
     "command": _by_name(_COMMANDS),
+    "law": _by_name(_LAWS),
     "model.dtype": _by_name(_DTYPES),
     "model.parameterisation": _by_name(_PARAMETERISATIONS),
 }

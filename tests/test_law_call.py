@@ -18,6 +18,7 @@ from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.call import FittedLaw
 from jaxlaws.laws.relaxation import Running, power
+from jaxlaws.laws.table import LAWS
 
 STEPS, WARMUP = 300, 30
 X = np.arange(STEPS - WARMUP) / (STEPS - WARMUP)
@@ -121,6 +122,15 @@ def test_it_is_a_value_of_constants(law):
         (lambda: jaxlaws.law("opl", params={"L0": 1.0, "A": 1.0}), "no constants alpha"),
         (lambda: jaxlaws.law("opl", params={"L0": 1.0, "A": 1.0, "alpah": 1.0}), "did you mean 'alpha'"),
         (lambda: jaxlaws.law("opl:x", params={}), "give the name of a law"),
+        (lambda: jaxlaws.law("opl", params=[1.0, 1.0, 0.5]), "params is .* expected a mapping"),
+        (lambda: jaxlaws.law("multi_power:25M", convention="excluded"), "convention is excluded, expected a mapping"),
+        (lambda: jaxlaws.law("opl", params={"L0": "1", "A": 1.0, "alpha": 0.5}), "L0 is 1, expected a number"),
+        (lambda: jaxlaws.law("opl", params={"L0": None, "A": 1.0, "alpha": 0.5}), "L0 is None, expected a number"),
+        (lambda: jaxlaws.law("opl", params={"L0": np.nan, "A": 1.0, "alpha": 0.5}), "one finite number"),
+        (lambda: jaxlaws.law("opl", params={"L0": [1.0, 2.0], "A": 1.0, "alpha": 0.5}), "one finite number"),
+        (lambda: jaxlaws.law(LAWS["opl"]), "the law opl has no constants"),
+        (lambda: jaxlaws.law("mixing", params={"c": 1.0}), r"convention=\{'share': 'NAME,NAME'\}"),
+        (lambda: jaxlaws.law("step_law:published"), "jaxlaws recommend"),
     ],
 )
 def test_what_is_no_law_is_refused(ask, words):
@@ -143,11 +153,18 @@ LR = 3e-4 * SCHEDULES[0]
         ("multi_power:25M", LR, {"at": [STEPS]}, "from 0 to 299"),
         ("multi_power:25M", LR, {"at": [-1]}, "from 0 to 299"),
         ("multi_power:25M", LR, {"at": 5}, r"expected \[points\]"),
-        ("multi_power:25M", LR, {"at": [1.5]}, "expected steps"),
+        ("multi_power:25M", LR, {"at": [1.5]}, "expected whole numbers"),
+        ("multi_power:25M", LR, {"at": "end"}, "at is end, expected a number"),
+        ("multi_power:25M", "wsd", {}, "lr is wsd, expected a number"),
+        ("multi_power:25M", LR * 1j, {}, "lr is .* expected a number"),
         ("multi_power:25M", LR, {"warmup_steps": 301}, "warmup_steps is 301"),
-        ("multi_power:25M", LR, {"N": 1e9}, "unknown input of the law multi_power 'N'"),
+        ("multi_power:25M", LR, {"N": 1e9}, "unknown input of the law multi_power 'N': valid: none"),
         ("chinchilla:epoch", None, {"N": 1e9}, "needs D"),
         ("chinchilla:epoch", None, {"N": 1e9, "D": -1.0}, "positive"),
+        ("chinchilla:epoch", None, {"N": 1e9, "D": [1.0, np.inf]}, "D has the value inf"),
+        ("chinchilla:epoch", None, {"N": "7B", "D": 1e9}, "N is 7B, expected a number"),
+        ("chinchilla:epoch", None, {"N": None, "D": 1e9}, "N is None, expected a number"),
+        ("chinchilla:epoch", None, {"N": [[1e9], [1e9, 2e9]], "D": 1e9}, "expected a number or an array of numbers"),
         ("chinchilla:epoch", None, {"N": 1e9, "D": 1e9, "B": 1e6}, "unknown input of the law chinchilla 'B'"),
         ("chinchilla:epoch", None, {"N": 1e9, "D": 1e9, "params": 1e6}, "did you mean 'N'"),
         ("chinchilla:epoch", LR, {"N": 1e9, "D": 1e9}, "not a schedule"),
@@ -158,6 +175,26 @@ def test_what_makes_no_sense_is_refused(name, lr, inputs, words):
     with pytest.raises(BadInput, match=words) as refusal:
         jaxlaws.law(name)(lr, **inputs)
     assert str(refusal.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("shares", [0.5, [0.5], [0.5, 0.3, 0.2]])
+def test_shares_are_those_of_the_parts(shares):
+    law = jaxlaws.law("mixing", {"c": 1.0, "t_code": -2.0, "t_web": -1.0}, {"share": "web,code"})
+    np.testing.assert_allclose(law(r=[0.5, 0.5]), law(r={"code": 0.5, "web": 0.5}))
+    with pytest.raises(BadInput, match=r"expected \[..., 2\]: web, code"):
+        law(r=shares)
+
+
+@pytest.mark.parametrize("at", [[3, 299], (3.0, 299.0), range(3, 300, 296), [jnp.array(3), 299]])
+def test_points_are_any_whole_numbers(at):
+    law = jaxlaws.law("multi_power:25M")
+    np.testing.assert_array_equal(law(LR, at=at), law(LR, at=np.array([3, 299])))
+
+
+def test_what_is_logged_has_a_value_a_point():
+    law = jaxlaws.law("noise_law", dict.fromkeys(LAWS["noise_law"].names, 0.5))
+    with pytest.raises(BadInput, match="do not go together"):
+        law(LR, at=[10, 20], trace=[1.0, 1.0, 1.0], reference=[2.0, 2.0])
 
 
 #: A schedule without two equal largest LRs, between which a derivative would be shared.

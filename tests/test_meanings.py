@@ -5,6 +5,7 @@ import pytest
 from jaxlaws.cli import COMMANDS, main
 from jaxlaws.compose import options
 from jaxlaws.errors import unknown
+from jaxlaws.laws.table import LAWS
 from jaxlaws.meanings import MEANINGS
 from jaxlaws.model.parameterisation import PARAMETERISATIONS
 from jaxlaws.model.shape import DTYPES
@@ -61,6 +62,7 @@ def test_every_meaning_is_a_name_that_there_is():
         "schedule": options("schedule"),
         "optimizer.name": options("optimizer"),
         "data source": options("data"),
+        "law": LAWS,
     }
     assert valid.keys() == MEANINGS.keys()
     for kind, table in MEANINGS.items():

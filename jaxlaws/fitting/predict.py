@@ -61,13 +61,16 @@ def open_fit(name: str | Path | LossFit) -> LossFit:
         return name
     text = str(name)
     law_name, _, variant = text.partition(":")
-    if variant and not Path(text).exists():
-        from jaxlaws.laws.table import LAWS, get
+    from jaxlaws.laws.table import LAWS, get
 
+    if (variant or text in LAWS) and not Path(text).exists():
         law = get(law_name)
         if variant not in law.presets:
+            presets = ", ".join(preset_names(LAWS))
             if not law.presets:
-                raise BadInput(f"the law {law_name} has no preset; valid: {', '.join(preset_names(LAWS))}.")
+                raise BadInput(f"the law {law_name} has no preset; valid: {presets}.")
+            if not variant:
+                raise BadInput(f"{text} is a law without its constants: give the file of its fit, or one of {presets}.")
             raise unknown(f"preset of {law_name}", variant, law.presets)
         preset = law.presets[variant]
         return LossFit(

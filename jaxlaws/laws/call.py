@@ -14,6 +14,7 @@ from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.lazy import jax, jnp
 from jaxlaws.laws.schedule import along, at_end, first_change
+from jaxlaws.text import brief
 
 #: Points of a schedule from which on the losses at all of its steps are computed, and those that are summed at once.
 _MANY, _AT_ONCE = 32, 8
@@ -77,7 +78,8 @@ class FittedLaw:
             raise BadInput(
                 f"the law {law.name} predicts along a schedule: give lr, an array with the LR of every step."
             )
-        lr = _schedule(lr, at, warmup_steps)
+        lr, at = _schedule(lr, warmup_steps), None if at is None else _points(at)
+        _measured(lr, at)
         _broadcast(law, [lr.shape[:-1], *shapes])
         rank = max(lr.ndim - 1, *map(len, shapes), 0)
         lr = _of_rank(lr, rank + 1)
@@ -86,9 +88,10 @@ class FittedLaw:
         if at is None:
             return _at_end(law)(dict(self.params), lr, first, read)
         logged = {key: value for key, value in read.items() if INPUTS[key].logged}
+        _broadcast(law, [at.shape, *(value.shape[-1:] for value in logged.values())])
         of_run = {key: value for key, value in read.items() if key not in logged}
         losses = _along if len(at) >= _MANY and law.running else _at_points
-        return losses(law)(dict(self.params), lr, first, of_run, logged, _array(at))
+        return losses(law)(dict(self.params), lr, first, of_run, logged, at)
 
     def _input(self, key: str, inputs: Mapping[str, Any]) -> Any:
         """The value of one input; `BadInput` where it is missing or not what the law is defined for."""
@@ -96,16 +99,21 @@ class FittedLaw:
         if key not in inputs:
             raise BadInput(f"the law {self.law.name} needs {key}, {row.meaning}: give {key}=.")
         value = inputs[key]
+        parts = self.law.parts
         if row.many and isinstance(value, Mapping):
-            parts = self.convention.get(row.column, "").split(",")
             for part in value:
                 if part not in parts:
                     raise unknown(key, part, parts)
-            value = jnp.stack(jnp.broadcast_arrays(*(_array(value.get(part, 0.0)) for part in parts)), -1)
-        value = _array(value)
-        if _known(value) and not np.all(np.isfinite(value) & (value >= 0 if row.zero else value > 0)):
-            expected = "at least 0" if row.zero else "positive"
-            raise BadInput(f"{key} has the value {np.min(value):g}, expected it to be {expected} and finite.")
+            value = jnp.stack(jnp.broadcast_arrays(*(numbers(key, value.get(part, 0.0)) for part in parts)), -1)
+        value = numbers(key, value)
+        if row.many and value.shape[-1:] != (len(parts),):
+            raise BadInput(f"{key} has the shape {value.shape}, expected [..., {len(parts)}]: {', '.join(parts)}.")
+        if known(value):
+            possible = np.isfinite(value) & (value >= 0 if row.zero else value > 0)
+            if not np.all(possible):
+                expected = "at least 0" if row.zero else "positive"
+                got = np.asarray(value)[~np.asarray(possible)].flat[0]
+                raise BadInput(f"{key} has the value {got:g}, expected it to be {expected} and finite.")
         return value
 
 
@@ -163,11 +171,27 @@ def _along(law: Law) -> Any:
     return jax.jit(losses)
 
 
-def _array(value: Any) -> Any:
-    """An array of JAX as it is, anything else as one of numpy, which the caller's precision then rounds."""
-    if isinstance(value, jax.Array):
-        return value
-    return np.asarray(value, None if hasattr(value, "dtype") else np.float64)
+def numbers(name: str, value: Any) -> Any:
+    """An array of JAX as it is, anything else as one of numpy, which the caller's precision then rounds.
+
+    Raises:
+      BadInput: `value`, the one of this `name`, holds what is no real number, or rows of unequal length.
+    """
+    try:
+        array = value
+        if not isinstance(value, jax.Array):
+            mixed = isinstance(value, list | tuple) and any(
+                isinstance(one, jax.Array) for one in jax.tree.leaves(value)
+            )
+            array = jnp.asarray(value) if mixed else np.asarray(value)
+        if array.dtype == object and value is not None:
+            array = array.astype(float)
+        real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
+    except (TypeError, ValueError):
+        real = False
+    if not real:
+        raise BadInput(f"{name} is {brief(value)}, expected a number or an array of numbers.")
+    return array if isinstance(array, jax.Array) or hasattr(value, "dtype") else array.astype(np.float64)
 
 
 def _of_rank(value: Any, rank: int) -> Any:
@@ -175,7 +199,7 @@ def _of_rank(value: Any, rank: int) -> Any:
     return value.reshape((1,) * (rank - value.ndim) + value.shape)
 
 
-def _known(value: Any) -> bool:
+def known(value: Any) -> bool:
     """Whether the numbers are there, which while JAX traces they are not."""
     return not isinstance(value, jax.core.Tracer)
 
@@ -187,9 +211,9 @@ def _broadcast(law: Law, shapes: list[tuple[int, ...]]) -> None:
         raise BadInput(f"the inputs of the law {law.name} have shapes {shapes}, which do not go together.") from None
 
 
-def _schedule(lr: Any, at: Any, warmup_steps: int) -> Any:
-    """The schedule as an array; `BadInput` where it or what is asked of it makes no sense."""
-    lr = _array(lr)
+def _schedule(lr: Any, warmup_steps: int) -> Any:
+    """The schedule as an array; `BadInput` where it or its warm-up makes no sense."""
+    lr = numbers("lr", lr)
     if not jnp.issubdtype(lr.dtype, jnp.floating):
         lr = lr.astype(float)
     if lr.ndim < 1 or not lr.shape[-1]:
@@ -197,20 +221,27 @@ def _schedule(lr: Any, at: Any, warmup_steps: int) -> Any:
     steps = lr.shape[-1]
     if not isinstance(warmup_steps, int | np.integer) or not 0 <= warmup_steps <= steps:
         raise BadInput(f"warmup_steps is {warmup_steps}, expected a whole number from 0 to {steps}, the steps of lr.")
-    begin = steps
-    if at is not None:
-        at = _array(at)
-        if at.ndim != 1 or not at.size:
-            raise BadInput(f"at has the shape {at.shape}, expected [points]: the last step before each loss.")
-        if _known(at):
-            at = np.asarray(at)
-            if np.any(at != np.round(at)) or not 0 <= at.min() <= at.max() < steps:
-                raise BadInput(f"at goes from {at.min():g} to {at.max():g}, expected steps from 0 to {steps - 1}.")
-            begin = int(at.min()) + 1
-    if _known(lr):
-        numbers = np.asarray(lr)
-        if not np.all(np.isfinite(numbers) & (numbers >= 0)):
-            raise BadInput("the schedule has a learning rate that is negative or not a number.")
-        if not np.all(np.any(numbers[..., :begin] > 0, -1)):
-            raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: leave those points out.")
+    if known(lr) and not np.all(np.isfinite(lr) & (np.asarray(lr) >= 0)):
+        raise BadInput("the schedule has a learning rate that is negative or not a number.")
     return lr
+
+
+def _points(at: Any) -> Any:
+    """The last step before each loss, as whole numbers."""
+    at = numbers("at", at)
+    if at.ndim != 1 or not at.size:
+        raise BadInput(f"at has the shape {at.shape}, expected [points]: the last step before each loss.")
+    if known(at) and np.any(at != np.round(at)):
+        raise BadInput(f"at has the value {at[at != np.round(at)][0]:g}, expected whole numbers.")
+    return at.astype(int)
+
+
+def _measured(lr: Any, at: Any) -> None:
+    """`BadInput` where a loss is asked for outside the schedule, or before it has had an LR."""
+    begin = steps = lr.shape[-1]
+    if at is not None and known(at):
+        if not 0 <= at.min() <= at.max() < steps:
+            raise BadInput(f"at goes from {at.min()} to {at.max()}, expected steps from 0 to {steps - 1}.")
+        begin = int(at.min()) + 1
+    if known(lr) and not np.all(np.any(np.asarray(lr)[..., :begin] > 0, -1)):
+        raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: leave those points out.")
