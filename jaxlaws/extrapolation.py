@@ -158,14 +158,14 @@ def _starved(values: Mapping[str, float], axes: Mapping[str, Axis]) -> list[str]
     about = [axes[name] for name in ("params", "tokens", "tokens_per_param") if name in axes]
     if ratio >= FEWEST or (about and all(axis.distance <= SLACK for axis in about)):
         return []
-    swapped = f": did you mean --params {short(values['tokens'])} --tokens {short(values['params'])}?"
+    swap = f": did you mean --params {short(values['tokens'])} --tokens {short(values['params'])}?"
     what = f"{ratio:.2g} tokens a parameter are fewer than models are trained with"
-    return [what + (swapped if {"params", "tokens"} <= set(values) and ratio > _SWAPPED else ".")]
+    return [what + (swap if {"params", "tokens"} <= set(values) and ratio > _SWAPPED else ".")]
 
 
 def farthest(several: Iterable[Extrapolation]) -> Extrapolation:
     """The one that is farthest outside, of several questions that are answered together."""
-    return max(several, key=lambda one: (GRADES.index(one.grade), one.factor), default=Extrapolation())
+    return max(several, key=lambda item: (GRADES.index(item.grade), item.factor), default=Extrapolation())
 
 
 def impossible_loss(loss: float, vocab: float | None = None, unit: str = "nats a token") -> list[str]:
@@ -185,6 +185,6 @@ def impossible_loss(loss: float, vocab: float | None = None, unit: str = "nats a
     if loss < 0:
         return [f"the predicted loss is {loss:.4g} {unit}, and a cross-entropy is never below 0."]
     if loss > most:
-        told = f"a vocabulary of {vocab:,.0f}" if vocab else "any vocabulary"
-        return [f"the predicted loss is {loss:.4g} {unit}: guessing reaches {most:.4g} with {told}."]
+        among = f"a vocabulary of {vocab:,.0f}" if vocab else "any vocabulary"
+        return [f"the predicted loss is {loss:.4g} {unit}: guessing reaches {most:.4g} with {among}."]
     return []

@@ -62,7 +62,7 @@ def prediction(
     neighbours: Sequence[tuple[str, float, float]],
     curves: Mapping[str, Curve],
     unseen: str,
-    predicted: tuple[np.ndarray, np.ndarray, np.ndarray],
+    band: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Figure:
     """What was predicted beside what was measured: a schedule on the left, a cell on the right.
 
@@ -71,33 +71,33 @@ def prediction(
       neighbours: (label, mean loss, half the spread of its seeds) of the recommendation, first, and its neighbours.
       curves: measured curves by name, the unseen one among them.
       unseen: its name.
-      predicted: (value, low, high) along the evaluations of the unseen curve.
+      band: (value, low, high) along the evaluations of the unseen curve.
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    schedule_axes, cell_axes = figure.subplots(1, 2, width_ratios=(1.5, 1))
     for name, curve in curves.items():
         if name != unseen:
-            left.plot(curve.at + 1, curve.loss, color=STYLE["muted"], lw=1)
-    seen = curves[unseen]
-    value, low, high = predicted
-    left.fill_between(seen.at + 1, low, high, color=STYLE["predicted"], alpha=0.2, lw=0)
-    left.plot(seen.at + 1, value, color=STYLE["predicted"], label=f"predicted: {unseen}")
-    left.plot(seen.at + 1, seen.loss, ".", color=STYLE["measured"], label="measured")
-    left.plot([], [], color=STYLE["muted"], label="trained for the fit")
-    late = seen.loss[len(seen.loss) // 4 :]
-    left.set(xlabel="step", ylabel="validation loss, nats", title="A schedule that the fit has not seen")
-    left.set_ylim(0.985 * min(late.min(), low[-1]), 1.02 * late.max())
-    left.legend(frameon=False, fontsize=8)
+            schedule_axes.plot(curve.at + 1, curve.loss, color=STYLE["muted"], lw=1)
+    held_out = curves[unseen]
+    value, low, high = band
+    schedule_axes.fill_between(held_out.at + 1, low, high, color=STYLE["predicted"], alpha=0.2, lw=0)
+    schedule_axes.plot(held_out.at + 1, value, color=STYLE["predicted"], label=f"predicted: {unseen}")
+    schedule_axes.plot(held_out.at + 1, held_out.loss, ".", color=STYLE["measured"], label="measured")
+    schedule_axes.plot([], [], color=STYLE["muted"], label="trained for the fit")
+    late = held_out.loss[len(held_out.loss) // 4 :]
+    schedule_axes.set(xlabel="step", ylabel="validation loss, nats", title="A schedule that the fit has not seen")
+    schedule_axes.set_ylim(0.985 * min(late.min(), low[-1]), 1.02 * late.max())
+    schedule_axes.legend(frameon=False, fontsize=8)
     place = np.arange(len(neighbours))
-    right.axhspan(cell["low"], cell["high"], color=STYLE["predicted"], alpha=0.2, lw=0)
-    right.axhline(cell["value"], color=STYLE["predicted"], label="predicted at the optimum")
+    cell_axes.axhspan(cell["low"], cell["high"], color=STYLE["predicted"], alpha=0.2, lw=0)
+    cell_axes.axhline(cell["value"], color=STYLE["predicted"], label="predicted at the optimum")
     labels, means, spreads = zip(*neighbours, strict=True)
-    right.errorbar(place, means, yerr=spreads, fmt="o", color=STYLE["measured"], label="measured, two seeds")
-    right.set_xticks(place, [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
-    right.set(title="A cell that the fits have not seen", xlim=(-0.5, len(labels) - 0.5))
+    cell_axes.errorbar(place, means, yerr=spreads, fmt="o", color=STYLE["measured"], label="measured, two seeds")
+    cell_axes.set_xticks(place, [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
+    cell_axes.set(title="A cell that the fits have not seen", xlim=(-0.5, len(labels) - 0.5))
     top, bottom = np.nanmax([cell["high"], *means]), np.nanmin([cell["low"], *means])
-    right.set_ylim(top=top + 0.35 * (top - bottom))
-    right.legend(frameon=False, fontsize=8, loc="upper center")
+    cell_axes.set_ylim(top=top + 0.35 * (top - bottom))
+    cell_axes.legend(frameon=False, fontsize=8, loc="upper center")
     return figure
 
 

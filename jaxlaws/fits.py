@@ -198,8 +198,8 @@ def provenance(runs: Runs) -> dict[str, Any]:
 
 def versions(*modules: ModuleType) -> dict[str, str]:
     """Of jaxlaws, of modules, and of Python."""
-    own = {"jaxlaws": __version__, "python": platform.python_version()}
-    return {**own, **{module.__name__: module.__version__ for module in modules}}
+    ours = {"jaxlaws": __version__, "python": platform.python_version()}
+    return {**ours, **{module.__name__: module.__version__ for module in modules}}
 
 
 def shared_checks(names: Callable[[], Sequence[str]]) -> dict[str, json_file.Check]:

@@ -179,9 +179,9 @@ def reads_schedule(inputs: Iterable[str]) -> bool:
     return not all(INPUTS[name].of_run for name in inputs)
 
 
-def following(column: str, known: Mapping[str, Any]) -> Any | None:
+def following(column: str, values: Mapping[str, Any]) -> Any | None:
     """The value of a column that follows from others; None where it follows of none, or one is unknown."""
     factor, powers = FOLLOWS.get(column, (1.0, {}))
-    if not powers or any(known.get(name) is None for name in powers):
+    if not powers or any(values.get(name) is None for name in powers):
         return None
-    return factor * math.prod(known[name] if power > 0 else 1 / known[name] for name, power in powers.items())
+    return factor * math.prod(values[name] if power > 0 else 1 / values[name] for name, power in powers.items())

@@ -32,10 +32,10 @@ def laws(name: str | None = None) -> dict[str, dict[str, Any]]:
     every = {law.name: _of_loss(law) for law in LAWS.values()} | _of_advice()
     if name is None:
         return every
-    chosen = {key: law for key, law in every.items() if name in (key, key.split(" ")[0])}
-    if not chosen:
+    selection = {key: law for key, law in every.items() if name in (key, key.split(" ")[0])}
+    if not selection:
         raise unknown("law", name, every)
-    return chosen
+    return selection
 
 
 def _of_loss(law: Law) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _run(path: Path, content: bytes) -> ModuleType:
 
 def named_in(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """(the arguments without --plugin FILE, the files of the user: those of the variable first)."""
-    rest, files = [], [file for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
+    others, files = [], [file for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
     waiting = iter(arguments)
     for text in waiting:
         if text == "--plugin":
@@ -139,8 +139,8 @@ def named_in(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         elif text.startswith("--plugin="):
             files.append(text.partition("=")[2])
         else:
-            rest.append(text)
-    return rest, list(dict.fromkeys(os.path.abspath(os.path.expanduser(file)) for file in files))
+            others.append(text)
+    return others, list(dict.fromkeys(os.path.abspath(os.path.expanduser(file)) for file in files))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def printable(text: object, keep: str = "") -> str:
       text: anything; its `str`.
       keep: control characters that stay, such as a new line.
     """
-    return _SUSPECT.sub(lambda found: _written_out(found[0], keep), str(text))
+    return _SUSPECT.sub(lambda match: _written_out(match[0], keep), str(text))
 
 
 def _written_out(char: str, keep: str) -> str:
@@ -39,11 +39,11 @@ def sentence(text: object, most: int = 2000) -> str:
 def brief(text: object, most: int = 80) -> str:
     """`printable`, and of a long text only its first and last characters."""
     try:
-        whole = str(text)
+        full = str(text)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
-        whole = f"a {type(text).__name__} of very many digits"
-    cut = whole if len(whole) <= most else f"{whole[: most // 2]}…{whole[-most // 4 :]}"
-    return printable(cut)
+        full = f"a {type(text).__name__} of very many digits"
+    short = full if len(full) <= most else f"{full[: most // 2]}…{full[-most // 4 :]}"
+    return printable(short)
 
 
 def quoted(argument: object) -> str:
@@ -58,13 +58,13 @@ def in_quotes(text: str, mark: str = "'") -> str:
 
 def figure(value: float, digits: int = 4) -> str:
     """A number for a formula: 1.817, 2085, 6.4e13, 1e-5."""
-    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), f"{value:.{digits}g}")
+    return re.sub(r"e([+-])0*", lambda match: "e" + match[1].replace("+", ""), f"{value:.{digits}g}")
 
 
 def with_numbers(formula: str, values: Mapping[str, float]) -> str:
     """A formula with numbers in place of its constants: `L = E + A/N^alpha` → `L = 1.8 + 482/N^0.348`."""
     names = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
-    text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda found: figure(values[found[0]]), formula)
+    text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda match: figure(values[match[0]]), formula)
     return text.replace("+ -", "- ").replace("- -", "+ ")
 
 

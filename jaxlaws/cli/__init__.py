@@ -60,9 +60,9 @@ _RAW = {"train"}
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         options = [option for action in self._actions for option in action.option_strings]
-        typed = re.search(r"unrecognized arguments: (--[\w-]+)", message)
-        meant = [name for name in _MEANT.get(typed[1], ()) if name.split()[0] in (*options, "LAW")] if typed else []
-        near = meant or (get_close_matches(typed[1], options, n=1) if typed else [])
+        flag = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        synonyms = [name for name in _MEANT.get(flag[1], ()) if name.split()[0] in (*options, "LAW")] if flag else []
+        near = synonyms or (get_close_matches(flag[1], options, n=1) if flag else [])
         hint = f": did you mean {near[0]}?" if near else ";"
         raise BadInput(f"{self.prog}: {message}{hint} see {self.prog} --help.")
 

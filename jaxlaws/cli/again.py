@@ -42,8 +42,8 @@ def with_command(runs: Runs, entry: Mapping[str, Any], sweep: Path) -> dict[str,
       sweep: its directory.
     """
     table = runs.finished().table
-    here = np.array([entry["params"], entry["tokens"]])
-    away = np.abs(np.log(table[["params_nonembedding", "tokens"]].to_numpy(float) / here))
+    target = np.array([entry["params"], entry["tokens"]])
+    away = np.abs(np.log(table[["params_nonembedding", "tokens"]].to_numpy(float) / target))
     distance = away.sum(1)
     near = np.flatnonzero(distance <= distance.min() + SAME_TOKENS)
     best = near[np.argmin(table[runs.loss_column].to_numpy(float)[near])]
@@ -51,20 +51,23 @@ def with_command(runs: Runs, entry: Mapping[str, Any], sweep: Path) -> dict[str,
         config = run_config(RunDir(sweep / str(table.index[best])).config())
     except (BadInput, OSError):
         return {**entry, "command": None}
-    swept = {"optimizer.peak_lr": entry["peak_lr"]}
-    swept["batch_sequences"] = [round(value / config.data.seq_len) for value in entry["batch_tokens"]]
-    other_size, other_budget = away[best] > SAME_TOKENS
-    if other_budget:
-        swept["tokens"] = [int(entry["tokens"])]
-    if not other_size:
-        return {**entry, "command": command(config, swept, str(sweep))}
+    grid = {"optimizer.peak_lr": entry["peak_lr"]}
+    grid["batch_sequences"] = [round(value / config.data.seq_len) for value in entry["batch_tokens"]]
+    new_size, new_budget = away[best] > SAME_TOKENS
+    if new_budget:
+        grid["tokens"] = [int(entry["tokens"])]
+    if not new_size:
+        return {**entry, "command": command(config, grid, str(sweep))}
     sizes = {size: count_params(model)[0] for size, model in ladder(conf_dir() / "model").items()}
     size = min(sizes, key=lambda item: abs(math.log(sizes[item] / entry["params"])))
-    return {**entry, "params": sizes[size], "command": command(config, swept, str(sweep), {"model": size})}
+    return {**entry, "params": sizes[size], "command": command(config, grid, str(sweep), {"model": size})}
 
 
 def command(
-    config: RunConfig, swept: Mapping[str, Sequence[Any]], out: str, chosen: Mapping[str, str] = MappingProxyType({})
+    config: RunConfig,
+    grid: Mapping[str, Sequence[Any]],
+    out: str,
+    replacements: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The sweep over `swept` of a run.
 
@@ -72,19 +75,21 @@ def command(
       config: of the run.
       swept: key → its values, such as {"optimizer.peak_lr": [0.001, 0.002]}.
       out: directory of the sweep.
-      chosen: config group → the choice that replaces what the run has of it.
+      replacements: config group → the choice that replaces what the run has of it.
     """
-    wanted = dict(dotted(asdict(config)))
-    choices = {group: str(wanted[f"{group}.name"]) for group in ("schedule", "optimizer")} | dict(chosen)
-    for group, name in chosen.items():
-        wanted |= dict(dotted(_choice(group, name), f"{group}."))
-    for key in swept:
-        wanted |= {key: None, **({_PAIRS[key]: None} if key in _PAIRS else {})}
+    settings = dict(dotted(asdict(config)))
+    choices = {group: str(settings[f"{group}.name"]) for group in ("schedule", "optimizer")} | dict(replacements)
+    for group, name in replacements.items():
+        settings |= dict(dotted(_choice(group, name), f"{group}."))
+    for key in grid:
+        settings |= {key: None, **({_PAIRS[key]: None} if key in _PAIRS else {})}
     default = _defaults(choices)
-    fixed = [f"{key}={_written(value)}" for key, value in wanted.items() if key not in swept and default[key] != value]
-    lists = [f"{key}={','.join(map(_written, values))}" for key, values in swept.items()]
+    constants = [
+        f"{key}={_written(value)}" for key, value in settings.items() if key not in grid and default[key] != value
+    ]
+    lists = [f"{key}={','.join(map(_written, values))}" for key, values in grid.items()]
     groups = [f"{group}={name}" for group, name in choices.items()]
-    return " ".join(["jaxlaws train -m", *map(quoted, [*groups, *fixed, *lists, f"out={_written(out)}"])])
+    return " ".join(["jaxlaws train -m", *map(quoted, [*groups, *constants, *lists, f"out={_written(out)}"])])
 
 
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
     answer: dict[str, Any] = {"schedule": name, **_about(lr), "against": None, "transfer": None, "extension": None}
     peak = None if args.peak_lr is None else parse_positive(args.peak_lr, "--peak-lr")
     if args.against is not None:
-        other, other_lr, _ = open_schedule(args.against, args.steps, "1", args.warmup, 0)
-        factor = transfer(lr, other_lr)
-        answer["against"] = {"schedule": other, **_about(other_lr)}
+        second, second_lr, _ = open_schedule(args.against, args.steps, "1", args.warmup, 0)
+        factor = transfer(lr, second_lr)
+        answer["against"] = {"schedule": second, **_about(second_lr)}
         answer["transfer"] = {"factor": factor, "peak_lr": None if peak is None else factor * peak}
     if args.extend is not None:
         answer["extension"] = _extension(args, len(lr))
@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
 def _about(lr: Any) -> dict[str, Any]:
     from jaxlaws.designs.bound import bound
 
-    found, root = bound(lr), math.sqrt(len(lr))
+    best, root = bound(lr), math.sqrt(len(lr))
     return {
         "steps": len(lr),
-        "best_lr": found.best_lr,
-        "value": found.value,
-        "scaled_lr": root * found.best_lr,
-        "scaled_value": root * found.value,
+        "best_lr": best.best_lr,
+        "value": best.value,
+        "scaled_lr": root * best.best_lr,
+        "scaled_value": root * best.value,
     }
 
 

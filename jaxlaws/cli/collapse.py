@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     if answer.share is not None:
         print(f"the runs differ by less than seeds do at {answer.share:.0%} of these shares of the steps")
     for name, row in answer.runs.sort_values("deviation").iterrows():
-        left = f"  leaves the curve of the others at {row['leaves_at']:.0%} of the steps" if row["leaves"] else ""
-        print(f"{name}  {row['deviation']:.2%} from the median of the others{left}")
+        leaving = f"  leaves the curve of the others at {row['leaves_at']:.0%} of the steps" if row["leaves"] else ""
+        print(f"{name}  {row['deviation']:.2%} from the median of the others{leaving}")
     for warning in warnings:
         print(f"warning: {warning}")
     return 0

@@ -35,14 +35,16 @@ def run(args: argparse.Namespace) -> int:
         errors = row["held_out"][comparison.kind]
         gap = row["held_out"].get("gaps", {}).get("mae")
         values = (row["ratio_to_best"], *(errors.get(metric) for metric in METRICS), errors.get("r2"), gap)
-        won = row["curves_won"]
-        shown = ("–" if value is None else f"{value:.4g}" for value in values)
-        lines.append((name, row["law"], row["noise"], str(row["constants"]), *shown, "–" if won is None else str(won)))
+        wins = row["curves_won"]
+        texts = ("–" if value is None else f"{value:.4g}" for value in values)
+        lines.append(
+            (name, row["law"], row["noise"], str(row["constants"]), *texts, "–" if wins is None else str(wins))
+        )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         words, numbers = line[:3], line[3:]
-        left = "  ".join(text.ljust(width) for text, width in zip(words, widths, strict=False))
-        print(left, *(text.rjust(width) for text, width in zip(numbers, widths[3:], strict=True)), sep="  ")
+        labels = "  ".join(text.ljust(width) for text, width in zip(words, widths, strict=False))
+        print(labels, *(text.rjust(width) for text, width in zip(numbers, widths[3:], strict=True)), sep="  ")
     for text in comparison.warnings:
         print(f"warning: {text}")
     return 0

@@ -58,16 +58,18 @@ def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[st
     folder = getattr(parsed_args, "config_dir", None)
     name = getattr(parsed_args, "config_name", None) or PRIMARY
     sources = Sources(name, os.path.abspath(folder) if folder else "")
-    key, assigned, value = prefix.partition("=")
-    plain = key.lstrip("+")
+    key, equals, value = prefix.partition("=")
+    field = key.lstrip("+")
     try:
-        if assigned:
+        if equals:
             before = prefix[: len(prefix) - len(value.rpartition(",")[2])]
-            return [f"{before}{choice}" for choice in options(plain, sources) if not choice.startswith(FILE)]
-        sections = {known.rpartition(".")[0] for known in KEYS} - {""}
+            return [f"{before}{choice}" for choice in options(field, sources) if not choice.startswith(FILE)]
+        sections = {path.rpartition(".")[0] for path in KEYS} - {""}
         names = [f"{group}=" for group in groups(sources)]
-        names += [f"{known}." if known in sections else f"{known}=" for known in KEYS]
-        depth = plain.count(".")
-        return sorted({f"{key[: len(key) - len(plain)]}{one}" for one in names if one.rstrip(".=").count(".") == depth})
+        names += [f"{path}." if path in sections else f"{path}=" for path in KEYS]
+        depth = field.count(".")
+        return sorted(
+            {f"{key[: len(key) - len(field)]}{text}" for text in names if text.rstrip(".=").count(".") == depth}
+        )
     except BadInput:
         return []

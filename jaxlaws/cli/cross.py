@@ -41,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     names = (args.a, args.b)
     if args.a == args.b:
         raise BadInput(f"both laws are {args.a}, expected two different ones.")
-    inputs, told = given_inputs(args, without=_NO_FLAG)
+    inputs, notes = given_inputs(args, without=_NO_FLAG)
     before = None if args.before is None else parse_positive(args.before, "--before")
     fits = [open_fit(name) for name in names]
     for fit, name in zip(fits, names, strict=True):
         require_trusted(fit, name, args.force)
     answer = cross(*fits, before=before, **inputs)
-    warnings = [*answer.extrapolation.refuse_absurd(args.force), *told, *answer.warnings]
+    warnings = [*answer.extrapolation.refuse_absurd(args.force), *notes, *answer.warnings]
     if args.json:
         body = answer._asdict() | {
             "at": None if answer.at is None else asdict(answer.at),

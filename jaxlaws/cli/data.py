@@ -54,37 +54,40 @@ def run(args: argparse.Namespace) -> int:
         train_tokenizer=vocab,
         shard_tokens=parse_whole(args.shard_tokens, "--shard-tokens", 0),
     )
-    made, fresh = prepare(question, args.output)
-    return _say(args, made, args.output, began, fresh)
+    manifest, is_new = prepare(question, args.output)
+    return _say(args, manifest, args.output, began, is_new)
 
 
-def _say(args: argparse.Namespace, made: Manifest, folder: str, began: float, fresh: bool) -> int:
-    val = sum(shard.tokens for shard in made.shards if shard.split == "val")
+def _say(args: argparse.Namespace, manifest: Manifest, folder: str, began: float, is_new: bool) -> int:
+    val = sum(shard.tokens for shard in manifest.shards if shard.split == "val")
     answer = {
         "output": folder,
-        "made": fresh,
-        "documents": made.documents,
-        "tokens": made.tokens,
+        "made": is_new,
+        "documents": manifest.documents,
+        "tokens": manifest.tokens,
         "val_tokens": val,
-        "shards": len(made.shards),
-        "dtype": made.dtype,
-        "vocab": made.vocab,
-        "eos": made.eos,
-        "max_id": made.max_id,
-        "tokenizer": made.tokenizer,
-        "warnings": list(made.warnings),
+        "shards": len(manifest.shards),
+        "dtype": manifest.dtype,
+        "vocab": manifest.vocab,
+        "eos": manifest.eos,
+        "max_id": manifest.max_id,
+        "tokenizer": manifest.tokenizer,
+        "warnings": list(manifest.warnings),
         "seconds": round(time.monotonic() - began, 3),
     }
     if args.json:
         print(json.dumps(answer, allow_nan=False))
         return 0
-    print(f"{printable(folder)}: {made.documents:,} documents, {made.tokens:,} tokens, {val:,} of them for validation")
+    print(
+        f"{printable(folder)}: {manifest.documents:,} documents, {manifest.tokens:,} tokens, {val:,} of them for "
+        "validation"
+    )
     state = "every shard has its sha256" if args.check else "nothing was changed"
     print(
-        f"{len(made.shards)} shards of {made.dtype}, tokenizer {made.tokenizer['name']}, {made.vocab:,} ids, "
-        f"{made.eos} ends a document" + ("" if fresh else f"; there already, {state}")
+        f"{len(manifest.shards)} shards of {manifest.dtype}, tokenizer {manifest.tokenizer['name']}, "
+        f"{manifest.vocab:,} ids, {manifest.eos} ends a document" + ("" if is_new else f"; there already, {state}")
     )
-    for text in made.warnings:
+    for text in manifest.warnings:
         print(f"warning: {printable(text)}", file=sys.stderr)
     path = quoted(f"data.path={folder}")
     print(f"train with: jaxlaws train data=shards {path} data.documents=true")

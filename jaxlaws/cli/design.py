@@ -72,23 +72,23 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.status import require_trusted
 
     fit = open_fit(args.fit)
-    inputs, understood = given_inputs(args, _OTHERS)
+    inputs, notes = given_inputs(args, _OTHERS)
     curve_law(fit, inputs)
-    label = [*require_trusted(fit, args.fit, args.force), *understood]
+    label = [*require_trusted(fit, args.fit, args.force), *notes]
     with _files(args) as files:
-        made = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, inputs)
-        label += made.reach.refuse_absurd(args.force)
-        told = [*label, *made.reach.sentences(), *made.warnings]
-        answer = made.answer | {"extrapolation": made.reach.to_json(), "warnings": told}
-        if made.tables:
-            answer["files"] = files.write(made.tables)
-        written = zip(made.tables, answer["files"], strict=False) if getattr(args, "out", None) else ()
-        answer["train"] = [*made.train, *(_trains(fit, lr, file) for (_, lr), file in written)]
+        result = {"schedule": _schedule, "cooldown": _cooldown, "extend": _extend}[args.what](args, fit, inputs)
+        label += result.reach.refuse_absurd(args.force)
+        warnings = [*label, *result.reach.sentences(), *result.warnings]
+        answer = result.answer | {"extrapolation": result.reach.to_json(), "warnings": warnings}
+        if result.tables:
+            answer["files"] = files.write(result.tables)
+        outputs = zip(result.tables, answer["files"], strict=False) if getattr(args, "out", None) else ()
+        answer["train"] = [*result.train, *(_trains(fit, lr, file) for (_, lr), file in outputs)]
         if args.json:
             print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
         else:
-            made.show()
-            for text in told:
+            result.show()
+            for text in warnings:
                 print(f"warning: {text}")
     for file in [] if args.json else answer.get("files", []):
         print(f"written to {file}")
@@ -110,8 +110,8 @@ def _files(args: argparse.Namespace) -> AbstractContextManager[ScheduleFiles]:
     return schedule_files(args.out, args.plot, _list(args.horizons or "1", "--horizons"))
 
 
-class _Made(NamedTuple):
-    """What one of the questions came to.
+class _Answer(NamedTuple):
+    """The answer to one of the questions.
 
     Attributes:
       answer: as data.
@@ -130,7 +130,7 @@ class _Made(NamedTuple):
     train: Sequence[str] = ()
 
 
-def _schedule(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
+def _schedule(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Answer:
     from jaxlaws.designs import gain
     from jaxlaws.fitting.predict import predict
 
@@ -139,38 +139,38 @@ def _schedule(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any])
     horizons = [parse_whole(args.steps, "--steps")] if args.horizons is None else _list(args.horizons, "--horizons")
     weights = None if args.weights is None else [parse_positive(w, "--weights") for w in args.weights.split(",")]
     warmup = _warmup(args, horizons)
-    found = _design(args, fit, inputs, horizons, weights, warmup)
+    best = _design(args, fit, inputs, horizons, weights, warmup)
     shares = weights or [1.0] * len(horizons)
     warnings: list[str] = []
     reaches, parts = [], []
-    for steps, lr, loss in zip(horizons, found.lr, found.loss, strict=True):
-        predicted = predict(fit, lr=lr, warmup_steps=warmup, **inputs)
-        gains = gain.gains(fit, lr, gain.baselines(steps, found.peak_lr, warmup), warmup, **inputs)
-        below = [t for t in range(warmup, steps) if lr[t] < 0.999 * found.peak_lr]
+    for steps, lr, loss in zip(horizons, best.lr, best.loss, strict=True):
+        prediction = predict(fit, lr=lr, warmup_steps=warmup, **inputs)
+        gains = gain.gains(fit, lr, gain.baselines(steps, best.peak_lr, warmup), warmup, **inputs)
+        below = [t for t in range(warmup, steps) if lr[t] < 0.999 * best.peak_lr]
         parts.append(
             {
                 "steps": steps,
                 "objective": loss,
-                "predicted": {name: getattr(predicted, name) for name in ("value", "low", "high", "level")},
+                "predicted": {name: getattr(prediction, name) for name in ("value", "low", "high", "level")},
                 "decay_begins": below[0] if below else None,
                 "final_lr": float(lr[-1]),
                 "gains": {name: value._asdict() for name, value in gains.items()},
             }
         )
-        reaches.append(predicted.extrapolation)
+        reaches.append(prediction.extrapolation)
         warnings += [text for text in gain.warnings(fit, lr, warmup) if text not in warnings]
     answer = {
         "law": fit.law,
         "convention": dict(fit.convention),
-        "form": found.form,
-        "peak_lr": found.peak_lr,
+        "form": best.form,
+        "peak_lr": best.peak_lr,
         "warmup_steps": warmup,
-        "objective": sum(w * loss for w, loss in zip(shares, found.loss, strict=True)) / sum(shares),
+        "objective": sum(w * loss for w, loss in zip(shares, best.loss, strict=True)) / sum(shares),
         "schedules": parts,
-        "starts": list(found.starts),
+        "starts": list(best.starts),
     }
-    tables = [(f"{found.form}, {len(lr)} steps", lr) for lr in found.lr]
-    return _Made(answer, farthest(reaches), lambda: _show(answer, found), warnings, tables)
+    tables = [(f"{best.form}, {len(lr)} steps", lr) for lr in best.lr]
+    return _Answer(answer, farthest(reaches), lambda: _show(answer, best), warnings, tables)
 
 
 def _design(args, fit: LossFit, inputs, horizons: list[int], weights, warmup: int) -> Design:
@@ -199,15 +199,15 @@ def _design(args, fit: LossFit, inputs, horizons: list[int], weights, warmup: in
     return best_of_family(fit, args.family, horizons[0], peak, warmup, **inputs)
 
 
-def _show(answer: dict[str, Any], found: Design) -> None:
+def _show(answer: dict[str, Any], design: Design) -> None:
     from rich.table import Table
 
     from jaxlaws.cli.schedule import picture
     from jaxlaws.cli.screen import Screen
 
     console = Screen()
-    print(f"{answer['law']}, {answer['form']}: peak LR {found.peak_lr:.4g}, {answer['warmup_steps']} steps of warm-up")
-    for part, lr in zip(answer["schedules"], found.lr, strict=True):
+    print(f"{answer['law']}, {answer['form']}: peak LR {design.peak_lr:.4g}, {answer['warmup_steps']} steps of warm-up")
+    for part, lr in zip(answer["schedules"], design.lr, strict=True):
         value = part["predicted"]
         edges = "" if value["low"] is None else f" [{value['low']:.4f}, {value['high']:.4f}]"
         begins = "no decay" if part["decay_begins"] is None else f"decay from step {part['decay_begins']}"
@@ -216,16 +216,16 @@ def _show(answer: dict[str, Any], found: Design) -> None:
         )
         print(picture(lr))
         table = Table("gain over", "predicted", "90% interval", "expected", "noise of a pair", "verdict")
-        for name, one in part["gains"].items():
-            interval = "none" if one["low"] is None else f"{one['low']:+.4f} … {one['high']:+.4f}"
-            verdict = one["verdict"] + ("" if one["pairs"] in (None, 1) else f", {one['pairs']} pairs show it")
+        for name, gain in part["gains"].items():
+            interval = "none" if gain["low"] is None else f"{gain['low']:+.4f} … {gain['high']:+.4f}"
+            verdict = gain["verdict"] + ("" if gain["pairs"] in (None, 1) else f", {gain['pairs']} pairs show it")
             table.add_row(
-                name, f"{one['predicted']:+.4f}", interval, f"{one['expected']:+.4f}", f"{one['noise']:.4f}", verdict
+                name, f"{gain['predicted']:+.4f}", interval, f"{gain['expected']:+.4f}", f"{gain['noise']:.4f}", verdict
             )
         console.print(table)
 
 
-def _cooldown(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
+def _cooldown(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Answer:
     from jaxlaws.cli.train_line import train_line
     from jaxlaws.designs.budget import FLOOR, cooldowns
 
@@ -245,10 +245,10 @@ def _cooldown(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any])
     wsd = {"name": "wsd", "shape": args.shape, "warmup_steps": warmup}
     wsd |= {"floor": FLOOR} if args.shape == "exponential" else {}
     best = ((row["steps"], {**wsd, "cooldown": float(f"{row['best']:.6g}")}) for row in rows)
-    return _Made(answer, reach, show, train=[train_line(fit, schedule, steps, peak) for steps, schedule in best])
+    return _Answer(answer, reach, show, train=[train_line(fit, schedule, steps, peak) for steps, schedule in best])
 
 
-def _extend(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Made:
+def _extend(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -> _Answer:
     from jaxlaws.cli.schedule import open_schedule
     from jaxlaws.designs.budget import extend
 
@@ -263,7 +263,7 @@ def _extend(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any]) -
     body = [{"name": way.name, "loss": way.loss, "steps": way.steps} for way in ways]
     answer = {"law": fit.law, "schedule": name, "steps": len(ways[0].lr), "ways": body}
     tables = [(ways[0].name, ways[0].lr)]
-    return _Made(answer, farthest(way.extrapolation for way in ways), show, tables=tables)
+    return _Answer(answer, farthest(way.extrapolation for way in ways), show, tables=tables)
 
 
 def _warmup(args: argparse.Namespace, horizons: list[int]) -> int:

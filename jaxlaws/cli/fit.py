@@ -106,17 +106,17 @@ def _picture(result: Fit, runs: Runs, form: str) -> bytes:
 def _progress(args: argparse.Namespace) -> Callable[[str, int, int], None]:
     """A line on a terminal that says how far the fit is, and is gone at the end of each stage."""
     began = time.monotonic()
-    shown = began
+    last_print = began
 
     def progress(stage: str, done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal last_print
         if args.json or not sys.stderr.isatty():
             return
         if done >= total:
             print("\r\033[K", end="", file=sys.stderr)
-        elif time.monotonic() - shown > 0.2:
-            shown = time.monotonic()
-            print(f"\r{stage}: {done}/{total}  {shown - began:.0f} s \033[K", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - last_print > 0.2:
+            last_print = time.monotonic()
+            print(f"\r{stage}: {done}/{total}  {last_print - began:.0f} s \033[K", end="", file=sys.stderr, flush=True)
 
     return progress
 

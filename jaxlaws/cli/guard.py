@@ -34,8 +34,8 @@ def guarded(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int
         _abandon(sys.stdout)
         return 0
     except BaseException as error:
-        code, told = explain(error, argv)
-        _tell(told)
+        code, message = explain(error, argv)
+        _tell(message)
         return code
 
 
@@ -52,8 +52,8 @@ def explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str]:
         return 1, f"memory ran out{f' at {size[1]}' if size else ''}: ask for less, or use a larger machine."
     if isinstance(error, RecursionError):
         return 2, "the input is nested too deeply to be read: expected a file that jaxlaws wrote, or one like it."
-    if isinstance(error, OSError) and (known := _of_a_file(error, argv)):
-        return known
+    if isinstance(error, OSError) and (refusal := _of_a_file(error, argv)):
+        return refusal
     if isinstance(error, SystemExit):
         return 1, sentence(f"the command was ended by code that is not its own (SystemExit: {error.code}).")
     return 1, _unforeseen(error)
@@ -65,8 +65,8 @@ def _of_a_file(error: OSError, argv: Sequence[str]) -> tuple[int, str] | None:
     if error.filename is None:
         return (1, sentence(f"the file system failed ({reason}).")) if error.errno in _EXHAUSTED else None
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
-    named = any(path in text or _within(path, text.rpartition("=")[2]) for text in argv)
-    if error.errno in _EXHAUSTED or not named or (os.path.exists(path) and os.access(path, os.R_OK)):
+    by_user = any(path in text or _within(path, text.rpartition("=")[2]) for text in argv)
+    if error.errno in _EXHAUSTED or not by_user or (os.path.exists(path) and os.access(path, os.R_OK)):
         return 1, sentence(f"cannot use the file {path} ({reason}).")
     return 2, sentence(f"cannot read {path} ({reason}): expected a file or folder that is there and readable.")
 
@@ -80,13 +80,15 @@ def _unforeseen(error: BaseException) -> str:
     from jaxlaws.records.files import cache_dir, write_atomic
 
     text = "".join(traceback.format_exception(error))
-    told = sentence(f"this is a bug of jaxlaws ({type(error).__name__}: {error})", most=400)
+    message = sentence(f"this is a bug of jaxlaws ({type(error).__name__}: {error})", most=400)
     try:
         path = cache_dir() / "errors" / f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:12]}.txt"
         write_atomic(path, text)
     except Exception:
-        return f"{told}; its traceback follows, since it could not be kept in a file.\n{printable(text, keep=chr(10))}"
-    return f"{told}; its traceback is in {printable(path)}: please report it."
+        return (
+            f"{message}; its traceback follows, since it could not be kept in a file.\n{printable(text, keep=chr(10))}"
+        )
+    return f"{message}; its traceback is in {printable(path)}: please report it."
 
 
 class _Escaping:
@@ -134,7 +136,7 @@ def _complete(stream: Any) -> Iterator[None]:
         raise Failed(f"cannot write to standard output ({error.strerror}): the answer is not complete.") from error
 
 
-def _tell(told: str) -> None:
+def _tell(message: str) -> None:
     """The sentence on stderr, after everything that was printed before it."""
     try:
         if sys.stdout is not None:
@@ -143,7 +145,7 @@ def _tell(told: str) -> None:
         _abandon(sys.stdout)
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
-            print(f"jaxlaws: {told}", file=sys.stderr, flush=True)
+            print(f"jaxlaws: {message}", file=sys.stderr, flush=True)
 
 
 def _abandon(stream: Any) -> None:

@@ -24,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
     for folder in (args.directory, *args.directory.parents):
         if folder.exists() and not folder.is_dir():
             raise BadInput(f"'{folder}' is not a directory, expected one for the configs, new or without them.")
-    if there := next((path for path in targets if path.exists() or path.is_symlink()), None):
-        raise BadInput(f"'{there}' is there and nothing is written over it: give another directory.")
+    if obstacle := next((path for path in targets if path.exists() or path.is_symlink()), None):
+        raise BadInput(f"'{obstacle}' is there and nothing is written over it: give another directory.")
     for target, path in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(target, path.read_text())

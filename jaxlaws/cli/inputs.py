@@ -38,19 +38,19 @@ def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tup
     Tokens may be `20xN`, tokens a parameter; a number may have a suffix such as 7B.
     """
     values: dict[str, Any] = {}
-    told: list[str] = []
+    notes: list[str] = []
     for row in _rows(without):
-        given = getattr(args, row.column)
+        text = getattr(args, row.column)
         if row.many:
-            values[row.column] = _shares(given, row) or None
-        elif given is None:
+            values[row.column] = _shares(text, row) or None
+        elif text is None:
             values[row.column] = None
         elif row.column == "tokens":
-            values[row.column], understood = parse_tokens(given, values.get("params"), "--tokens")
-            told += [understood] if understood else []
+            values[row.column], note = parse_tokens(text, values.get("params"), "--tokens")
+            notes += [note] if note else []
         else:
-            values[row.column] = _number(given, row)
-    return values, told
+            values[row.column] = _number(text, row)
+    return values, notes
 
 
 def _rows(without: Collection[str]) -> list[Input]:
@@ -61,9 +61,9 @@ def _flag(row: Input) -> str:
     return f"--{row.column.replace('_', '-')}"
 
 
-def _shares(given: list[str], row: Input) -> Mapping[str, float]:
-    named = parse_map(given, _flag(row), f"{_flag(row)} web=0.5,code=0.5")
-    return {name: _number(value, row) for name, value in named.items()}
+def _shares(entries: list[str], row: Input) -> Mapping[str, float]:
+    shares = parse_map(entries, _flag(row), f"{_flag(row)} web=0.5,code=0.5")
+    return {name: _number(value, row) for name, value in shares.items()}
 
 
 def _number(text: str, row: Input) -> float:

@@ -56,15 +56,15 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
     return finite(answer)
 
 
-def _additions(runs: Any, missing: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
+def _additions(runs: Any, gaps: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
     """What to add, of a sweep of our own with the command that trains it; nothing while units are in doubt."""
     if any(question for question, _ in runs.refusals):
         return []
     if source.is_dir() and (source / "sweep.yaml").exists():
         from jaxlaws.cli.again import with_command
 
-        return [with_command(runs, entry, source) for entry in missing]
-    return [{**entry, "command": None} for entry in missing]
+        return [with_command(runs, entry, source) for entry in gaps]
+    return [{**entry, "command": None} for entry in gaps]
 
 
 def _show(answer: Mapping[str, Any]) -> None:
@@ -99,8 +99,8 @@ def _show(answer: Mapping[str, Any]) -> None:
         )
         _table(console, (*of_curve, "schedule"), [_curve_row(curve) for curve in answer["curves"]])
     console.print("\nlaws that the design can identify (the losses are looked at by `jaxlaws fit`)")
-    for identified, names, why in _grouped(answer["laws"]):
-        console.print(f"  {identified:<7} {', '.join(names)}" + (f": {why}" if why else ""), soft_wrap=True)
+    for verdict, names, why in _grouped(answer["laws"]):
+        console.print(f"  {verdict:<7} {', '.join(names)}" + (f": {why}" if why else ""), soft_wrap=True)
     _show_additions(console, answer["add"])
 
 
@@ -141,12 +141,12 @@ def _number(value: float | None) -> str:
 def _cell_row(cell: Mapping[str, Any]) -> list[str]:
     from jaxlaws.recommender.words import edge_words
 
-    whole = "–" if cell["batch_tokens"] is None else f"{cell['batch_tokens']:,.0f}"
+    batch = "–" if cell["batch_tokens"] is None else f"{cell['batch_tokens']:,.0f}"
     counts = ["–" if cell[name] is None else str(cell[name]) for name in ("lrs", "batches")]
     ratio, lr = ("–" if cell[name] is None else f"{cell[name]:.3g}" for name in ("tokens_per_param", "peak_lr"))
     return [
         *(_number(cell["params"]), _number(cell["tokens"]), ratio, str(cell["runs"]), str(cell["diverged"] or "")),
-        *(*counts, lr, whole, "–" if cell["loss"] is None else f"{cell['loss']:.4f}"),
+        *(*counts, lr, batch, "–" if cell["loss"] is None else f"{cell['loss']:.4f}"),
         edge_words(cell["edges"]),
     ]
 

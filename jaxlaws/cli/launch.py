@@ -37,7 +37,7 @@ def launch(
     out: Path,
     how: SweepConfig,
     engine: EngineConfig,
-    asked: Sequence[str],
+    question: Sequence[str],
     dry: Dry | None = None,
     cluster: Mapping[str, Any] | None = None,
 ) -> int:
@@ -48,7 +48,7 @@ def launch(
       out: directory of the sweep.
       how: settings of the sweep as a whole.
       engine: how runs are computed.
-      asked: the question in words.
+      question: the question in words.
       dry: say what it would cost instead.
       cluster: settings of the launcher that sends shards to a cluster.
     """
@@ -79,52 +79,52 @@ def launch(
 
     if not cluster:
         check_memory(runs, device_memory() or host_memory(), host_memory())
-    planned = lay_out(runs, out, digest)
-    said = notes(out, planned) if len(runs) > 1 else []
-    said += repeats(planned, lambda data: open_data(data).train_sequences)
-    part = shard(planned, how.shard) if how.shard and not cluster else planned
+    items = lay_out(runs, out, digest)
+    remarks = notes(out, items) if len(runs) > 1 else []
+    remarks += repeats(items, lambda data: open_data(data).train_sequences)
+    part = shard(items, how.shard) if how.shard and not cluster else items
     waiting = [item for item in part if item.directory.state() in ("pending", "running")]
     if not cluster:
         check_devices(waiting, how.strategy, engine)
-    if how.branch == "auto" and (shared := summary(waiting, Snapshots(part, waiting).found)):
-        said.append(f"{shared}.")
+    if how.branch == "auto" and (branching := summary(waiting, Snapshots(part, waiting).found)):
+        remarks.append(f"{branching}.")
     if dry:
-        dry_run(out, part, _device(), dry.picture, said)
+        dry_run(out, part, _device(), dry.picture, remarks)
         return 0
-    for text in said:
+    for text in remarks:
         print(f"note: {printable(text)}", file=sys.stderr)
-    plan(runs, out, digest, [text for text in asked if not text.startswith(_NO_QUESTION)])
+    plan(runs, out, digest, [text for text in question if not text.startswith(_NO_QUESTION)])
     if not is_first():
         return 1 if train_sweep(part, how.strategy, None, engine).failed else 0
     with progress(part, fail_fast=how.fail_fast) as tell:
         try:
             if cluster:
-                became = train_on_cluster(
-                    part, _for_shards(asked), out / "submitit", tell=tell, **_split_settings(cluster)
+                outcome = train_on_cluster(
+                    part, _for_shards(question), out / "submitit", tell=tell, **_split_settings(cluster)
                 )
             else:
-                became = complete(
+                outcome = complete(
                     part, lambda some: train_sweep(some, how.strategy, tell, engine, how.branch), how.wait
                 )
-                remember(part, became.trained, _device())
+                remember(part, outcome.trained, _device())
         except FailFast:
-            became = so_far(part, {item.directory.name for item in waiting})
-    print_ended(out, [item.directory for item in part], became)
-    return 0 if len(became.trained) + len(became.skipped) == len(part) else 1
+            outcome = so_far(part, {item.directory.name for item in waiting})
+    print_ended(out, [item.directory for item in part], outcome)
+    return 0 if len(outcome.trained) + len(outcome.skipped) == len(part) else 1
 
 
-def _for_shards(asked: Sequence[str]) -> list[str]:
+def _for_shards(question: Sequence[str]) -> list[str]:
     """The arguments for one shard: those of the sweep, trained where it is."""
     return [
         text
-        for text in asked
+        for text in question
         if not text.startswith(("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "sweep.shard="))
     ]
 
 
 def _split_settings(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    own = {name: cluster[name] for name in ("executor", "shards")}
-    return {**own, "parameters": {name: value for name, value in cluster.items() if name not in own}}
+    launcher = {name: cluster[name] for name in ("executor", "shards")}
+    return {**launcher, "parameters": {name: value for name, value in cluster.items() if name not in launcher}}
 
 
 def _device() -> str:

@@ -74,7 +74,7 @@ def _show(name: str, law: Mapping[str, Any]) -> None:
         print(f"    {constant:<7} {meaning}")
     for variant, preset in law["presets"].items():
         values = ", ".join(f"{constant} {value:.10g}" for constant, value in preset["params"].items())
-        other = preset["formula"] if preset["formula"] != law["formula"] else ""
-        print("  ".join(text for text in (f"    {variant}", other or values) if text))
+        own_formula = preset["formula"] if preset["formula"] != law["formula"] else ""
+        print("  ".join(text for text in (f"    {variant}", own_formula or values) if text))
         print(f"        {preset['reference']}; range: {preset['range']}")
     print()

@@ -22,17 +22,17 @@ def live_table(planned: Sequence[Planned]) -> Table:
     table = Table(
         "run", "layers x width", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far"
     )
-    held = [item for item in planned if (item.directory.path / "claim.json").exists()]
-    for item in held[:_ROWS]:
+    active = [item for item in planned if (item.directory.path / "claim.json").exists()]
+    for item in active[:_ROWS]:
         run, curve = item.run, read_curve(item.directory.path / "curve.csv")
         last = curve[-1] if curve else {}
-        shown = [f"{last[name]:.4g}" if name in last else "…" for name in _SHOWN]
+        numbers = [f"{last[name]:.4g}" if name in last else "…" for name in _SHOWN]
         shape = f"{run.model.depth}x{run.model.width}"
         at = f"{int(last.get('step', 0)):,}/{steps(run):,}"
         bars = sparkline([row["val_loss"] for row in curve if "val_loss" in row][-32:])
-        table.add_row(item.directory.name, shape, at, f"{run.optimizer.peak_lr:.3g}", *shown, bars)
-    if len(held) > _ROWS:
-        table.caption = f"and {len(held) - _ROWS} more"
+        table.add_row(item.directory.name, shape, at, f"{run.optimizer.peak_lr:.3g}", *numbers, bars)
+    if len(active) > _ROWS:
+        table.caption = f"and {len(active) - _ROWS} more"
     return table
 
 
@@ -44,13 +44,13 @@ def read_curve(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = list(csv.DictReader(path.read_text().splitlines(keepends=True)))
-    found = []
+    points = []
     for row in rows:
         try:
-            found.append({name: float(value) for name, value in row.items() if value})
+            points.append({name: float(value) for name, value in row.items() if value})
         except (TypeError, ValueError):
             continue
-    return found
+    return points
 
 
 def sparkline(values: Sequence[float]) -> str:

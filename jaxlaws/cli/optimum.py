@@ -63,15 +63,15 @@ def run(args: argparse.Namespace) -> int:
     warnings = [*best.extrapolation.refuse_absurd(args.force), *best.warnings]
     quantities = {name: getattr(best, name) for name in QUANTITIES}
     if args.json:
-        plain = {name: None if value is None else asdict(value) for name, value in quantities.items()}
-        answer = {"law": law, "approach": args.approach, **plain, "served_tokens": best.served_tokens}
+        values = {name: None if value is None else asdict(value) for name, value in quantities.items()}
+        answer = {"law": law, "approach": args.approach, **values, "served_tokens": best.served_tokens}
         answer |= {"level": best.level, "convention": convention, "extrapolation": best.extrapolation.to_json()}
         print(json.dumps({**answer, "warnings": warnings}, ensure_ascii=False, allow_nan=False))
         return 0
     meaning = [f"{key} {value}" for key, value in convention.items() if key in ("params", "loss")]
-    asked = f"at {best.flops.value:.3g} FLOP" if args.loss is None else f"for a loss of {args.loss}"
-    served = f" + 2·N·{short(best.served_tokens)}" if best.served_tokens else ""
-    print(f"{law} {asked} (C = 6·N·D{served}; {', '.join(meaning)})")
+    target = f"at {best.flops.value:.3g} FLOP" if args.loss is None else f"for a loss of {args.loss}"
+    serving = f" + 2·N·{short(best.served_tokens)}" if best.served_tokens else ""
+    print(f"{law} {target} (C = 6·N·D{serving}; {', '.join(meaning)})")
     for name, (word, show) in QUANTITIES.items():
         if (value := quantities[name]) is not None and getattr(args, name, None) is None:
             print(f"  {word:<16}{_line(value, show)}")
@@ -86,17 +86,17 @@ def _of_a_fit(args: argparse.Namespace) -> tuple[str, dict, Optimum]:
     from jaxlaws.fitting.optimum import optimum
     from jaxlaws.fitting.predict import open_fit
 
-    given = [*source_flags(args), *(["--params-column"] if args.params_column else [])]
-    if given:
-        raise BadInput(f"{given[0]} reads runs, for --approach 1 or 2; approach 3 reads a fit.")
-    inputs, told = given_inputs(args, without=_NO_FLAG)
-    served = parse_number(args.served_tokens, "--served-tokens")
+    flags = [*source_flags(args), *(["--params-column"] if args.params_column else [])]
+    if flags:
+        raise BadInput(f"{flags[0]} reads runs, for --approach 1 or 2; approach 3 reads a fit.")
+    inputs, notes = given_inputs(args, without=_NO_FLAG)
+    served_tokens = parse_number(args.served_tokens, "--served-tokens")
     flops = None if args.flops is None else parse_positive(args.flops, "--flops")
     loss = None if args.loss is None else parse_number(args.loss, "--loss")
     fit = open_fit(args.source)
     require_trusted(fit, args.source, args.force)
-    best = optimum(fit, flops, loss=loss, served_tokens=served, **inputs)
-    return fit.law, dict(fit.convention), best._replace(warnings=(*told, *best.warnings))
+    best = optimum(fit, flops, loss=loss, served_tokens=served_tokens, **inputs)
+    return fit.law, dict(fit.convention), best._replace(warnings=(*notes, *best.warnings))
 
 
 def _of_runs(args: argparse.Namespace) -> tuple[str, dict, Optimum]:

@@ -60,8 +60,8 @@ def paste(answer: Recommendation, target: str, output: str | None) -> None:
     from jaxlaws.records.files import Output
     from jaxlaws.report.snippets import SNIPPETS
 
-    asked = answer.question
-    title = f"{answer.law} for N = {short(asked['params'])}, D = {short(asked['tokens'])}: {answer.reference}"
+    question = answer.question
+    title = f"{answer.law} for N = {short(question['params'])}, D = {short(question['tokens'])}: {answer.reference}"
     with Output(output) as file:
         text = SNIPPETS[target](*trained(answer), printable(title))
         if file:

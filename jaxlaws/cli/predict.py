@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             at = np.unique(np.append(np.arange(max(warmup, every) - 1, len(lr), every), len(lr) - 1))
     elif args.every is not None or args.warmup is not None:
         raise BadInput(f"{'--warmup' if args.every is None else '--every'} is of a schedule: give --schedule too.")
-    inputs, told = given_inputs(args, without=_OF_A_SPEC)
+    inputs, notes = given_inputs(args, without=_OF_A_SPEC)
     if args.schedule is None:
         inputs |= {name: _positive(getattr(args, name), flag) for name, flag in _OF_A_SPEC.items()}
     answer = predict(
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.then is not None:
         fit, answer = _then(args, fit, inputs)
-    warnings = [*answer.extrapolation.refuse_absurd(args.force), *told, *answer.warnings]
+    warnings = [*answer.extrapolation.refuse_absurd(args.force), *notes, *answer.warnings]
     kind = "a new run, not of the mean"
     if args.json:
         body = {

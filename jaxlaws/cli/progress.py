@@ -20,14 +20,14 @@ class FailFast(BaseException):
 
 
 @contextmanager
-def progress(planned: Sequence[Planned], title: str = "training", fail_fast: bool = False) -> Iterator[OnProgress]:
+def progress(plan: Sequence[Planned], title: str = "training", fail_fast: bool = False) -> Iterator[OnProgress]:
     """A callback for `train_sweep` that shows how much of a plan is done, by the FLOPs of the runs that have not ended.
 
     On a terminal it shows the runs that are being trained too, as `live_table` has them. A run that fails is said at
     once.
 
     Args:
-      planned: from `jaxlaws.sweep.plan.plan`.
+      plan: from `jaxlaws.sweep.plan.plan`.
       title: what is being done.
       fail_fast: whether the first failure raises `FailFast`.
     """
@@ -42,10 +42,10 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
         TimeRemainingColumn,
     )
 
-    waiting = [item for item in planned if item.directory.state() == "pending"]
+    waiting = [item for item in plan if item.directory.state() == "pending"]
     runs, work = len(waiting), sum(item.work for item in waiting)
-    done, ended = 0.0, 0
-    began = shown = time.monotonic()
+    flops_done, runs_ended = 0.0, 0
+    began = last_print = time.monotonic()
     console = Screen(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -60,26 +60,32 @@ def progress(planned: Sequence[Planned], title: str = "training", fail_fast: boo
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bar.add_task(title, total=work, runs=f"0/{runs} runs", speed="")
 
-    directories = {item.directory.name: item.directory for item in planned}
+    directories = {item.directory.name: item.directory for item in plan}
 
     def tell(flops: float, names: Sequence[str]) -> None:
-        nonlocal done, ended, shown
-        failed = [directories[name] for name in names if name in directories and directories[name].state() == "failed"]
-        for item in failed:
+        nonlocal flops_done, runs_ended, last_print
+        failures = [
+            directories[name] for name in names if name in directories and directories[name].state() == "failed"
+        ]
+        for item in failures:
             console.print(f"run {item.name} failed: {item.reason()}", style="red", soft_wrap=True)
-        if failed and fail_fast:
+        if failures and fail_fast:
             raise FailFast
-        done, ended = done + flops, ended + len(names)
+        flops_done, runs_ended = flops_done + flops, runs_ended + len(names)
         now = time.monotonic()
-        speed = f"{done / max(now - began, 1e-9) / 1e9:.3g} GFLOP/s"
-        bar.update(task, completed=done, runs=f"{ended}/{runs} runs", speed=speed)
-        if not console.is_terminal and now - shown > _LINE_EVERY and 0 < done < work:
-            shown = now
-            left = (now - began) * (work - done) / done
-            print(f"{title}: {ended}/{runs} runs, {done / work:.0%}, ETA {left:.0f} s", file=sys.stderr, flush=True)
+        speed = f"{flops_done / max(now - began, 1e-9) / 1e9:.3g} GFLOP/s"
+        bar.update(task, completed=flops_done, runs=f"{runs_ended}/{runs} runs", speed=speed)
+        if not console.is_terminal and now - last_print > _LINE_EVERY and 0 < flops_done < work:
+            last_print = now
+            eta = (now - began) * (work - flops_done) / flops_done
+            print(
+                f"{title}: {runs_ended}/{runs} runs, {flops_done / work:.0%}, ETA {eta:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     if not console.is_terminal:
         yield tell
         return
-    with Live(console=console, get_renderable=lambda: Group(bar, live_table(planned)), refresh_per_second=1):
+    with Live(console=console, get_renderable=lambda: Group(bar, live_table(plan)), refresh_per_second=1):
         yield tell

@@ -111,9 +111,9 @@ def _named(part: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     return law if status == "converged" else f"{law} ({status.replace('_', ' ')})"
 
 
-def _beside(predicted: Mapping[str, float], measured: float | None) -> tuple[str, str]:
+def _beside(prediction: Mapping[str, float], loss: float | None) -> tuple[str, str]:
     """The measured loss, and the error of its prediction."""
-    if measured is None:
+    if loss is None:
         return "diverged", ""
-    inside = "inside" if predicted["low"] <= measured <= predicted["high"] else "outside"
-    return f"{measured:.4f}", f"{predicted['value'] / measured - 1:+.2%}, {inside}"
+    inside = "inside" if prediction["low"] <= loss <= prediction["high"] else "outside"
+    return f"{loss:.4f}", f"{prediction['value'] / loss - 1:+.2%}, {inside}"

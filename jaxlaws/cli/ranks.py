@@ -62,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"{answer.recipes} recipes by {', '.join(answer.recipe)}; {answer.level:.0%} intervals of resampled recipes")
     lines = [("ranked by", "measured at", "recipes", "Spearman", "Kendall", "regret of the choice")]
-    ranked = [pair for pair in answer.pairs if pair.agreement is not None]
-    for pair in ranked[:_MOST]:
+    comparable = [pair for pair in answer.pairs if pair.agreement is not None]
+    for pair in comparable[:_MOST]:
         lines.append((pair.score, pair.size, str(pair.shared), *_shown(pair.agreement)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    if len(ranked) > _MOST:
-        print(f"  … {len(ranked) - _MOST} more with --json")
-    if len(ranked) > 1:
-        print(f"  {_summary(ranked)}")
+    if len(comparable) > _MOST:
+        print(f"  … {len(comparable) - _MOST} more with --json")
+    if len(comparable) > 1:
+        print(f"  {_summary(comparable)}")
     for text in answer.warnings:
         print(f"  warning: {text}")
     return 0
@@ -81,9 +81,9 @@ def _columns(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _shown(found: Agreement | None) -> tuple[str, str, str]:
-    assert found is not None
-    return _interval(found.spearman, 2), _interval(found.kendall, 2), _interval(found.regret, 4)
+def _shown(agreement: Agreement | None) -> tuple[str, str, str]:
+    assert agreement is not None
+    return _interval(agreement.spearman, 2), _interval(agreement.kendall, 2), _interval(agreement.regret, 4)
 
 
 def _interval(value: Quantity | None, digits: int) -> str:
@@ -110,8 +110,8 @@ def _summary(pairs: list[Pair]) -> str:
 
 def _plain(pair: Pair) -> dict:
     """A pair as plain data."""
-    found = pair.agreement
-    values = {name: getattr(found, name, None) for name in ("spearman", "kendall", "regret")}
+    agreement = pair.agreement
+    values = {name: getattr(agreement, name, None) for name in ("spearman", "kendall", "regret")}
     return {
         "score": pair.score,
         "size": pair.size,

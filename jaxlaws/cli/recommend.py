@@ -85,17 +85,17 @@ def run(args: argparse.Namespace) -> int:
     if args.pasted is not None:
         paste.paste(answer, args.pasted, args.output)
         return 0
-    others = every_law(**{name: value for name, value in question.items() if name != "law"}) if args.compare else {}
+    comparison = every_law(**{name: value for name, value in question.items() if name != "law"}) if args.compare else {}
     if not args.json:
         _show(answer)
-        if others:
-            _show_others(others)
+        if comparison:
+            _show_others(comparison)
     verdict = verify.verify(answer, args.dry_run, args.yes) if args.verify else None
     if args.json:
         data = answer.to_json()
-        if others:
+        if comparison:
             data["compare"] = {
-                name: other if isinstance(other, str) else other.to_json() for name, other in others.items()
+                name: entry if isinstance(entry, str) else entry.to_json() for name, entry in comparison.items()
             }
         if verdict:
             data["verify"] = verdict
@@ -173,19 +173,19 @@ def _safe(a: Recommendation, name: str, form: str) -> str:
     return "" if band is None else f"   safe {form.format(band[0])} to {form.format(band[1])}"
 
 
-def _show_others(others: dict[str, Recommendation | str]) -> None:
+def _show_others(answers: dict[str, Recommendation | str]) -> None:
     print()
     print(f"  {'law':<22}{'peak LR':>10}{'batch, tokens':>15}  outside its data      why it differs")
-    for name, other in others.items():
-        if isinstance(other, str):
-            print(f"  {name:<22}{'–':>10}{'–':>15}  {other}")
+    for name, answer in answers.items():
+        if isinstance(answer, str):
+            print(f"  {name:<22}{'–':>10}{'–':>15}  {answer}")
             continue
-        lr = "–" if other.peak_lr is None else f"{other.peak_lr.value:.3g}"
-        batch = "–" if other.batch_tokens is None else f"{other.batch_tokens.value:,.0f}"
-        outside = {key: axis for key, axis in other.extrapolation.axes.items() if axis.distance > SLACK}
+        lr = "–" if answer.peak_lr is None else f"{answer.peak_lr.value:.3g}"
+        batch = "–" if answer.batch_tokens is None else f"{answer.batch_tokens.value:,.0f}"
+        outside = {key: axis for key, axis in answer.extrapolation.axes.items() if axis.distance > SLACK}
         far = ", ".join(f"{axis.factor:.3g}× {key}" for key, axis in outside.items()) or "inside"
-        why = other.convention.get("formula", "N non-embedding; " + str(other.schedule))
-        if other.conversions:
-            why += f"; LR ×{other.lr_factor:.3g} for {', '.join(str(row['name']) for row in other.conversions)}"
+        why = answer.convention.get("formula", "N non-embedding; " + str(answer.schedule))
+        if answer.conversions:
+            why += f"; LR ×{answer.lr_factor:.3g} for {', '.join(str(row['name']) for row in answer.conversions)}"
         print(f"  {name:<22}{lr:>10}{batch:>15}  {far:<20}  {why}")
-        print(f"  {'':<49}{'':<20}  {sentence(other.measured_under)}")
+        print(f"  {'':<49}{'':<20}  {sentence(answer.measured_under)}")

@@ -19,7 +19,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 72
 
 
-class Opened(NamedTuple):
+class Schedule(NamedTuple):
     """A schedule: what it was read from, lr[steps], and how many of its first steps are warm-up."""
 
     name: str
@@ -48,12 +48,12 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
 
 
 def open_schedule(
-    text: str, steps: str | None, peak_lr: str | None, warmup: str | None, unless_given: int | None = None
-) -> Opened:
+    text: str, steps: str | None, peak_lr: str | None, warmup: str | None, default_warmup: int | None = None
+) -> Schedule:
     """The schedule of a FILE or a SPEC and its options, as the user wrote them.
 
     Args:
-      unless_given: warm-up steps of a SPEC that names no warm-up, where `warmup` does not either.
+      default_warmup: warm-up steps of a SPEC that names no warm-up, where `warmup` does not either.
 
     Raises:
       BadInput: neither a file nor a spec, or a spec without its length or peak.
@@ -62,29 +62,31 @@ def open_schedule(
     from jaxlaws.schedules.exchange import FORMATS, read_table
     from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string, warmup_steps
 
-    given = None if warmup is None else parse_whole(warmup, "--warmup", 0)
+    warmup_count = None if warmup is None else parse_whole(warmup, "--warmup", 0)
     peak = None if peak_lr is None else parse_positive(peak_lr, "--peak-lr")
     count = None if steps is None else parse_whole(steps, "--steps")
     if Path(text).is_file() or Path(text).suffix in FORMATS:
         lr = read_table(Path(text))
         if count not in (None, len(lr)):
             raise BadInput(f"{text} has {len(lr)} steps, --steps is {count}: leave it out.")
-        if given is not None and not 0 <= given <= len(lr):
-            raise BadInput(f"--warmup is {given}, {text} has {len(lr)} steps.")
-        return Opened(text, lr if peak is None else lr * (peak / lr.max()), given or 0)
+        if warmup_count is not None and not 0 <= warmup_count <= len(lr):
+            raise BadInput(f"--warmup is {warmup_count}, {text} has {len(lr)} steps.")
+        return Schedule(text, lr if peak is None else lr * (peak / lr.max()), warmup_count or 0)
     if count is None or peak is None:
         raise BadInput(f"'{text}' is not a file; a SPEC such as 'wsd(cooldown=0.2)' needs --steps, --peak-lr.")
     fields = parse(text)
     config = ScheduleConfig(**fields)
     if not family(config.name).warmup:
-        return Opened(spec_string(config), schedule_array(config, count, peak), given or 0)
-    if given is not None and "warmup_steps" in fields:
-        raise BadInput(f"--warmup is {given}, and the SPEC has warmup_steps={config.warmup_steps}: leave one out.")
-    if given is not None:
-        config.warmup_steps = given
+        return Schedule(spec_string(config), schedule_array(config, count, peak), warmup_count or 0)
+    if warmup_count is not None and "warmup_steps" in fields:
+        raise BadInput(
+            f"--warmup is {warmup_count}, and the SPEC has warmup_steps={config.warmup_steps}: leave one out."
+        )
+    if warmup_count is not None:
+        config.warmup_steps = warmup_count
     elif not fields.keys() & {"warmup_steps", "warmup_fraction"}:
-        config.warmup_steps = unless_given
-    return Opened(spec_string(config), schedule_array(config, count, peak), warmup_steps(config, count))
+        config.warmup_steps = default_warmup
+    return Schedule(spec_string(config), schedule_array(config, count, peak), warmup_steps(config, count))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(schedule: Opened, files: Sequence[str], as_json: bool) -> None:
+def _show(schedule: Schedule, files: Sequence[str], as_json: bool) -> None:
     name, lr, warmup = schedule
     points, peak = landmarks(lr, warmup), float(lr.max())
     if as_json:
@@ -148,11 +150,11 @@ def landmarks(lr: np.ndarray, warmup: int) -> dict[str, int]:
     last, peak = len(lr) - 1, int(np.argmax(lr))
     falls = peak + 1 + np.flatnonzero(lr[peak + 1 :] < lr.max())
     half = peak + 1 + np.flatnonzero(lr[peak + 1 :] <= lr.max() / 2)
-    found = {"first step": 0, "warm-up ends": max(warmup - 1, 0), "half of the run": last // 2, "last step": last}
+    marks = {"first step": 0, "warm-up ends": max(warmup - 1, 0), "half of the run": last // 2, "last step": last}
     for name, steps in (("decay begins", falls), ("half the peak", half)):
         if len(steps):
-            found[name] = int(steps[0])
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+            marks[name] = int(steps[0])
+    return dict(sorted(marks.items(), key=lambda item: item[1]))
 
 
 def picture(lr: np.ndarray) -> str:

@@ -36,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
     from jaxlaws.records.run import run_dirs
 
     runs = run_dirs(args.sweep)
-    kept = _retry(runs) if args.retry_failed else 0
+    code = _retry(runs) if args.retry_failed else 0
     answer = status(runs)
     if args.json:
         print(json.dumps(answer, allow_nan=False))
-        return kept
+        return code
     print(f"{args.sweep}: {len(runs)} runs, " + ", ".join(f"{answer[name]} {name}" for name in STATES))
     for name, reason in answer["failures"].items():
         print(f"  {name} failed: {reason}")
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {who}: last heartbeat {_ago(seconds)}")
     if answer["pending"] + answer["running"] and answer["eta_s"] is not None:
         print(f"  about {answer['eta_s']:.0f} s left at the pace of the runs that have ended")
-    return kept
+    return code
 
 
 def status(runs: Sequence[RunDir]) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def status(runs: Sequence[RunDir]) -> dict[str, Any]:
     from jaxlaws.records.claim import clock_of
     from jaxlaws.sweep.ledger import mixed
 
-    looks, left = _looks(runs)
+    looks, flops_to_go = _looks(runs)
     records = [look.record for look in looks.values() if look.state in ("ok", "diverged")]
-    timed = [record for record in records if record.get("seconds") and record.get("flops_exact")]
-    seconds = sum(record["seconds"] for record in timed)
-    flops = sum(record["flops_exact"] * (1 - _not_repeated(record)) for record in timed)
+    timings = [record for record in records if record.get("seconds") and record.get("flops_exact")]
+    seconds = sum(record["seconds"] for record in timings)
+    flops = sum(record["flops_exact"] * (1 - _not_repeated(record)) for record in timings)
     running = [item for item in runs if looks[item.name].state == "running"]
     now = clock_of(running[0].path.parent) if running else None
     beats: dict[str, float] = {}
@@ -77,7 +77,7 @@ def status(runs: Sequence[RunDir]) -> dict[str, Any]:
     return {
         **{name: counts[name] for name in STATES},
         "failures": {name: look.reason for name, look in looks.items() if look.state == "failed"},
-        "eta_s": left * seconds / flops / max(1, len(beats)) if flops > 0 else None,
+        "eta_s": flops_to_go * seconds / flops / max(1, len(beats)) if flops > 0 else None,
         "workers": sorted(beats),
         "heartbeats": {who: None if now is None else max(0.0, now - beat) for who, beat in sorted(beats.items())},
         "mixed": mixed(runs),
@@ -89,16 +89,16 @@ def _looks(runs: Sequence[RunDir]) -> tuple[dict[str, Look], float]:
     """(run id → what its files say, FLOPs that those need which have not ended)."""
     from jaxlaws.records.run import Look
 
-    looks, left = {item.name: item.look(whole=True) for item in runs}, 0.0
+    looks, flops_to_go = {item.name: item.look(whole=True) for item in runs}, 0.0
     for item in runs:
         if looks[item.name].state in ("running", "pending"):
             try:
-                left += _left(item, looks[item.name].state)
+                flops_to_go += _left(item, looks[item.name].state)
             except FileNotFoundError:
                 continue
             except BadInput as error:
                 looks[item.name] = Look("failed", {}, f"{item.path / 'config.yaml'}: {error}")
-    return looks, left
+    return looks, flops_to_go
 
 
 def _retry(runs: Sequence[RunDir]) -> int:
@@ -118,8 +118,8 @@ def _retry(runs: Sequence[RunDir]) -> int:
 def _ago(seconds: float | None) -> str:
     if seconds is None:
         return "at an unknown time, since nothing can be written here to compare it with"
-    gone = "" if seconds < STALE else f"; `jaxlaws train` takes its runs over after {STALE:g} s without another one"
-    return f"{seconds:.0f} s ago{gone}"
+    remark = "" if seconds < STALE else f"; `jaxlaws train` takes its runs over after {STALE:g} s without another one"
+    return f"{seconds:.0f} s ago{remark}"
 
 
 def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
@@ -127,12 +127,12 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
     from jaxlaws.cli.screen import Screen
 
     looks = {item.name: item.look() for item in runs}
-    ended = {name: look.record for name, look in looks.items() if look.state in ("ok", "diverged")}
-    rows = _ranking(ended)[:_MOST_ROWS]
+    records = {name: look.record for name, look in looks.items() if look.state in ("ok", "diverged")}
+    rows = _ranking(records)[:_MOST_ROWS]
     console = Screen()
     console.lines(_HEADS, rows)
-    if left := len(ended) - sum(any(row) for row in rows):
-        console.print(f"… and {left} more: jaxlaws collect {quoted(out)} -o runs.csv")
+    if hidden := len(records) - sum(any(row) for row in rows):
+        console.print(f"… and {hidden} more: jaxlaws collect {quoted(out)} -o runs.csv")
     waiting = sum(look.state == "pending" for look in looks.values())
     diverged = sum(looks[name].state == "diverged" for name in summary.trained)
     console.print(
@@ -141,15 +141,15 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
         + (f", {len(summary.busy)} held by another process" if summary.busy else "")
         + (f", {waiting} pending" if waiting else "")
     )
-    saved = {
-        name: _not_repeated(ended[name]) * (ended[name].get("flops_exact") or 0)
+    savings = {
+        name: _not_repeated(records[name]) * (records[name].get("flops_exact") or 0)
         for name in summary.trained
-        if name in ended
+        if name in records
     }
-    if any(saved.values()):
-        branched = sum(value > 0 for value in saved.values())
+    if any(savings.values()):
+        branches = sum(value > 0 for value in savings.values())
         console.print(
-            f"  {branched} runs branched off the training of others: {sum(saved.values()):.2g} FLOPs not repeated",
+            f"  {branches} runs branched off the training of others: {sum(savings.values()):.2g} FLOPs not repeated",
         )
     if summary.busy:
         console.print(f"  jaxlaws status {quoted(out)} shows when they have ended")
@@ -164,20 +164,20 @@ def print_ended(out: Path, runs: Sequence[RunDir], summary: Summary) -> None:
 _HEADS = ("run", "N", "layers x width", "D", "batch", "peak LR", "seed", "val loss", "schedule")
 
 
-def _ranking(ended: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def _ranking(records: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """Rows of ended runs, best first within each (N, D), with an empty row between two of those."""
     import pandas as pd
 
     from jaxlaws.records.cells import cell_of
     from jaxlaws.schedules.apart import names_apart
 
-    numbers = {name: [r.get(name) or 1.0 for r in ended.values()] for name in ("params_nonembedding", "tokens")}
-    cells = pd.Series(cell_of(pd.DataFrame(numbers)), list(ended))
-    names, rows = names_apart(str(r.get("schedule") or "") for r in ended.values()), list[list[str]]()
-    for _, some in sorted(cells.groupby(cells)):
-        best = sorted(some.index, key=lambda name: (ended[name].get("val_loss_nats") or math.inf, name))
-        shown = best[: max(_LEAST_OF_A_CELL, _ROWS // cells.nunique())]
-        rows += [[""] * len(_HEADS)] * bool(rows) + [[name, *_row(ended[name], names)] for name in shown]
+    numbers = {name: [r.get(name) or 1.0 for r in records.values()] for name in ("params_nonembedding", "tokens")}
+    cells = pd.Series(cell_of(pd.DataFrame(numbers)), list(records))
+    names, rows = names_apart(str(r.get("schedule") or "") for r in records.values()), list[list[str]]()
+    for _, cell in sorted(cells.groupby(cells)):
+        best = sorted(cell.index, key=lambda name: (records[name].get("val_loss_nats") or math.inf, name))
+        top = best[: max(_LEAST_OF_A_CELL, _ROWS // cells.nunique())]
+        rows += [[""] * len(_HEADS)] * bool(rows) + [[name, *_row(records[name], names)] for name in top]
     return rows
 
 
@@ -204,5 +204,5 @@ def _left(item: RunDir, state: str) -> float:
     if not {"steps", "tokens"} & set(config):
         raise BadInput("it has neither steps nor tokens, which the config of a run states.")
     run = run_config(config)
-    done = max(item.curve_steps(), default=0) / steps(run) if state == "running" else 0.0
-    return Planned(run, item).work * (1 - done)
+    progress = max(item.curve_steps(), default=0) / steps(run) if state == "running" else 0.0
+    return Planned(run, item).work * (1 - progress)

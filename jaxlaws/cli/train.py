@@ -56,15 +56,15 @@ def run(argv: Sequence[str]) -> int:
 
         print(f"jaxlaws {__version__}, Hydra {hydra.__version__}")
         return 0
-    asked = checked(overrides, _sources(flags))
-    texts, hidden = asked.arguments(), []
+    request = checked(overrides, _sources(flags))
+    texts, hidden = request.arguments(), []
     if {name for name, _ in flags} <= _RUNS:
         recipe = next((text.partition("=")[2] for text in overrides if re.match(r"\+*sweep=", text)), None)
-        out = asked.destination(recipe and Path(recipe).stem, any(name in ("-m", "--multirun") for name, _ in flags))
+        out = request.destination(recipe and Path(recipe).stem, any(name in ("-m", "--multirun") for name, _ in flags))
         texts = [text for text in texts if not _PLACE.match(text)] + [f"out={in_quotes(out)}"]
         hidden = ["hydra.run.dir=."]  # which Hydra would make
     argv = [part for flag in flags for part in flag if part] + texts
-    return _under_hydra([*argv, *hidden], [in_words(text) for text in argv], asked.given, dry)
+    return _under_hydra([*argv, *hidden], [in_words(text) for text in argv], request.given, dry)
 
 
 def train(*overrides: str) -> dict[str, Any]:
@@ -98,17 +98,17 @@ def train(*overrides: str) -> dict[str, Any]:
 
 
 def _dry(argv: Sequence[str]) -> tuple[list[str], Dry | None]:
-    """(the arguments without --dry-run and -o FILE, what they asked for)."""
+    """(the arguments without --dry-run and -o FILE, the dry run that these two ask for)."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("-o", type=Path)
     try:
-        given, rest = parser.parse_known_args(argv)
+        flags, others = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
         raise BadInput(f"{error}.") from None
-    if given.o and not given.dry_run:
+    if flags.o and not flags.dry_run:
         raise BadInput("-o names the picture of a --dry-run; the directory of runs is out=DIR.")
-    return rest, Dry(given.o) if given.dry_run else None
+    return others, Dry(flags.o) if flags.dry_run else None
 
 
 def _split(argv: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -121,16 +121,16 @@ def _split(argv: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
         if not text.startswith("-"):
             overrides.append(text)
             continue
-        name, joined, value = text.partition("=")
+        name, equals, value = text.partition("=")
         if name not in FLAGS:
             raise _no_flag(name)
         values = FLAGS[name]
         if values is None:
-            if joined:
+            if equals:
                 raise BadInput(f"{name} takes no value, got '{brief(value)}'.")
-        elif not joined:
-            bare = name in ("--info", "-i") and (not waiting or waiting[0] not in values)
-            value = "all" if bare else waiting.pop(0) if waiting else ""
+        elif not equals:
+            alone = name in ("--info", "-i") and (not waiting or waiting[0] not in values)
+            value = "all" if alone else waiting.pop(0) if waiting else ""
         if values is not None and (not value or (values and value not in values)):
             raise BadInput(f"{name} is '{brief(value)}', expected {' or '.join(values) or 'a name or a directory'}.")
         flags.append((name, value))
@@ -155,13 +155,13 @@ def _no_flag(name: str) -> BadInput:
 
 def _sources(flags: Sequence[tuple[str, str]]) -> Sources:
     """Where the flags say that configs come from."""
-    found = dict(flags)
-    folder = found.get("--config-dir", found.get("-cd", ""))
-    name = found.get("--config-name", found.get("-cn", PRIMARY))
+    values = dict(flags)
+    folder = values.get("--config-dir", values.get("-cd", ""))
+    name = values.get("--config-name", values.get("-cn", PRIMARY))
     return Sources(name.removesuffix(".yaml"), os.path.abspath(folder) if folder else "")
 
 
-def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], dry: Dry | None) -> int:
+def _under_hydra(argv: list[str], question: Sequence[str], keys: Collection[str], dry: Dry | None) -> int:
     """Exit code of what Hydra makes of its arguments; `asked` is the same in words."""
     import hydra
     from hydra.errors import HydraException
@@ -171,7 +171,7 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
     codes: list[int] = []
 
     def many(configs: Sequence[DictConfig], cluster: Mapping[str, Any] | None) -> list[str]:
-        codes.append(_train(configs, asked, given, dry, cluster))
+        codes.append(_train(configs, question, keys, dry, cluster))
         return ["done"] * len(configs)
 
     def task(config: DictConfig) -> None:
@@ -187,8 +187,8 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a sweep's exception and exit
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=PRIMARY)(task)()
-    except SystemExit as ended:
-        if ended.code or not _ANSWERED & set(argv):
+    except SystemExit as end:
+        if end.code or not _ANSWERED & set(argv):
             raise
     except HydraException as error:
         raise BadInput(f"{brief(str(error).strip().splitlines()[0], 300).rstrip('.')}.") from None
@@ -207,19 +207,19 @@ def _under_hydra(argv: list[str], asked: Sequence[str], given: Collection[str], 
 
 def _train(
     configs: Sequence[Any],
-    asked: Sequence[str],
-    given: Collection[str],
+    question: Sequence[str],
+    keys: Collection[str],
     dry: Dry | None,
     cluster: Mapping[str, Any] | None,
 ) -> int:
-    composed = [resolved(config) for config in configs]
+    settings = [resolved(config) for config in configs]
     for key in ("sweep", "engine", "out"):
-        if any(one[key] != composed[0][key] for one in composed):
+        if any(config[key] != settings[0][key] for config in settings):
             raise BadInput(f"{key} is not the same for all runs of the sweep, expected one value: do not sweep it.")
-    runs = [run_config(one) for one in composed]
-    refuse_unread(runs, given)
-    how, engine = SweepConfig(**composed[0]["sweep"]), EngineConfig(**composed[0]["engine"])
-    return launch(runs, _directory(composed[0]["out"]), how, engine, asked, dry, cluster)
+    runs = [run_config(config) for config in settings]
+    refuse_unread(runs, keys)
+    how, engine = SweepConfig(**settings[0]["sweep"]), EngineConfig(**settings[0]["engine"])
+    return launch(runs, _directory(settings[0]["out"]), how, engine, question, dry, cluster)
 
 
 def _directory(out: str | None) -> Path:

@@ -67,9 +67,9 @@ def verify(answer: Recommendation, dry_run: bool, yes: bool) -> dict[str, Any] |
     points = neighbours(run)
     runs = [replace(point, seed=seed) for point in points.values() for seed in SEEDS]
     out = Path("sweeps") / f"verify-{short(answer.question['params'])}-{short(answer.question['tokens'])}"
-    planned = lay_out(runs, out, lambda data: open_data(data).digest)
+    plan = lay_out(runs, out, lambda data: open_data(data).digest)
     if not dry_run and not yes:
-        _refuse_long(planned)
+        _refuse_long(plan)
     question = ["recommend --verify", *answer.override.split(" ")]
     with contextlib.redirect_stdout(sys.stdout if dry_run else sys.stderr):
         code = launch(runs, out, SweepConfig(), EngineConfig(), question, Dry(None) if dry_run else None)
@@ -77,8 +77,8 @@ def verify(answer: Recommendation, dry_run: bool, yes: bool) -> dict[str, Any] |
         return None
     if code:
         raise Failed(f"not every run of {out} has ended: jaxlaws status {out} says why; the same command goes on.")
-    found = dict(zip(points, zip(*[iter(planned)] * len(SEEDS), strict=True), strict=True))
-    verdict = judge({label: [_loss(item) for item in items] for label, items in found.items()})
+    items_of = dict(zip(points, zip(*[iter(plan)] * len(SEEDS), strict=True), strict=True))
+    verdict = judge({label: [_loss(item) for item in items] for label, items in items_of.items()})
     for label, point in points.items():
         verdict["points"][label] |= {"peak_lr": point.optimizer.peak_lr, "batch_sequences": _batch(point)}
     verdict["directory"] = str(out)
@@ -118,8 +118,8 @@ def judge(losses: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 
     means = {label: sum(values) / len(values) for label, values in losses.items()}
     best = min(means, key=means.__getitem__)
-    advice, *others = losses.values()
-    variance = sum(_variance(advice, other) for other in others) / max(len(others), 1)
+    advice, *rivals = losses.values()
+    variance = sum(_variance(advice, rival) for rival in rivals) / max(len(rivals), 1)
     noise = 2 * math.sqrt(variance / len(advice))
     lowest = means[best]
     above = {label: mean / lowest - 1 if math.isfinite(lowest) else math.inf for label, mean in means.items()}
@@ -153,8 +153,8 @@ def show(verdict: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if name == "trained" else "right")
     for label, point in verdict["points"].items():
         mean, above = point["mean"], point["above_best"]
-        shown = ("diverged", "–") if mean is None else (f"{mean:.4f}", f"{above:.2%}")
-        table.add_row(label, f"{point['peak_lr']:.3g}", f"{point['batch_sequences']}", *shown)
+        cells = ("diverged", "–") if mean is None else (f"{mean:.4f}", f"{above:.2%}")
+        table.add_row(label, f"{point['peak_lr']:.3g}", f"{point['batch_sequences']}", *cells)
     console.print(table)
     if verdict["regret"] is None:
         print("NOT HELD: the run with the advice diverged.")
@@ -173,15 +173,15 @@ def show(verdict: Mapping[str, Any]) -> None:
     print(f"runs: {verdict['directory']}")
 
 
-def _refuse_long(planned: Sequence[Planned]) -> None:
+def _refuse_long(plan: Sequence[Planned]) -> None:
     from jaxlaws.cli.dry_run import duration
     from jaxlaws.cli.launch import _device
     from jaxlaws.sweep.cost import costs, remembered
 
-    seconds = sum(group.seconds for group in costs(planned, _device(), remembered()))
+    seconds = sum(group.seconds for group in costs(plan, _device(), remembered()))
     if seconds > LONG:
         raise BadInput(
-            f"training the advice and its neighbours, {len(planned)} runs, takes about {duration(seconds)} here: --yes "
+            f"training the advice and its neighbours, {len(plan)} runs, takes about {duration(seconds)} here: --yes "
             "starts it all the same, and --dry-run says more."
         )
 
@@ -198,9 +198,9 @@ def _loss(item: Planned) -> float:
     return math.inf if record["status"] != "ok" or loss is None else float(loss)
 
 
-def _variance(advice: Sequence[float], other: Sequence[float]) -> float:
+def _variance(advice: Sequence[float], rival: Sequence[float]) -> float:
     """Of the relative difference between two points, seed by seed; 0 where one of them diverged."""
-    gaps = [b / a - 1 for a, b in zip(advice, other, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    gaps = [b / a - 1 for a, b in zip(advice, rival, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(gaps) < 2:
         return 0.0
     mean = sum(gaps) / len(gaps)

@@ -144,16 +144,16 @@ def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> st
       present: our columns that are there.
       unknown: columns of the file that nothing reads, among which it may be.
     """
-    made = next((how for (ours, need), how in _MADE.items() if ours == missing and need in present), "")
+    answer = next((how for (ours, need), how in _MADE.items() if ours == missing and need in present), "")
     hint = next((hint for word, hint in _HINTS.items() if word in missing.split("_")), None)
     alike = [name for name in unknown if hint is not None and hint.search(name)]
-    short = "loss" if missing in LOSSES else missing
+    flag = "loss" if missing in LOSSES else missing
     value = f", or say what every run has with --set {missing}=…" if input_of(missing) in declared() else ""
     if alike:
-        shown = ", ".join(printable(name)[:60] for name in alike[:4]) + (", …" if len(alike) > 4 else "")
-        made = f"{made}, or " if made else ""
-        return f"{made}name it, which may be {shown}, such as --map {quoted(f'{short}={alike[0]}')}{value}"
-    return made or f"name it with --map {short}=NAME{value}"
+        names = ", ".join(printable(name)[:60] for name in alike[:4]) + (", …" if len(alike) > 4 else "")
+        answer = f"{answer}, or " if answer else ""
+        return f"{answer}name it, which may be {names}, such as --map {quoted(f'{flag}={alike[0]}')}{value}"
+    return answer or f"name it with --map {flag}=NAME{value}"
 
 
 def is_loss(ours: str) -> bool:

@@ -57,8 +57,8 @@ def runs_of_arrays(arrays: Mapping[str, Any], metric: str = "nats") -> Runs:
     if not lengths:
         raise BadInput("there is no array of runs, expected such as {'N': n, 'D': d, 'loss': loss}.")
     if len(lengths) > 1:
-        stated = ", ".join(f"{name} {len(value)}" for name, value in columns.items() if value.ndim)
-        raise BadInput(f"the arrays have the lengths {stated}, expected one length of all runs.")
+        sizes = ", ".join(f"{name} {len(value)}" for name, value in columns.items() if value.ndim)
+        raise BadInput(f"the arrays have the lengths {sizes}, expected one length of all runs.")
     index = pd.Index([f"run_{i}" for i in range(1, lengths.pop() + 1)], name="run_id")
     return Runs(pd.DataFrame(columns, index=index), source="the arrays")
 

@@ -19,19 +19,19 @@ SAME_TOKENS, SAME_LABEL = 0.03, 0.03
 TUNED = {"peak_lr": "learning rate", "batch_tokens": "batch"}
 
 
-def cell_of(table: pd.DataFrame, held: Collection[str] = ()) -> np.ndarray:
+def cell_of(table: pd.DataFrame, axes: Collection[str] = ()) -> np.ndarray:
     """[runs] the number of the (N, D) of each run, of the part of it that the table states.
 
     Runs that differ in a column that laws declare are of several cells.
 
     Args:
       table: of runs.
-      held: columns of `TUNED` whose other values make another cell.
+      axes: columns of `TUNED` whose other values make another cell.
     """
     params = next((table[name].to_numpy(float) for name in PARAMS if name in table), np.zeros(len(table)))
     tokens = np.log(table["tokens"].to_numpy(float)) if "tokens" in table else np.zeros(len(table))
     cell = _numbered(params, tokens, SAME_TOKENS)
-    for name in held:
+    for name in axes:
         if name in table:
             cell = _numbered(cell, np.log(table[name].to_numpy(float)), SAME_LABEL)
     if more := settings_in(table):
@@ -48,11 +48,11 @@ def _numbered(cell: np.ndarray, logs: np.ndarray, gap: float) -> np.ndarray:
     return number
 
 
-def swept(runs: Runs, held: Collection[str] = ()) -> bool:
-    """Whether runs of one `cell_of` differ in LR or batch, unless those are held, by more than rounding."""
-    cell = cell_of(runs.table, held)
+def swept(runs: Runs, axes: Collection[str] = ()) -> bool:
+    """Whether runs of one `cell_of` differ by more than rounding in LR or batch, those of `axes` excepted."""
+    cell = cell_of(runs.table, axes)
     for name in TUNED:
-        if name not in held and name in runs.table and len(cell):
+        if name not in axes and name in runs.table and len(cell):
             groups = pd.Series(np.log(runs.table[name].to_numpy(float))).groupby(cell)
             if (groups.max() - groups.min()).max() > SAME_LABEL:
                 return True

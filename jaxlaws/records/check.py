@@ -96,8 +96,8 @@ def _positive(runs: Runs, name: str) -> Runs:
         cause = _NEGATIVE.get("loss" if is_result(name) else name, "") if bad.iloc[0] <= 0 else ""
         what = f"{name} is {bad.iloc[0]:g} in run '{printable(bad.index[0])}', expected a positive number{cause}."
         runs = refuse(runs, what)
-    wrong = [*missing.index, *bad.index]
-    return _without(runs, runs.table.index.isin(wrong)) if wrong else runs
+    bad_ids = [*missing.index, *bad.index]
+    return _without(runs, runs.table.index.isin(bad_ids)) if bad_ids else runs
 
 
 def _signed(runs: Runs, name: str) -> Runs:
@@ -130,13 +130,13 @@ _NEGATIVE = {
 
 def leave_out_incomplete(rows: dict[str, dict[str, Any]]) -> list[str]:
     """Take out the ended runs of a sweep that lack what most of them state, and say which."""
-    said = []
-    stated = Counter(name for row in rows.values() for name in POSITIVE if row.get(name) is not None)
+    sentences = []
+    counts = Counter(name for row in rows.values() for name in POSITIVE if row.get(name) is not None)
     for name, row in list(rows.items()):
-        missing = [column for column, count in stated.items() if 2 * count > len(rows) and row.get(column) is None]
+        missing = [column for column, count in counts.items() if 2 * count > len(rows) and row.get(column) is None]
         if row["status"] == "ok" and row.get("val_loss_nats") is None:
             missing.append("val_loss_nats")
         if missing and row["status"] != "failed":
-            said.append(f"run {name} is left out as failed: its run.json lacks {', '.join(missing)}")
+            sentences.append(f"run {name} is left out as failed: its run.json lacks {', '.join(missing)}")
             del rows[name]
-    return said
+    return sentences

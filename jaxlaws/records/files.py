@@ -143,8 +143,8 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 
 def _open_stream(path: Path) -> int:
     """A descriptor to write to. A stream that is open keeps its place, and a pipe that nobody reads is an error."""
-    if known := _OPEN.fullmatch(os.path.abspath(path)):
-        return os.dup(_STREAMS.get(known["name"]) or int(known["fd"] or known["own"]))
+    if match := _OPEN.fullmatch(os.path.abspath(path)):
+        return os.dup(_STREAMS.get(match["name"]) or int(match["fd"] or match["own"]))
     patience = time.monotonic() + _READER
     while True:
         try:
@@ -160,9 +160,9 @@ def _open_stream(path: Path) -> int:
 
 def _write_through(stream: int, content: bytes) -> None:
     # What was printed before comes before it, where both go to one place.
-    for printed in (sys.stdout, sys.stderr):
+    for standard in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
-            printed.flush()
+            standard.flush()
     with open(stream, "wb") as file:
         file.write(content)
 

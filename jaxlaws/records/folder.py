@@ -57,8 +57,8 @@ def read_folder(path: Path, read: Callable[[Path], pd.DataFrame], has_id: Callab
             raise BadInput(f"{printable(path)} has no sweep.yaml and is read as a folder of tables: {error}") from None
         config = {f"config.{key}": value for key, value in _config(file, path).items()}
         more = config if any(map(has_id, rows.columns.astype(str))) else {**config, "run_id": name}
-        added = {key: value for key, value in more.items() if key not in rows}
-        parts.append(pd.concat([rows, pd.DataFrame(added, index=rows.index)], axis=1))
+        extra = {key: value for key, value in more.items() if key not in rows}
+        parts.append(pd.concat([rows, pd.DataFrame(extra, index=rows.index)], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -71,13 +71,13 @@ def _tables(path: Path) -> dict[str, Path]:
     if files:
         return {file.name.split(kind_of(file))[0]: file for file in files}
     for depth in range(1, _DEPTH):
-        there = list(itertools.islice(path.glob("*/" * depth + "*"), _MOST))
-        if len(there) == _MOST:
+        paths = list(itertools.islice(path.glob("*/" * depth + "*"), _MOST))
+        if len(paths) == _MOST:
             raise BadInput(f"{printable(path)} holds {_MOST:,} files and more: name the folder of the runs.")
-        below = [file for file in sorted(there) if _is_table(file) and file.is_file()]
+        below = [file for file in sorted(paths) if _is_table(file) and file.is_file()]
         folders = itertools.groupby(below, key=lambda file: file.parent)
-        if named := {folder.relative_to(path).as_posix(): _best(list(group)) for folder, group in folders}:
-            return named
+        if tables := {folder.relative_to(path).as_posix(): _best(list(group)) for folder, group in folders}:
+            return tables
     raise BadInput(
         f"{printable(path)} has no sweep.yaml, no run and no table in it, expected a sweep directory or a folder of "
         f"tables: for a published folder add --format {'|'.join(published.FORMATS)}."
@@ -95,12 +95,12 @@ def _best(files: list[Path]) -> Path:
 
 def _config(file: Path, path: Path) -> dict[str, object]:
     """What the configs around the table of a run say, flat: `optim.lr`; the nearest one counts."""
-    found: dict[str, object] = {}
+    settings: dict[str, object] = {}
     for folder in itertools.takewhile(lambda parent: parent != path, file.parents):
         for name in CONFIGS:
             if (folder / name).is_file():
-                found = {**dict(itertools.islice(scalars(_mapping(folder / name)), MAX_COLUMNS)), **found}
-    return {key: value for key, value in found.items() if not (isinstance(value, str) and "${" in value)}
+                settings = {**dict(itertools.islice(scalars(_mapping(folder / name)), MAX_COLUMNS)), **settings}
+    return {key: value for key, value in settings.items() if not (isinstance(value, str) and "${" in value)}
 
 
 def _mapping(file: Path) -> Mapping[str, object]:

@@ -100,7 +100,7 @@ def _runs(table: Table, reading: Reading) -> Runs:
         curves = {name: curves[name] for name in frame.index[status == "ok"] if name in curves}
         if (status == "ok").all() and not table.data.columns.isin(["status"]).any():
             frame = frame.drop(columns="status")
-    usage = Usage(len(frame), _said(table, frame), exclusions, diverged, table.unknown)
+    usage = Usage(len(frame), _origins(table, frame), exclusions, diverged, table.unknown)
     ours = frame[[name for name in frame if is_column(str(name))]]
     return Runs(ours, curves, source=table.source, notes=tuple(table.notes), usage=usage)
 
@@ -108,11 +108,11 @@ def _runs(table: Table, reading: Reading) -> Runs:
 #: Columns without which a table of curves is of no use to a law of final losses.
 _SIZES = ("params_nonembedding", "params_total", "tokens")
 #: What is said to be made of what, where the fit may read it: the settings of the runs are not.
-_SAID = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", "status")
+_STATED = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", "status")
 
 
-def _said(table: Table, frame: pd.DataFrame) -> dict[str, str]:
-    names = (*_SAID, *declared_in(frame), *(name for name in map(str, frame) if target_of(name)))
+def _origins(table: Table, frame: pd.DataFrame) -> dict[str, str]:
+    names = (*_STATED, *declared_in(frame), *(name for name in map(str, frame) if target_of(name)))
     origins = {ours: origin for ours in names if (origin := table.origins.get(ours)) is not None}
     if "lr" in origins or ("loss_nats" in origins and "val_loss_nats" in frame):
         origins.pop("peak_lr" if "lr" in origins else "loss_nats", None)

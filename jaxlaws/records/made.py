@@ -107,7 +107,7 @@ def derive(table: Table) -> None:
         if rule.ours not in table.data and set(rule.needs) <= set(table.data.columns):
             with np.errstate(all="ignore"):
                 table.data[rule.ours] = rule.make(*(table.data[name].to_numpy(float) for name in rule.needs))
-            table.origins[rule.ours] = rule.words.format(*(_said(table, name) for name in rule.needs))
+            table.origins[rule.ours] = rule.words.format(*(_origin(table, name) for name in rule.needs))
     if counts_log:
         _drop_contradicted_steps(table)
     warmup = table.data.get("warmup_steps")
@@ -116,7 +116,7 @@ def derive(table: Table) -> None:
         table.data["warmup_steps"] = np.nan if steps is None else np.where(warmup < 1, _whole(warmup * steps), warmup)
 
 
-def _said(table: Table, name: str) -> str:
+def _origin(table: Table, name: str) -> str:
     origin = table.origins.get(name, name)
     if origin.endswith(" (--set)"):
         return origin.removesuffix(" (--set)")

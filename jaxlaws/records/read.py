@@ -73,12 +73,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file."""
     text = read_text(path)
     try:
-        said = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(path, _first(error)) from None
-    if not isinstance(said, dict):
-        raise Unreadable(path, f"it holds a {type(said).__name__}, expected an object")
-    return said
+    if not isinstance(content, dict):
+        raise Unreadable(path, f"it holds a {type(content).__name__}, expected an object")
+    return content
 
 
 def read_record(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -113,12 +113,12 @@ def read_config(path: Path) -> dict[str, Any]:
     """config.yaml."""
     text = read_text(path)
     try:
-        said = yaml_of(text)
+        content = yaml_of(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(path, _first(error)) from None
-    if not isinstance(said, dict):
-        raise Unreadable(path, f"it holds a {type(said).__name__}, expected keys and values")
-    return said
+    if not isinstance(content, dict):
+        raise Unreadable(path, f"it holds a {type(content).__name__}, expected keys and values")
+    return content
 
 
 def yaml_of(text: str) -> Any:

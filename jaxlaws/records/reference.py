@@ -64,21 +64,21 @@ def against_reference(
     if trace not in TRACES:
         raise unknown("trace", trace, TRACES)
     curves = {}
-    for name, other in references.items():
-        for needed in (name, other):
-            if TRACE not in getattr(runs.curves.get(needed), "logged", ()):
-                raise BadInput(f"{runs.source} has no {TRACE} along the run '{needed}': log it, or leave the run out.")
-        curve, reference = runs.curves[name], runs.curves[other]
+    for name, partner in references.items():
+        for run in (name, partner):
+            if TRACE not in getattr(runs.curves.get(run), "logged", ()):
+                raise BadInput(f"{runs.source} has no {TRACE} along the run '{run}': log it, or leave the run out.")
+        curve, reference = runs.curves[name], runs.curves[partner]
         now, then = time(curve), time(reference)
         keep = (curve.at + 1 > start * len(curve.lr)) & (now >= then[0]) & (now <= then[-1])
         if not keep.any():
-            raise BadInput(f"the run '{name}' has no loss at a time that its reference '{other}' reached.")
+            raise BadInput(f"the run '{name}' has no loss at a time that its reference '{partner}' reached.")
         early = reference.at + 1 <= start * len(reference.lr)
-        logged = {
+        values = {
             LOSS: np.interp(now[keep], then, smoothed(reference.loss, window)),
             TRACE: TRACES[trace](curve, reference, keep, early),
         }
-        curves[name] = replace(curve, at=curve.at[keep], loss=curve.loss[keep], logged=logged).check(name)
+        curves[name] = replace(curve, at=curve.at[keep], loss=curve.loss[keep], logged=values).check(name)
     return replace(runs.select(list(references)), curves=curves)
 
 

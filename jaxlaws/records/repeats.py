@@ -38,16 +38,16 @@ def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
 def repeats(runs: Runs) -> Runs:
     """Runs whose every setting is equal and whose losses differ by more than noise: a setting is not in the table."""
     table = runs.finished().table if runs.in_nats else runs.table.iloc[:0]
-    sized = {"tokens", "steps"} & set(table.columns) and (runs.curves or set(PARAMS) & set(table.columns))
-    if len(table) < 2 or not sized:
+    has_size = {"tokens", "steps"} & set(table.columns) and (runs.curves or set(PARAMS) & set(table.columns))
+    if len(table) < 2 or not has_size:
         return runs
-    seeded = "seed" in table and table["seed"].notna().all()
+    has_seed = "seed" in table and table["seed"].notna().all()
     key = _keys(replace(runs, table=table), ())
     groups = pd.Series(np.log(table[runs.loss_column].to_numpy(float))).groupby(key)
     spread = (groups.max() - groups.min())[groups.size() > 1]
     if spread.empty:
         return runs
-    limit = SAME_SEED if seeded else float(np.clip(TIMES_OTHERS * spread.median(), SAME_CONFIG, MOST))
+    limit = SAME_SEED if has_seed else float(np.clip(TIMES_OTHERS * spread.median(), SAME_CONFIG, MOST))
     if not spread.max() > limit:
         return runs
     names = table.index[key == spread.idxmax()]
@@ -55,7 +55,7 @@ def repeats(runs: Runs) -> Runs:
     return ask(
         runs,
         "repeats",
-        f"{len(names)} runs of one config{' and seed' if seeded else ''} ({_some(names)}) end at {loss.min():.4g} to "
+        f"{len(names)} runs of one config{' and seed' if has_seed else ''} ({_some(names)}) end at {loss.min():.4g} to "
         f"{loss.max():.4g}, further apart than noise: a setting in which they differ is not among the columns, or one "
         "of them is another run",
         "name that column with --map (peak_lr, batch_tokens, seed, …), or leave out the wrong ones",
@@ -131,7 +131,8 @@ def _even(key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
     first = np.r_[True, sorted_key[1:] != sorted_key[:-1]]
     place = np.arange(len(key)) - np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
     unit = sorted_done[np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))]
-    off = pd.Series(np.abs(sorted_done / (unit * (place + 1)) - 1)).groupby(sorted_key)
+    with np.errstate(over="ignore"):  # counts that no float holds are as far off as any
+        off = pd.Series(np.abs(sorted_done / (unit * (place + 1)) - 1)).groupby(sorted_key)
     even = (off.max() < EVEN) & (off.size() >= MIN_CHECKPOINTS)
     if not even.any() or 2 * even.sum() < (off.size() >= MIN_CHECKPOINTS).sum():
         return None

@@ -26,17 +26,17 @@ def reshaped(raw: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return raw, ""
 
 
-def _first(raw: pd.DataFrame, wanted: str) -> str | None:
+def _first(raw: pd.DataFrame, column: str) -> str | None:
     """The first column that may be one of ours."""
-    return next((name for name in map(str, raw) if any(ours == wanted for ours, *_ in candidates(name, True))), None)
+    return next((name for name in map(str, raw) if any(ours == column for ours, *_ in candidates(name, True))), None)
 
 
 def _chart(raw: pd.DataFrame) -> tuple[pd.DataFrame, str] | None:
     """`Step, "RUN - val/loss", "RUN - val/loss__MIN", …`: a column a run and metric."""
     step = _first(raw, "step")
     series = [name for name in map(str, raw) if _DASH in name]
-    others = [name for name in map(str, raw) if _DASH not in name and name != step and not _AXIS.match(name)]
-    if step is None or not series or others:
+    extra = [name for name in map(str, raw) if _DASH not in name and name != step and not _AXIS.match(name)]
+    if step is None or not series or extra:
         return None
     runs: dict[str, dict[str, pd.Series]] = {}
     for name in series:
@@ -73,9 +73,9 @@ def _metrics(raw: pd.DataFrame) -> tuple[pd.DataFrame, str] | None:
     constant = [name for name in raw if name not in (run, key, value, step) and raw[name].dtype.kind in "iufO"]
     if run is not None and constant:
         by_run = raw.groupby(raw[run].astype(str), sort=False)[constant]
-        settled = by_run.nunique(dropna=True).max() <= 1
+        single = by_run.nunique(dropna=True).max() <= 1
         first = by_run.first()
-        for name in settled.index[settled]:
+        for name in single.index[single]:
             if name not in table:
                 table[name] = table["run_id"].map(first[name])
     return table, f"rows of {len(np.unique(rows['key']))} metrics"

@@ -71,4 +71,6 @@ def shared_config(runs: Runs, keys: Collection[str]) -> dict[str, Any]:
     if not configs:
         return {}
     first = configs[0]
-    return {key: first[key] for key in keys if key in first and all(one.get(key) == first[key] for one in configs)}
+    return {
+        key: first[key] for key in keys if key in first and all(config.get(key) == first[key] for config in configs)
+    }

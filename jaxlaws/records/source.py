@@ -92,10 +92,10 @@ def open_runs(
     if format is None and (path.is_file() or not path.is_dir() or not _is_sweep(path)):
         label, frame = _table(path, map, "")
         return runs_of(frame, label, reading)
-    given = [flag for flag, value in (("map", map), ("set", set), ("join", joins), ("name", name)) if value]
-    if given:
+    flags = [flag for flag, value in (("map", map), ("set", set), ("join", joins), ("name", name)) if value]
+    if flags:
         what = f"--format {format} names its columns" if format else f"{printable(path)} is a sweep, which names them"
-        raise BadInput(f"--{given[0]} is for tables of your own, {what} itself: give one of them.")
+        raise BadInput(f"--{flags[0]} is for tables of your own, {what} itself: give one of them.")
     runs = published.table_of(path, format) if format else _sweep(path)
     return runs_of(runs, path.name, reading) if isinstance(runs, pd.DataFrame) else finished(runs, reading)
 
@@ -104,11 +104,11 @@ def _tracked(source: str, reading: Reading, curves: bool, progress: Progress) ->
     """The runs of a tracker: its histories, joined with what was configured, or one row a run."""
     along = ("lr", "step", "tokens")
     metrics = (lambda name: may_be(name, lambda ours: ours in along or is_loss(ours), reading.map)) if curves else None
-    tracked = fetch(source, metrics, progress)
-    if tracked.history is None:
-        return runs_of(tracked.runs, source, reading)
-    join = [(f"the configs of {source}", tracked.runs), *reading.join]
-    return runs_of(tracked.history, source, replace(reading, join=join))
+    answer = fetch(source, metrics, progress)
+    if answer.history is None:
+        return runs_of(answer.runs, source, reading)
+    join = [(f"the configs of {source}", answer.runs), *reading.join]
+    return runs_of(answer.history, source, replace(reading, join=join))
 
 
 def _require_present(path: Path) -> None:
@@ -147,7 +147,7 @@ def _file(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
         path,
         words=lambda name: may_be(name, (*WORDS, "run_id").__contains__, map),
         losses=lambda name: may_be(name, is_loss, map),
-        used=lambda name: may_be(name, lambda ours: True, map),
+        is_read=lambda name: may_be(name, lambda ours: True, map),
     )
 
 

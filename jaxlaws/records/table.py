@@ -182,5 +182,5 @@ class Runs:
     def at(self, keep: np.ndarray) -> Runs:
         """Only the runs where `keep` [runs] is true."""
         table = self.table[keep]
-        kept = set(table.index) if self.curves else ()
-        return replace(self, table=table, curves={name: c for name, c in self.curves.items() if name in kept})
+        names = set(table.index) if self.curves else ()
+        return replace(self, table=table, curves={name: c for name, c in self.curves.items() if name in names})

@@ -40,7 +40,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_table(
-    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], used: Callable[[str], bool]
+    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], is_read: Callable[[str], bool]
 ) -> pd.DataFrame:
     """The table in a CSV, JSON or Parquet file, columns by name.
 
@@ -52,7 +52,7 @@ def read_table(
       words: whether the column of this name holds text; the text is taken as it is, and the apostrophe before a
         spreadsheet's formula is removed.
       losses: whether the column of this name may hold a loss, where the word NaN is no empty cell.
-      used: whether the column of this name is read by anybody: it may not be there twice.
+      is_read: whether the column of this name is read by anybody: it may not be there twice.
 
     Raises:
       BadInput: not a regular file, larger than `MAX_BYTES`, wider than `MAX_COLUMNS`, empty, not a table, or a row has
@@ -71,7 +71,7 @@ def read_table(
                 with _text(path) as stream:
                     table = records_of(stream)
             case _:
-                table = _csv(path, words, losses, used)
+                table = _csv(path, words, losses, is_read)
     if table.empty:
         raise BadInput(
             f"{path} cannot be read as a table: it has a header and no rows, expected one row a run or a step."
@@ -100,12 +100,12 @@ def require_regular(path: Path) -> None:
 
 
 def _csv(
-    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], used: Callable[[str], bool]
+    path: Path, words: Callable[[str], bool], losses: Callable[[str], bool], is_read: Callable[[str], bool]
 ) -> pd.DataFrame:
     with _text(path) as stream:
         header, separator = _header(stream)
         names = [name.strip() for name in header]
-        twice = [name for name, count in Counter(names).items() if count > 1 and name and used(name)]
+        twice = [name for name, count in Counter(names).items() if count > 1 and name and is_read(name)]
         if twice:
             raise ValueError(f"the column '{printable(twice[0])}' is there twice")
         places = [str(place) for place in range(len(names))]
@@ -266,5 +266,5 @@ def _reason(error: BaseException) -> str:
 
 def names_of(columns: Collection[Any], most: int = 20) -> str:
     """The columns of a file for a message, the first of them where there are many."""
-    shown = ", ".join(printable(name)[:60] for name in list(columns)[:most])
-    return f"{shown}, … ({len(columns)} in all)" if len(columns) > most else shown
+    text = ", ".join(printable(name)[:60] for name in list(columns)[:most])
+    return f"{text}, … ({len(columns)} in all)" if len(columns) > most else text

@@ -81,8 +81,8 @@ def loss_unit(runs: Runs) -> Runs:
             f"it may be {unit}, or the run diverged",
             "give nats a token, or set the status of those runs to diverged",
         )
-    trained = _numbers(table, "steps") >= TRAINED if "steps" in table else np.ones(len(table), bool)
-    if np.nanmedian(np.where(trained, loss, 0.0)) > MAX_MEDIAN_LOSS:
+    late = _numbers(table, "steps") >= TRAINED if "steps" in table else np.ones(len(table), bool)
+    if np.nanmedian(np.where(late, loss, 0.0)) > MAX_MEDIAN_LOSS:
         return ask(
             runs,
             "loss-unit",
@@ -178,11 +178,11 @@ def lr_unit(runs: Runs) -> Runs:
         return runs
     lr = np.where(_ok(table), _numbers(table, "peak_lr"), np.nan)
     sgd = table["optimizer"].astype(str).str.lower().isin(SGD).to_numpy(bool) if "optimizer" in table else None
-    scaled = lr if sgd is None else np.where(sgd, lr / SGD_LR, lr)
-    high = scaled > MAX_LR
-    if not high.any() and not np.nanmedian(scaled) > TYPICAL_LR:
+    relative = lr if sgd is None else np.where(sgd, lr / SGD_LR, lr)
+    high = relative > MAX_LR
+    if not high.any() and not np.nanmedian(relative) > TYPICAL_LR:
         return runs
-    place = int(np.nanargmax(scaled))
+    place = int(np.nanargmax(relative))
     return ask(
         runs,
         "lr-unit",

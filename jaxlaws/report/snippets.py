@@ -103,8 +103,8 @@ def wandb(arguments: Mapping[str, str], run: RunConfig, title: str) -> str:
     Args: see `recipe`.
     """
     peak = run.optimizer.peak_lr
-    fixed = [f"{key}={value}" for key, value in arguments.items() if key != "optimizer.peak_lr"]
-    command = ["${env}", "jaxlaws", "train", *fixed, "engine.wandb=true", "${args_no_hyphens}"]
+    overrides = [f"{key}={value}" for key, value in arguments.items() if key != "optimizer.peak_lr"]
+    command = ["${env}", "jaxlaws", "train", *overrides, "engine.wandb=true", "${args_no_hyphens}"]
     values = ", ".join(_yaml(f"{factor * peak:.6g}") for factor in (0.5, 1, 2))
     lines = [*_comment(title), "# Start it: wandb sweep THIS_FILE.yaml; then wandb agent with the name that it prints"]
     lines += [f"# {name}: {value}" for name, value in figures(run).items()]
@@ -179,12 +179,12 @@ def _wheres(run: RunConfig) -> list[str]:
 
 def _pieces(run: RunConfig, names: Mapping[str, str]) -> list[tuple[int, str]]:
     """(last k, expression) with the functions of a library."""
-    found = []
+    pieces = []
     for last, text in closed_form(run.schedule, config.steps(run), run.optimizer.peak_lr):
         for name, theirs in names.items():
             text = text.replace(name, theirs)
-        found.append((last, text))
-    return found
+        pieces.append((last, text))
+    return pieces
 
 
 def _knots(run: RunConfig) -> tuple[Sequence[float], Sequence[float]]:

@@ -30,8 +30,8 @@ def read_csv(
       whole: columns of whole numbers ≥ 0, none empty.
       words: columns of text.
     """
-    texts, used = set(words), {*numbers, *whole, *words}
-    raw = read_table(path, words=texts.__contains__, losses=lambda name: False, used=used.__contains__)
+    texts, columns = set(words), {*numbers, *whole, *words}
+    raw = read_table(path, words=texts.__contains__, losses=lambda name: False, is_read=columns.__contains__)
     missing = [name for name in (*whole, *numbers, *words) if name not in raw]
     if missing:
         raise BadInput(

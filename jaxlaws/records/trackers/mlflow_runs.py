@@ -28,28 +28,28 @@ def fetch(experiment: str, metrics: Callable[[str], bool] | None, progress: Prog
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3.7 and newer refuse to read a folder without it
     with _answers(mlflow):
         client = mlflow.MlflowClient()
-        known = client.search_experiments()
-        chosen = [one for one in known if experiment in ("", one.name, one.experiment_id)]
-        if not chosen:
-            names = ", ".join(printable(one.name) for one in known[:10]) or "none"
+        experiments = client.search_experiments()
+        matches = [item for item in experiments if experiment in ("", item.name, item.experiment_id)]
+        if not matches:
+            names = ", ".join(printable(item.name) for item in experiments[:10]) or "none"
             raise BadInput(f"mlflow:{printable(experiment)} is no experiment of {_where(mlflow)}, which has {names}.")
-        ids = [one.experiment_id for one in chosen]
+        ids = [item.experiment_id for item in matches]
         order = ["attributes.start_time ASC"]
         runs = mlflow.search_runs(experiment_ids=ids, max_results=_RUNS, order_by=order, output_format="list")
     rows = [
-        row(one.info.run_id, one.info.run_name, one.info.status, one.data.params, {} if metrics else one.data.metrics)
-        for one in runs
+        row(run.info.run_id, run.info.run_name, run.info.status, run.data.params, {} if metrics else run.data.metrics)
+        for run in runs
     ]
     if metrics is None:
         return Tracked(pd.DataFrame(rows), None)
     parts = []
     for done, run in enumerate(runs):
         progress(done, len(runs))
-        wanted = sorted(name for name in run.data.metrics if metrics(name))
-        ended = run.info.status != "RUNNING"
-        key = f"{_where(mlflow)}/{run.info.run_id}/{run.info.end_time}/{wanted}" if ended else None
+        series = sorted(name for name in run.data.metrics if metrics(name))
+        is_over = run.info.status != "RUNNING"
+        key = f"{_where(mlflow)}/{run.info.run_id}/{run.info.end_time}/{series}" if is_over else None
         with _answers(mlflow):
-            table = kept(key, partial(_history, client, run.info.run_id, wanted))
+            table = kept(key, partial(_history, client, run.info.run_id, series))
         parts.append(table.assign(run_id=run.info.run_id))
     progress(len(runs), len(runs))
     return Tracked(pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else None)

@@ -36,10 +36,10 @@ def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) 
     wandb = package("wandb")
     with _answers(wandb, path):
         # Loaded lazily, every config is a request of its own, and in some versions a string (wandb/wandb#10647).
-        found = wandb.Api().runs(
+        pages = wandb.Api().runs(
             f"{entity}/{project}", filters={"sweep": sweep} if sweep else {}, per_page=_RUNS, lazy=False
         )
-        runs = list(found)
+        runs = list(pages)
     rows = pd.DataFrame([_row(run, metrics is not None) for run in runs])
     if metrics is None:
         return Tracked(rows, None)
