@@ -56,7 +56,7 @@ def law(
 
     from jaxlaws.fitting.predict import open_fit
     from jaxlaws.inputs import INPUTS
-    from jaxlaws.laws.call import FittedLaw, known, numbers
+    from jaxlaws.laws.call import FittedLaw, is_concrete, numbers
     from jaxlaws.laws.law import Law
     from jaxlaws.laws.table import LAWS, add, get
 
@@ -86,7 +86,7 @@ def law(
         raise BadInput(f"the law {name} has no constants {', '.join(missing)}: give them as params={{…}}{presets}.")
     for constant, value in params.items():
         array = numbers(constant, value)
-        if array.ndim or (known(array) and not np.isfinite(array)):
+        if array.ndim or (is_concrete(array) and not np.isfinite(array)):
             raise BadInput(f"{constant} is {brief(value)}, expected one finite number: jax.vmap takes several laws.")
     return FittedLaw(
         the_law, {constant: params[constant] for constant in the_law.names}, {**the_law.convention, **convention}

@@ -15,7 +15,7 @@ from jaxlaws.cli import main
 from jaxlaws.errors import BadInput
 from jaxlaws.recommender.answer import every_law, recommend
 from jaxlaws.recommender.conversions import CONVERSIONS
-from jaxlaws.recommender.convert import Refused
+from jaxlaws.recommender.convert import NoConversion
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.presets import DEFAULT, PRESETS
 from jaxlaws.recommender.setting import NAMES, measured_under, sentence
@@ -138,7 +138,7 @@ def test_the_command_has_the_setting_that_is_asked_for():
 )
 @pytest.mark.parametrize(("params", "ratio"), [(2e5, 20), (7e9, 0.1), (1e4, 1e9)])
 def test_what_no_source_converts_is_refused_with_a_sweep_that_composes(asked, reason, params, ratio):
-    with pytest.raises(Refused, match=re.escape(reason)) as caught:
+    with pytest.raises(NoConversion, match=re.escape(reason)) as caught:
         recommend(params=params, tokens=ratio * params, force=True, **asked)
     text = str(caught.value)
     assert "\n" not in text
@@ -163,7 +163,7 @@ def test_what_no_source_converts_is_refused_with_a_sweep_that_composes(asked, re
     ],
 )
 def test_what_the_trainer_cannot_train_is_refused_with_values_for_another(asked, match):
-    with pytest.raises(Refused, match=match) as caught:
+    with pytest.raises(NoConversion, match=match) as caught:
         recommend(**Q, **asked)
     assert "in your own trainer the LRs" in str(caught.value)
 

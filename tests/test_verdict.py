@@ -25,7 +25,7 @@ def curves_seen(**changes):
     inputs = {"lr": peak * np.where(at > 1500, 0.5, 1), "peak": peak, "S": peak * at}
     loss = (2 + 20 * at**-0.5) * (1 + 0.01 * run)
     spread = Scatter(
-        predicted=loss,
+        prediction=loss,
         residual=1e-3 * rng.standard_normal(runs * count),
         within=np.zeros(runs * count),
         correlation=0.0,

@@ -27,7 +27,7 @@ from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting import score
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.problem import Problem
-from jaxlaws.fitting.resample import simulated
+from jaxlaws.fitting.resample import simulate
 from jaxlaws.fitting.scatter import noise_scale
 from jaxlaws.fitting.solve import best_of
 from jaxlaws.laws import events
@@ -134,7 +134,7 @@ def simulations(folder: Path, kind: str, count: int = 8, seed: int = 1):
                     out = out + weight * (a * power + 0.1 * gain / (start - end))
             return out
 
-        target = simulated(known, np.log(loss(full)), 1.1e-3, 0.7, 2e-3, 1, rng)[0]
+        target = simulate(known, np.log(loss(full)), 1.1e-3, 0.7, 2e-3, 1, rng)[0]
         shift = np.exp(2e-3 * rng.standard_normal(len(TEST)))[run]
         yield known, target, replace(asked, loss=loss(far) * shift)
 

@@ -16,7 +16,7 @@ from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.problem import Problem
-from jaxlaws.fitting.resample import clustered
+from jaxlaws.fitting.resample import cell_weights
 from jaxlaws.fitting.start import starts
 from jaxlaws.laws.table import get
 from jaxlaws.records.table import Curve, Runs
@@ -76,9 +76,9 @@ def _chinchilla(runs: Runs, repeats: int) -> list[Row]:
     law = get("chinchilla")
     problem = Problem(law, noises.get("huber", law), points(law, runs), 64)
     problem.from_starts(64, 0)
-    seconds, solved = median_seconds(lambda: problem.from_starts(_STARTS, 1), repeats)
-    best = float(solved.objective.min()) * noises.DELTA**2
-    ours = _agreeing(solved.objective * noises.DELTA**2, best)
+    seconds, solution = median_seconds(lambda: problem.from_starts(_STARTS, 1), repeats)
+    best = float(solution.objective.min()) * noises.DELTA**2
+    ours = _agreeing(solution.objective * noises.DELTA**2, best)
     log_n, log_d, log_l = (np.log(runs.table[name].to_numpy()) for name in ("params_total", "tokens", "loss_nats"))
 
     def objective(x, weight=1.0):
@@ -108,9 +108,9 @@ def _chinchilla(runs: Runs, repeats: int) -> list[Row]:
         f"share of starts within 1e-6 of the best: ours {ours:.1%}, baseline {share:.1%} of {_BASELINE_STARTS}",
     )
 
-    theta = solved.theta[int(np.argmin(solved.objective))]
-    weight = clustered(problem.points, _RESAMPLES, rng)
-    seconds, drawn = median_seconds(lambda: problem.from_best(theta, "bootstrap", weight=weight), repeats)
+    theta = solution.theta[int(np.argmin(solution.objective))]
+    weight = cell_weights(problem.points, _RESAMPLES, rng)
+    seconds, refits = median_seconds(lambda: problem.from_best(theta, "bootstrap", weight=weight), repeats)
     p = dict(zip(law.names, problem.constants(theta), strict=True))
     x0 = np.array([np.log(p["E"]), np.log(p["A"]), np.log(p["B"]), p["alpha"], p["beta"]])
 
@@ -126,7 +126,7 @@ def _chinchilla(runs: Runs, repeats: int) -> list[Row]:
         seconds,
         base * _RESAMPLES / _BASELINE_RESAMPLES,
         f"scipy BFGS on {_BASELINE_RESAMPLES} of them, scaled",
-        f"stopped short: ours {np.mean(drawn.gain > 1e-3):.1%}, baseline {1 - np.mean(success):.0%}",
+        f"stopped short: ours {np.mean(refits.gain > 1e-3):.1%}, baseline {1 - np.mean(success):.0%}",
     )
     return [optimum, bootstrap]
 
@@ -135,22 +135,22 @@ def _multi_power(runs: Runs, repeats: int) -> list[Row]:
     from scipy.optimize import least_squares
 
     law = get("multi_power")
-    held: Points = points(law, runs)
-    problem = Problem(law, noises.get("huber", law), held, 16)
+    data: Points = points(law, runs)
+    problem = Problem(law, noises.get("huber", law), data, 16)
     problem.from_starts(16, 0)
-    seconds, solved = median_seconds(lambda: problem.from_starts(16, 1), repeats)
-    best = float(solved.objective.min()) * noises.DELTA**2
-    x = held.inputs
+    seconds, solution = median_seconds(lambda: problem.from_starts(16, 1), repeats)
+    best = float(solution.objective.min()) * noises.DELTA**2
+    x = data.inputs
 
     def residual(q):
         L0, A, alpha, B, C, beta, gamma = np.exp(q)
         rate = C * np.exp(-gamma * x["log_lr"]) * x["lr_sum"]
         loss = L0 + A * x["S"] ** -alpha - B * np.sum(x["drop"] * -np.expm1(-beta * np.log1p(rate)), 1)
-        return np.log(held.loss) - np.log(np.maximum(loss, 1e-3))
+        return np.log(data.loss) - np.log(np.maximum(loss, 1e-3))
 
     with jax.enable_x64(True):
-        begun = starts(law, 8, 1, x, held.loss, 1 / held.loss**2, held.scale(), *problem.bounds)
-    lanes = iter(np.log(problem.constants(begun)))
+        theta = starts(law, 8, 1, x, data.loss, 1 / data.loss**2, data.scale(), *problem.bounds)
+    lanes = iter(np.log(problem.constants(theta)))
 
     def baseline():
         return float(
@@ -161,7 +161,7 @@ def _multi_power(runs: Runs, repeats: int) -> list[Row]:
 
     theirs = []
     base, _ = median_seconds(lambda: theirs.append(baseline()), 8)
-    ours, share = _agreeing(solved.objective * noises.DELTA**2, best), _agreeing(theirs, best)
+    ours, share = _agreeing(solution.objective * noises.DELTA**2, best), _agreeing(theirs, best)
     optimum = Row(
         "multi_power, 3 curves, 437 points: the optimum with 99% certainty",
         seconds / 16 * _certain(ours, 16),
@@ -169,7 +169,7 @@ def _multi_power(runs: Runs, repeats: int) -> list[Row]:
         "scipy least_squares, Huber, numeric Jacobian, the same projected starts and events",
         f"starts within 1e-6 of the best: ours {ours:.0%}, baseline {share:.0%} of 8; our 16 starts {seconds:.2f} s",
     )
-    return [optimum, _double_sum(runs, problem, solved.theta[int(np.argmin(solved.objective))], repeats)]
+    return [optimum, _double_sum(runs, problem, solution.theta[int(np.argmin(solution.objective))], repeats)]
 
 
 def _double_sum(runs: Runs, problem: Problem, theta: np.ndarray, repeats: int) -> Row:
@@ -209,7 +209,9 @@ def _cold(runs: Runs, repeats: int) -> Row:
         path = Path(folder) / "curves.csv"
         pd.concat(frames).to_csv(path, index=False)
         command = [sys.executable, "-m", "jaxlaws", "fit", "multi_power", str(path), "--json", "--force"]
-        seconds, done = median_seconds(lambda: subprocess.run(command, capture_output=True, text=True), min(repeats, 3))
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+        seconds, process = median_seconds(
+            lambda: subprocess.run(command, capture_output=True, text=True), min(repeats, 3)
+        )
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {process.stderr.strip()[-500:]}")
     return Row("jaxlaws fit multi_power, the whole command on a cold process", seconds, note="with its intervals")

@@ -35,7 +35,7 @@ _MODELS = {
     "1m": ModelConfig(width=128, depth=5, heads=8, mlp_width=352),
     "10m": ModelConfig(width=384, depth=6, heads=6, mlp_width=960),
 }
-#: At most so many repeats of what takes minutes.
+#: Largest number of repeats of a measurement that takes minutes.
 _MOST_REPEATS = 3
 
 
@@ -46,25 +46,25 @@ def rows(repeats: int = 5) -> list[Row]:
     """
     repeats = min(repeats, _MOST_REPEATS)
     lrs = ",".join(map(str, _LRS))
-    ours, ran = median_seconds(lambda: _ours("model=6k,25k", f"optimizer.peak_lr={lrs}"), repeats)
-    found = []
+    ours, runs = median_seconds(lambda: _ours("model=6k,25k", f"optimizer.peak_lr={lrs}"), repeats)
+    table = []
     for launcher in ("basic", "joblib"):
         if launcher == "joblib" and find_spec("hydra_plugins.hydra_joblib_launcher") is None:
             continue
         theirs, count = median_seconds(partial(_plain, launcher, "model=6k,25k", f"peak_lr={lrs}"), repeats)
-        told = f"a plain script under Hydra's {launcher} launcher"
-        note = f"16 jobs, 2 shapes, 100 steps; results: ours {ran}, theirs {count}; {_cores()} cores"
-        found.append(Row(f"a sweep of 16 jobs, beside {launcher}", ours, theirs, told, note))
-    many, ran = median_seconds(
+        rival = f"a plain script under Hydra's {launcher} launcher"
+        note = f"16 jobs, 2 shapes, 100 steps; results: ours {runs}, theirs {count}; {_cores()} cores"
+        table.append(Row(f"a sweep of 16 jobs, beside {launcher}", ours, theirs, rival, note))
+    many, runs = median_seconds(
         lambda: _ours("model=6k", "optimizer.peak_lr=logspace(1e-3,1e-2,20)", "sweep.replicates=10"), repeats
     )
-    note = f"{ran} runs of 6k parameters and 100 steps: {60 * ran / many:.0f} runs a minute; {_cores()} cores"
-    found.append(Row("a sweep of 200 tiny runs", many, note=note))
-    return [*found, *packs()] if on_accelerator() else found
+    note = f"{runs} runs of 6k parameters and 100 steps: {60 * runs / many:.0f} runs a minute; {_cores()} cores"
+    table.append(Row("a sweep of 200 tiny runs", many, note=note))
+    return [*table, *packs()] if on_accelerator() else table
 
 
 def on_accelerator() -> bool:
-    """Whether JAX has something better than the CPU here; asked in another process, which frees the device again."""
+    """Whether JAX has an accelerator here, by another process, which frees the device again."""
     code = "import jax; print(jax.default_backend())"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return answer.stdout.strip() != "cpu"
@@ -79,7 +79,7 @@ def packs(models: Mapping[str, ModelConfig] | None = None, sizes: Sequence[int] 
     """
     from jaxlaws.sweep.packing import measure, out_of_memory, trial
 
-    found = []
+    table = []
     for name, model in (models or _MODELS).items():
         run = RunConfig(model=model, data=DataConfig(seq_len=128), steps=1000, batch_sequences=8)
         item, engine = Planned(run, RunDir(Path(name))), EngineConfig()
@@ -90,31 +90,31 @@ def packs(models: Mapping[str, ModelConfig] | None = None, sizes: Sequence[int] 
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-        packed = max((pair for pair in rates if pair[0] == "vmap"), key=lambda pair: rates[pair])
-        told = ", ".join(f"{size}: {short(rate)}" for (_, size), rate in rates.items())
+        best = max((pair for pair in rates if pair[0] == "vmap"), key=lambda pair: rates[pair])
+        speeds = ", ".join(f"{size}: {short(rate)}" for (_, size), rate in rates.items())
         how, lanes = trial(item, max(sizes), engine)
-        note = f"tokens/s by lanes: {told}; the chooser takes {how} with {lanes} lanes"
-        found.append(
-            Row(f"lanes of {name}, 1M tokens", 1e6 / rates[packed], 1e6 / rates["map", 1], "one run at a time", note)
+        note = f"tokens/s by lanes: {speeds}; the chooser takes {how} with {lanes} lanes"
+        table.append(
+            Row(f"lanes of {name}, 1M tokens", 1e6 / rates[best], 1e6 / rates["map", 1], "one run at a time", note)
         )
-    return found
+    return table
 
 
-def _ours(*swept: str) -> int:
+def _ours(*overrides: str) -> int:
     """Runs that `jaxlaws train -m` has recorded."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "jaxlaws", "train", "-m", *_COMMON, *swept]
+        command = ["-m", "jaxlaws", "train", "-m", *_COMMON, *overrides]
         _run([*command, f"out={folder}/sweep"], folder)
         return len(list(Path(folder, "sweep").glob("*/run.json")))
 
 
-def _plain(launcher: str, *swept: str) -> int:
+def _plain(launcher: str, *overrides: str) -> int:
     """Results that the plain script has written under a launcher of Hydra."""
     with tempfile.TemporaryDirectory() as folder:
         quiet = ("hydra/hydra_logging=none", "hydra/job_logging=none", "hydra.output_subdir=null")
         places = (f"out={folder}", f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=.", f"hydra/launcher={launcher}")
         jobs = [f"hydra.launcher.n_jobs={_cores()}"] if launcher == "joblib" else []
-        _run(["-m", "jaxlaws.bench.plain_run", "-m", *quiet, *places, *jobs, *swept], folder)
+        _run(["-m", "jaxlaws.bench.plain_run", "-m", *quiet, *places, *jobs, *overrides], folder)
         return len(list(Path(folder).glob("*.json")))
 
 

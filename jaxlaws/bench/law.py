@@ -23,7 +23,7 @@ _LAWS: dict[str, dict[str, float] | None] = {
     "bound": {"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4},
     "fsl": {"L0": 2.8, "c1": 0.5, "s": 0.6, "c2": 300.0, "c3": 1.0, "c4": 20.0, "gamma": 0.8},
 }
-#: Points that `predict` is asked for, whose cost grows with them.
+#: Points for `predict`, whose cost grows with their number.
 _POINTS = 200
 
 
@@ -43,10 +43,10 @@ def _of(name: str, fit: LossFit, lr: np.ndarray, repeats: int) -> list[Row]:
         for what, work in (("the loss at the end", lambda: end(lr)), ("its gradient", lambda: slope(lr)))
     ]
     some = np.linspace(WARMUP, STEPS - 1, _POINTS).astype(int)
-    asked = partial(predict, fit, lr=lr, at=some, warmup_steps=WARMUP)
-    baseline, told = median_seconds(asked, 1)
+    baseline_call = partial(predict, fit, lr=lr, at=some, warmup_steps=WARMUP)
+    baseline, prediction = median_seconds(baseline_call, 1)
     curve = partial(one, lr, at=at, warmup_steps=WARMUP)
-    gap = float(np.abs(np.asarray(curve())[some] - told.value).max())
+    gap = float(np.abs(np.asarray(curve())[some] - prediction.value).max())
     label = f"`predict` at {_POINTS} points"
     return [*out, Row(f"{name}: the loss at every step", _warm(curve, repeats), baseline, label, f"within {gap:.1e}")]
 

@@ -20,7 +20,7 @@ _RESAMPLES = 1000
 def rows(repeats: int = 5) -> list[Row]:
     """Seconds of the import, of the command that advises, of a refit with its bootstrap, and its one-stage variant."""
     command = [sys.executable, "-m", "jaxlaws", "recommend", "--params", "7e9", "--tokens", "1.4T", "--json"]
-    query, done = median_seconds(lambda: subprocess.run(command, capture_output=True, check=True), repeats)
+    query, process = median_seconds(lambda: subprocess.run(command, capture_output=True, check=True), repeats)
     numpy_alone, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import numpy"], check=True), repeats)
     package, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import jaxlaws"], check=True), repeats)
     python, _ = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), repeats)
@@ -38,7 +38,7 @@ def rows(repeats: int = 5) -> list[Row]:
             query,
             numpy_alone,
             "python -c 'import numpy'",
-            f"{len(done.stdout)} bytes of JSON",
+            f"{len(process.stdout)} bytes of JSON",
         ),
         Row("refit, two stages, bootstrap by cell", refit, base, recipe, note),
         Row("refit, one stage, bootstrap by cell, every cell left out once", single, note=note),
@@ -66,7 +66,7 @@ def step_law_runs(
       truth: [2, 3] coefficients of (ln η*, ln B*) over (1, ln N, ln D).
     """
     rng = np.random.default_rng(seed)
-    found = []
+    records = []
     for n in params:
         for d in tokens:
             optimum = truth @ [1.0, np.log(n), np.log(d)]
@@ -80,10 +80,10 @@ def step_law_runs(
                     penalty = 0.016 * (np.expm1(1.4 * u) - 1.4 * u) / 1.96 + 0.007 * v**2 - 0.005 * u * v
                     base = 1.7 + 420 / n**0.34 + 1600 / d**0.33
                     loss = base * np.exp(penalty + noise * rng.standard_normal())
-                    lost = u > 1.7
-                    found.append((n, d, *np.exp(x), np.nan if lost else loss, "diverged" if lost else "ok"))
+                    diverges = u > 1.7
+                    records.append((n, d, *np.exp(x), np.nan if diverges else loss, "diverged" if diverges else "ok"))
     names = ["params_nonembedding", "tokens", "peak_lr", "batch_tokens", "loss_nats", "status"]
-    return Runs(pd.DataFrame(found, columns=names), source="simulated LR × batch grids")
+    return Runs(pd.DataFrame(records, columns=names), source="simulated LR × batch grids")
 
 
 def near_best_recipe(runs: Runs, resamples: int, within: float = 0.0025, seed: int = 0) -> np.ndarray:

@@ -29,9 +29,9 @@ def rows(repeats: int = 5) -> list[Row]:
     from scipy.optimize import minimize
 
     _free(0)
-    seconds, found = median_seconds(lambda: _free(0), repeats)
+    seconds, best = median_seconds(lambda: _free(0), repeats)
     ends = [value for seed in range(10) for value in _free(seed).starts]
-    reached = f"loss ours {found.loss[0]:.6f}, authors {PUBLISHED}, baseline {{:.6f}}"
+    note = f"loss ours {best.loss[0]:.6f}, authors {PUBLISHED}, baseline {{:.6f}}"
     value, curve = _full()
 
     def scipys():
@@ -54,13 +54,13 @@ def rows(repeats: int = 5) -> list[Row]:
     for name, work in (("scipy L-BFGS-B, all drops", scipys), ("optax Adam, 10,000 steps", lambda: adam(_ADAM_STEPS))):
         base, y = median_seconds(work, 1)
         theirs = final_loss(_fit(), np.r_[PEAK * _warm(), curve(y)], WARMUP)
-        out.append(Row("multi_power:25M, 24,000 steps: the free curve", seconds, base, name, reached.format(theirs)))
+        out.append(Row("multi_power:25M, 24,000 steps: the free curve", seconds, base, name, note.format(theirs)))
     out[0] = out[0]._replace(
         note=f"{out[0].note}; {len(ends)} random starts end within {np.ptp(ends):.1e} of each other"
     )
-    knotted = design(_fit(), STEPS, PEAK, WARMUP, knots=8, warm=_warm())
-    seconds, knotted = median_seconds(lambda: design(_fit(), STEPS, PEAK, WARMUP, knots=8, warm=_warm()), repeats)
-    out.append(Row("the same, a smooth decay of 8 knots", seconds, note=f"loss {knotted.loss[0]:.6f}"))
+    smooth = design(_fit(), STEPS, PEAK, WARMUP, knots=8, warm=_warm())
+    seconds, smooth = median_seconds(lambda: design(_fit(), STEPS, PEAK, WARMUP, knots=8, warm=_warm()), repeats)
+    out.append(Row("the same, a smooth decay of 8 knots", seconds, note=f"loss {smooth.loss[0]:.6f}"))
     for steps in _LONG:
         design(_fit(), steps, PEAK, WARMUP)
         seconds, long = median_seconds(partial(design, _fit(), steps, PEAK, WARMUP), repeats)
@@ -104,9 +104,9 @@ def _adam(value):
         rule = optax.adam(optax.cosine_decay_schedule(_ADAM_RATE, _ADAM_STEPS))
 
         def step(_, state):
-            y, held = state
-            update, held = rule.update(value(y)[1], held)
-            return jnp.maximum(optax.apply_updates(y, update), 0.0), held
+            y, moments = state
+            update, moments = rule.update(value(y)[1], moments)
+            return jnp.maximum(optax.apply_updates(y, update), 0.0), moments
 
         return jax.lax.fori_loop(0, steps, step, (start, rule.init(start)))[0]
 

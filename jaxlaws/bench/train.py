@@ -38,8 +38,8 @@ def rows(repeats: int = 5) -> list[Row]:
 
     On an accelerator also how much of its peak larger models use (`jaxlaws.bench.utilisation`).
     """
-    found = [*(_steps(name, repeats) for name in _SHAPES), _cold(repeats)]
-    return found if jax.default_backend() == "cpu" else found + utilisation.rows(repeats)
+    table = [*(_steps(name, repeats) for name in _SHAPES), _cold(repeats)]
+    return table if jax.default_backend() == "cpu" else table + utilisation.rows(repeats)
 
 
 def _steps(name: str, repeats: int) -> Row:
@@ -54,10 +54,10 @@ def _steps(name: str, repeats: int) -> Row:
     )
     data = open_data(run.data)
     lane = Lane(run)
-    compiled = program(run, data, "map")
-    ended: list[dict[str, Any]] = []
-    watch = Watch(end=lambda lane, record: ended.append(record))
-    ours = partial(train_lanes, compiled, data, [lane], 1, watch)
+    train_step = program(run, data, "map")
+    records: list[dict[str, Any]] = []
+    watch = Watch(end=lambda lane, record: records.append(record))
+    ours = partial(train_lanes, train_step, data, [lane], 1, watch)
     bare, losses = _bare_loop(lane, data)
     ours()
     bare()
@@ -76,7 +76,7 @@ def _steps(name: str, repeats: int) -> Row:
         other,
         "bare JAX loop over the same model, one jitted AdamW step at a time",
         f"{lane.batch_tokens / mine:,.0f} tokens/s, {flops / 1e9:.1f} GFLOP/s; training loss at the end "
-        f"{ended[-1]['train_loss_nats']:.5f}, bare {tail:.5f}",
+        f"{records[-1]['train_loss_nats']:.5f}, bare {tail:.5f}",
     )
 
 
@@ -130,11 +130,11 @@ def _bare_loop(lane: Lane, data: Any) -> tuple[Callable[[], None], list[float]]:
     def loop() -> None:
         params = jax.tree.map(jnp.array, start)
         m, v = jax.tree.map(jnp.zeros_like, start), jax.tree.map(jnp.zeros_like, start)
-        found = []
+        values = []
         for t, batch in enumerate(tokens):
             params, m, v, value = step(params, m, v, np.float32(t + 1), np.float32(lane.lr[t]), batch)
-            found.append(value)
-        losses[:] = [float(value) for value in found]
+            values.append(value)
+        losses[:] = [float(value) for value in values]
 
     return loop, losses
 
@@ -168,8 +168,8 @@ def _loss(params: dict[str, Any], tokens: jax.Array, c: ModelConfig) -> jax.Arra
         qkv = (norm(x, p["norm_attention.scale.value"]) @ p["qkv.kernel.value"]).reshape(B, S, 3, c.heads, K)
         scores = jnp.einsum("bqhk,bshk->bhqs", rope(qkv[:, :, 0]), rope(qkv[:, :, 1])) * K**-0.5
         weights = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf), axis=-1)
-        mixed = jnp.einsum("bhqs,bshk->bqhk", weights, qkv[:, :, 2]).reshape(B, S, c.width)
-        x = x + mixed @ p["out.kernel.value"]
+        attention = jnp.einsum("bhqs,bshk->bqhk", weights, qkv[:, :, 2]).reshape(B, S, c.width)
+        x = x + attention @ p["out.kernel.value"]
         gate, up = jnp.split(norm(x, p["norm_mlp.scale.value"]) @ p["gate_up.kernel.value"], 2, axis=-1)
         x = x + (jax.nn.silu(gate) * up) @ p["down.kernel.value"]
     logits = jax.nn.log_softmax(norm(x, params["norm.scale.value"]) @ params["head.kernel.value"])

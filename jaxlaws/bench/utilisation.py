@@ -58,13 +58,13 @@ def row(name: str, model: ModelConfig, batch: int, seq_len: int, peak: float) ->
         batch_sequences=batch,
     )
     data = open_data(run.data)
-    ended: list[dict[str, Any]] = []
-    watch = Watch(end=lambda lane, record: ended.append(record))
+    records: list[dict[str, Any]] = []
+    watch = Watch(end=lambda lane, record: records.append(record))
     train_lanes(program(run, data, "mesh"), data, [Lane(run)], 1, watch)
-    record = ended[0]
+    record = records[0]
     floor = flops_per_token(model, seq_len)[1] * batch * seq_len / (peak * jax.device_count())
-    held = record["peak_memory_bytes"]
-    memory = f"peak memory {held / 2**30:.1f} GiB" if held else "the backend does not tell its memory"
+    memory_bytes = record["peak_memory_bytes"]
+    memory = f"peak memory {memory_bytes / 2**30:.1f} GiB" if memory_bytes else "the backend does not tell its memory"
     mfu = f", MFU {record['mfu']:.1%} of the published peak" if record["mfu"] else ""
     return Row(
         f"a step of {name} ({count_params(model)[1]:,} parameters), {batch} sequences of {seq_len}, {model.dtype}",

@@ -38,7 +38,7 @@ def with_command(runs: Runs, entry: Mapping[str, Any], sweep: Path) -> dict[str,
 
     Args:
       runs: of the sweep.
-      entry: of `jaxlaws.recommender.survey.lacking`; a new size becomes the nearest one that has a name.
+      entry: of `jaxlaws.recommender.survey.additions`; a new size becomes the nearest one that has a name.
       sweep: its directory.
     """
     table = runs.finished().table

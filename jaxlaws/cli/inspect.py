@@ -39,7 +39,7 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
       source: where they are from.
     """
     from jaxlaws.recommender.identifiable import identifiable
-    from jaxlaws.recommender.survey import cells, columns, curves, lacking
+    from jaxlaws.recommender.survey import additions, cells, columns, curves
 
     grid, notes = cells(runs)
     answer = {
@@ -51,7 +51,7 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
         "cells": grid,
         "curves": curves(runs),
         "laws": identifiable(runs),
-        "add": _additions(runs, lacking(grid), source),
+        "add": _additions(runs, additions(grid), source),
     }
     return finite(answer)
 

@@ -89,7 +89,7 @@ def gradient(
     Raises:
       BadInput: the schedule cannot be bounded, or has a step without an LR.
     """
-    found = bound(lr, gradient_norm, distance)
+    terms = bound(lr, gradient_norm, distance)
     eta = np.asarray(lr, np.float64)
     if eta.min() <= 0:
         raise BadInput("the gradient of the bound is expected of a schedule that is positive at every step.")
@@ -103,7 +103,7 @@ def gradient(
     own = np.append(energy[:-1] * rate, 0.0) / 2
     by_energy = eta * square * np.cumsum(np.append(eta[:-1] * rate, 0.0))
     by_sums = np.cumsum(np.append(price / after[:-1], 0.0)) + np.cumsum(np.append(0.0, price / after[1:]))
-    gamma = found.best_lr if base_lr is None else base_lr
+    gamma = terms.best_lr if base_lr is None else base_lr
     return by_distance / gamma + gamma * (by_gradients + own + by_energy - by_sums / 2)
 
 
@@ -127,13 +127,13 @@ def second_stage(steps: int, longer: int, cooldown: float = 0.2) -> float:
       BadInput: the lengths or the share make no sense.
     """
     _check_longer(steps, longer, cooldown)
-    tuned = bound(_wsd(steps, cooldown)).best_lr
+    target = bound(_wsd(steps, cooldown)).best_lr
     trunk, shape = round((1 - cooldown) * steps), _wsd(longer, cooldown)
 
     def best(rho: float) -> float:
         return bound(np.where(np.arange(longer) < trunk, 1.0, rho * shape)).best_lr
 
-    return _bisect(lambda rho: best(rho) - tuned, 1e-3, 1.0)
+    return _bisect(lambda rho: best(rho) - target, 1e-3, 1.0)
 
 
 def longer_cooldown(steps: int, longer: int, cooldown: float = 0.2) -> float | None:
@@ -145,10 +145,10 @@ def longer_cooldown(steps: int, longer: int, cooldown: float = 0.2) -> float | N
       cooldown: share of the steps in the decay of the run of T0 steps.
     """
     _check_longer(steps, longer, cooldown)
-    tuned = bound(_wsd(steps, cooldown)).best_lr
-    if bound(_wsd(longer, 1.0)).best_lr < tuned:
+    target = bound(_wsd(steps, cooldown)).best_lr
+    if bound(_wsd(longer, 1.0)).best_lr < target:
         return None
-    return _bisect(lambda share: tuned - bound(_wsd(longer, share)).best_lr, cooldown, 1.0)
+    return _bisect(lambda share: target - bound(_wsd(longer, share)).best_lr, cooldown, 1.0)
 
 
 def _wsd(steps: int, cooldown: float) -> np.ndarray:

@@ -87,13 +87,13 @@ def extend(fit: LossFit, lr: np.ndarray, longer: int, warmup_steps: int = 0, **i
     if trunk > warmup_steps:
         fork = min(trunk, int(np.argmax(whole[warmup_steps:] < peak)) + warmup_steps)
         ways.append(("from the trunk", longer - fork, whole))
-    left = longer - steps
-    again = max(1, min(round(0.01 * longer), left // 2))
+    rest = longer - steps
+    again = max(1, min(round(0.01 * longer), rest // 2))
     rise = lr[-1] + (peak - lr[-1]) * (np.arange(again) + 1) / again
-    tail = schedule_array(_wsd(1.0, "linear", 0.0, 0), max(left - again, 1), peak)[: left - again]
-    ways.append(("from the end", left, np.concatenate([lr, rise, tail])))
-    scored = [_way(fit, name, schedule, todo, warmup_steps, inputs) for name, todo, schedule in ways]
-    return sorted(scored, key=lambda way: (way.loss, way.steps))
+    tail = schedule_array(_wsd(1.0, "linear", 0.0, 0), max(rest - again, 1), peak)[: rest - again]
+    ways.append(("from the end", rest, np.concatenate([lr, rise, tail])))
+    answers = [_way(fit, name, schedule, todo, warmup_steps, inputs) for name, todo, schedule in ways]
+    return sorted(answers, key=lambda way: (way.loss, way.steps))
 
 
 def _shares(
@@ -101,9 +101,9 @@ def _shares(
 ) -> dict[float, Way]:
     """WSD by the share of its cooldown: those of `SHARES`, and the one that a search between them finds."""
     floor = FLOOR if shape == "exponential" else 0.0
-    found = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, **inputs).lr[0]
+    best = best_of_family(fit, f"wsd(shape={shape}, floor={floor})", steps, peak_lr, warmup_steps, **inputs).lr[0]
     schedules = {share: schedule_array(_wsd(share, shape, floor, warmup_steps), steps, peak_lr) for share in SHARES}
-    schedules |= {float(np.sum(found[warmup_steps:] < peak_lr)) / steps: found}
+    schedules |= {float(np.sum(best[warmup_steps:] < peak_lr)) / steps: best}
     return {share: _way(fit, f"{share:.1%}", lr, steps, warmup_steps, inputs) for share, lr in schedules.items()}
 
 

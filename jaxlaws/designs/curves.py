@@ -55,10 +55,10 @@ def free(parts: int = 6) -> Form:
         # Blocks lie denser towards the end of a part, as long as they are not shorter than a step.
         power = jnp.clip(jnp.log(jnp.maximum(lengths, 1.0)) / np.log(_BLOCKS), 1.0, 2.0)
         grid = np.linspace(1, 0, _BLOCKS + 1)[None]
-        left = jnp.where(grid > 0, np.maximum(grid, 1e-9) ** power[:, None], 0.0)
-        middle = 1 - (left[:, :-1] + left[:, 1:]) / 2
+        rest = jnp.where(grid > 0, np.maximum(grid, 1e-9) ** power[:, None], 0.0)
+        middle = 1 - (rest[:, :-1] + rest[:, 1:]) / 2
         levels = begin[:, None] + (end - begin)[:, None] * middle
-        widths = -lengths[:, None] * jnp.diff(left, axis=1)
+        widths = -lengths[:, None] * jnp.diff(rest, axis=1)
         return jnp.concatenate([jnp.ones(1), levels.ravel()]), jnp.concatenate([jnp.reshape(stable, 1), widths.ravel()])
 
     def values(x, steps, stable):
@@ -94,9 +94,9 @@ def knotted(knots: int) -> Form:
 
     def blocks(x, steps, stable):
         length, heights = shape(x, steps, stable, jnp)
-        left = np.linspace(1, 0, _DECAY_BLOCKS + 1) ** 1.5
-        levels = jnp.interp(1 - (left[:-1] + left[1:]) / 2, np.linspace(0, 1, knots + 1), heights)
-        widths = jnp.concatenate([(steps - length)[None], -length * np.diff(left)])
+        rest = np.linspace(1, 0, _DECAY_BLOCKS + 1) ** 1.5
+        levels = jnp.interp(1 - (rest[:-1] + rest[1:]) / 2, np.linspace(0, 1, knots + 1), heights)
+        widths = jnp.concatenate([(steps - length)[None], -length * np.diff(rest)])
         return jnp.concatenate([jnp.ones(1), levels]), widths
 
     def values(x, steps, stable):

@@ -59,15 +59,15 @@ def best_of_family(
     _, extra = curve_law(fit, inputs)
     low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
     check([steps], warmup_steps, low)
-    given = parse(spec)
-    fields = family(given["name"]).fields
-    if not family(given["name"]).warmup:
-        raise BadInput(f"schedule '{given['name']}' is read from a file and has no numbers to design.")
-    names = [name for name in fields if name in RANGES and name not in given]
-    names = [name for name in names if not (name == "floor" and "floor_lr" in given)]
+    settings = parse(spec)
+    fields = family(settings["name"]).fields
+    if not family(settings["name"]).warmup:
+        raise BadInput(f"schedule '{settings['name']}' is read from a file and has no numbers to design.")
+    names = [name for name in fields if name in RANGES and name not in settings]
+    names = [name for name in names if not (name == "floor" and "floor_lr" in settings)]
     if low < high:
         names.append("peak")
-    shapes = list(SHAPES) if "shape" in fields and "shape" not in given else [None]
+    shapes = list(SHAPES) if "shape" in fields and "shape" not in settings else [None]
     if not names and shapes == [None]:
         raise BadInput(f"'{spec}' leaves no number free: leave out the ones that the design is to find.")
     scale = min(1.0, _STEPS / steps)
@@ -75,28 +75,28 @@ def best_of_family(
     small_warmup = min(round(warmup_steps * scale), small - 1)
 
     def config(numbers: dict[str, float], shape: str | None, warmup: int) -> tuple[ScheduleConfig, float]:
-        made = ScheduleConfig(**{**given, "warmup_steps": warmup, "shape": shape or given.get("shape")})
+        candidate = ScheduleConfig(**{**settings, "warmup_steps": warmup, "shape": shape or settings.get("shape")})
         numbers = dict(numbers)
         peak = low * (high / low) ** numbers.pop("peak", 0.0)
-        if (made.shape or fields.get("shape")) == "exponential" or given["name"] == "infinite":
-            numbers["floor"] = max(numbers.get("floor", made.floor or 0.0), _LEAST)
+        if (candidate.shape or fields.get("shape")) == "exponential" or settings["name"] == "infinite":
+            numbers["floor"] = max(numbers.get("floor", candidate.floor or 0.0), _LEAST)
         if "floor" in numbers and "level" in numbers:
             numbers["floor"] = min(numbers["floor"], numbers["level"])
-        return ScheduleConfig(**{**vars(made), **numbers}), peak
+        return ScheduleConfig(**{**vars(candidate), **numbers}), peak
 
     def value(shape: str | None, numbers: dict[str, float]) -> float:
-        made, peak = config(numbers, shape, small_warmup)
-        lr = schedule_array(made, small, peak)
+        candidate, peak = config(numbers, shape, small_warmup)
+        lr = schedule_array(candidate, small, peak)
         return final_loss(fit, lr, small_warmup, extra, stretch=steps / small)
 
-    found = []
+    results = []
     for shape, start in product(shapes, (0.15, 0.4, 0.8)):
-        found.append((*_compass(partial(value, shape), names, start), shape))
-    _, numbers, shape = min(found, key=lambda one: one[0])
-    made, peak = config({name: float(f"{number:.4g}") for name, number in numbers.items()}, shape, warmup_steps)
-    lr = schedule_array(made, steps, peak)
+        results.append((*_compass(partial(value, shape), names, start), shape))
+    _, numbers, shape = min(results, key=lambda one: one[0])
+    candidate, peak = config({name: float(f"{number:.4g}") for name, number in numbers.items()}, shape, warmup_steps)
+    lr = schedule_array(candidate, steps, peak)
     loss = final_loss(fit, lr, warmup_steps, extra)
-    return Design((lr,), (loss,), warmup_steps, peak, spec_string(made), tuple(sorted(one[0] for one in found)))
+    return Design((lr,), (loss,), warmup_steps, peak, spec_string(candidate), tuple(sorted(one[0] for one in results)))
 
 
 def _compass(
@@ -107,13 +107,13 @@ def _compass(
     x = {name: low + (high - low) * start**2 for name, (low, high) in ranges.items()}
     best, step = value(x), 0.25
     while step > 1e-4:
-        moved = False
+        progress = False
         for trial in _around(x, ranges, step):
-            reached = value(trial)
-            if reached < best - 1e-10:
-                x, best, moved = trial, reached, True
+            level = value(trial)
+            if level < best - 1e-10:
+                x, best, progress = trial, level, True
                 break
-        if not moved:
+        if not progress:
             step /= 2
     return best, x
 
@@ -121,6 +121,6 @@ def _compass(
 def _around(x: dict[str, float], ranges: dict[str, tuple[float, float]], step: float) -> Iterator[dict[str, Any]]:
     for name, (low, high) in ranges.items():
         for sign in (1, -1):
-            moved = float(np.clip(x[name] + sign * step * (high - low), low, high))
-            if moved != x[name]:
-                yield {**x, name: moved}
+            place = float(np.clip(x[name] + sign * step * (high - low), low, high))
+            if place != x[name]:
+                yield {**x, name: place}

@@ -70,25 +70,25 @@ def gain(fit: LossFit, ours: np.ndarray, theirs: np.ndarray) -> Gain:
     """The gain of one schedule over another from their [1 + draws] predicted losses."""
     difference = theirs - ours
     difference = difference[np.isfinite(difference)]
-    predicted = float(difference[0])
+    saving = float(difference[0])
     bias = fit.held_out.get("decay_gaps") or {}
     ratio, se = float(bias.get("ratio", 1.0)), float(bias.get("se", 0.0))
     low = high = expected_low = expected_high = None
-    scaled = ratio * predicted + _EDGE * np.array([-1, 1]) * se * abs(predicted)
+    edges = ratio * saving + _EDGE * np.array([-1, 1]) * se * abs(saving)
     if len(difference) >= 20:
         low, high = (float(edge) for edge in np.percentile(difference[1:], (5, 95)))
         draws = difference[1:] * (ratio + se * np.random.default_rng(0).standard_normal(len(difference) - 1))
-        scaled = np.percentile(draws, (5, 95))
-        expected_low, expected_high = (float(edge) for edge in scaled)
+        edges = np.percentile(draws, (5, 95))
+        expected_low, expected_high = (float(edge) for edge in edges)
     elif bias:
-        expected_low, expected_high = (float(edge) for edge in scaled)
-    expected = ratio * predicted
+        expected_low, expected_high = (float(edge) for edge in edges)
+    expected = ratio * saving
     noise = run_sd(fit) * float(theirs[0]) * math.sqrt(2)
-    certain = scaled[0] * scaled[1] > 0
-    shown = certain and abs(expected) > _EDGE * noise
-    verdict = ("gain" if expected > 0 else "loss") if shown else "inside the noise"
+    certain = edges[0] * edges[1] > 0
+    visible = certain and abs(expected) > _EDGE * noise
+    verdict = ("gain" if expected > 0 else "loss") if visible else "inside the noise"
     pairs = max(1, math.ceil((_EDGE * noise / expected) ** 2)) if certain else None
-    return Gain(predicted, low, high, expected, expected_low, expected_high, noise, verdict, pairs)
+    return Gain(saving, low, high, expected, expected_low, expected_high, noise, verdict, pairs)
 
 
 def run_sd(fit: LossFit) -> float:
@@ -99,20 +99,20 @@ def run_sd(fit: LossFit) -> float:
 def warnings(fit: LossFit, lr: np.ndarray, warmup_steps: int) -> list[str]:
     """What of the schedule's shape lies outside the fit's data, and what the gains rest on."""
     out = []
-    seen = fit.ranges
+    ranges = fit.ranges
     decay = lr[max(warmup_steps - 1, 0) :]
     peak = float(lr.max())
     share, steepest = float(decay.min()) / peak, max(float(-np.diff(decay).min(initial=0.0)), 0.0) / peak
-    if "lowest_share" in seen and share < 0.9 * seen["lowest_share"][0]:
+    if "lowest_share" in ranges and share < 0.9 * ranges["lowest_share"][0]:
         out.append(
-            f"the LR falls to {share:.2%} of its peak, in the data it stays above {seen['lowest_share'][0]:.2%}."
+            f"the LR falls to {share:.2%} of its peak, in the data it stays above {ranges['lowest_share'][0]:.2%}."
         )
-    if "steepest_drop" in seen and steepest > 1.5 * seen["steepest_drop"][1]:
+    if "steepest_drop" in ranges and steepest > 1.5 * ranges["steepest_drop"][1]:
         out.append(
             f"the LR falls by {steepest:.1%} of its peak in one step, the steepest fitted by "
-            f"{seen['steepest_drop'][1]:.2%}: --knots 8 stays closer to what was fitted."
+            f"{ranges['steepest_drop'][1]:.2%}: --knots 8 stays closer to what was fitted."
         )
-    elif "steepest_drop" not in seen and steepest > 0.05:
+    elif "steepest_drop" not in ranges and steepest > 0.05:
         out.append(
             f"the LR falls by {steepest:.0%} of its peak in one step: the law likes sudden drops, few runs have "
             "tested that; --knots 8 gives a smooth decay."

@@ -14,14 +14,14 @@ class Minimum(NamedTuple):
 
     Attributes:
       x: [variables].
-      value: of the function there.
-      begun: of the function at the start.
-      iterations: that were taken.
+      value: of the function at x.
+      initial: value of the function at the start.
+      iterations: their number.
     """
 
     x: Any
     value: Any
-    begun: Any
+    initial: Any
     iterations: Any
 
 
@@ -46,14 +46,14 @@ def newton(function: Callable[[Any], Any], start: Any, iterations: int = 200, to
         eigenvalues, vectors = jnp.linalg.eigh(jnp.where(finite, h, jnp.eye(len(x))))
         move = vectors @ ((vectors.T @ jnp.where(finite, g, 0.0)) / (jnp.abs(eigenvalues) + damping))
         size = jnp.linalg.norm(move)
-        moved = x - move * jnp.minimum(1.0, 3.0 / jnp.maximum(size, 1e-300))
-        reached = function(moved)
-        better = reached < value
-        gained = jnp.where(better, value - reached, 0.0)
-        recent = jnp.concatenate([recent[1:], gained[None]])
+        trial = x - move * jnp.minimum(1.0, 3.0 / jnp.maximum(size, 1e-300))
+        level = function(trial)
+        better = level < value
+        gain = jnp.where(better, value - level, 0.0)
+        recent = jnp.concatenate([recent[1:], gain[None]])
         return (
-            jnp.where(better, moved, x),
-            jnp.where(better, reached, value),
+            jnp.where(better, trial, x),
+            jnp.where(better, level, value),
             jnp.where(better, damping * 0.2, damping * 5.0),
             recent,
             count + 1,
@@ -63,9 +63,9 @@ def newton(function: Callable[[Any], Any], start: Any, iterations: int = 200, to
         _, _, damping, recent, count = state
         return (count < iterations) & (damping < 1e6) & (jnp.sum(recent) > tolerance)
 
-    begun = function(start)
+    initial = function(start)
     # A start without a finite value is worse than any point that has one.
-    first = jnp.where(jnp.isfinite(begun), begun, jnp.inf)
+    first = jnp.where(jnp.isfinite(initial), initial, jnp.inf)
     state = (start, first, jnp.asarray(1e-2), jnp.full(10, jnp.inf), 0)
     x, value, _, _, count = jax.lax.while_loop(going, step, state)
     return Minimum(x, value, first, count)

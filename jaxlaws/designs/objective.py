@@ -13,7 +13,7 @@ from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.law import Inputs, Law
 from jaxlaws.laws.schedule import at_end, first_change
 
-#: Blocks that stand for a warm-up while the curve after it is sought, on which its changes of the LR hardly depend.
+#: Blocks that stand for a warm-up in the search for the curve after it, which hardly depends on the warm-up's LRs.
 WARMUP_BLOCKS = 64
 
 

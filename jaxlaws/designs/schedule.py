@@ -29,7 +29,7 @@ class Design(NamedTuple):
 
     Attributes:
       lr: for each horizon, [steps] with its warm-up.
-      loss: for each horizon, the objective: the loss predicted at its end, whose warm-up counts as the fit has it.
+      loss: for each horizon, the objective: the loss predicted at its end, under the fit's convention of the warm-up.
       warmup_steps: of them all.
       peak_lr: as given, or as found.
       form: of the curve, for people.
@@ -44,12 +44,12 @@ class Design(NamedTuple):
     starts: tuple[float, ...]
 
 
-def curve_law(fit: LossFit, given: Mapping[str, Any]) -> tuple[Law, Inputs]:
+def curve_law(fit: LossFit, columns: Mapping[str, Any]) -> tuple[Law, Inputs]:
     """The law of a fit and what it reads besides the schedule, if a schedule can be designed with it.
 
     Args:
       fit: of any law.
-      given: inputs by the names of the columns of a table, such as params.
+      columns: inputs by the names of the columns of a table, such as params.
 
     Raises:
       BadInput: it does not read a schedule or reads more of a run than that, no decay changes its prediction, its data
@@ -60,20 +60,20 @@ def curve_law(fit: LossFit, given: Mapping[str, Any]) -> tuple[Law, Inputs]:
         raise BadInput(
             f"the law {law.name} reads model and tokens: a schedule needs a law such as multi_power or bound."
         )
-    measured = [row.meaning for key in law.inputs if (row := INPUTS[key]).logged or key == "phase_start"]
-    if measured:
-        raise BadInput(f"the law {law.name} reads the {measured[0]}: no schedule of its own can be designed with it.")
+    logs = [row.meaning for key in law.inputs if (row := INPUTS[key]).logged or key == "phase_start"]
+    if logs:
+        raise BadInput(f"the law {law.name} reads the {logs[0]}: no schedule of its own can be designed with it.")
     if not {"drop", "lr", "V"} & set(law.inputs):
         raise BadInput(
             f"the law {law.name} reads the LR sum only, so that no decay can help: fit multi_power or bound."
         )
-    seen = fit.ranges.get("lowest_share")
-    if seen is not None and seen[0] > 0.99:
+    shares = fit.ranges.get("lowest_share")
+    if shares is not None and shares[0] > 0.99:
         raise BadInput(
-            f"the fit of {law.name} comes from schedules that never decay (the LR stays above {seen[0]:.0%} of its "
+            f"the fit of {law.name} comes from schedules that never decay (the LR stays above {shares[0]:.0%} of its "
             "peak): add runs with a decay and fit again."
         )
-    return law, keywords(law, given, fit.convention)
+    return law, keywords(law, columns, fit.convention)
 
 
 def design(
@@ -125,15 +125,15 @@ def design(
     share = np.ones(len(horizons)) if weights is None else np.asarray(weights, float)
     share = share / share.sum()
     rng = np.random.default_rng(seed)
-    begun = np.stack([form.start(rng) for _ in range(starts)])
+    origins = np.stack([form.start(rng) for _ in range(starts)])
 
     def solve(peak: float) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
         """Horizons do not meet but in the peak, so that each is minimised by itself."""
-        found = []
+        solutions = []
         for n, flat in zip(horizons, stable, strict=True):
             with jax.enable_x64(True):
                 x, value, before = _minimise(law, form)(
-                    begun,
+                    origins,
                     dict(fit.params),
                     extra,
                     climb,
@@ -144,19 +144,19 @@ def design(
                     peak,
                 )
             order = np.argsort(value)
-            found.append((np.asarray(x)[order[0]], np.asarray(value)[order]))
-            _searched(law.name, n, np.asarray(value), np.asarray(before))
-        return float(np.dot(share, [value[0] for _, value in found])), found
+            solutions.append((np.asarray(x)[order[0]], np.asarray(value)[order]))
+            _check_search(law.name, n, np.asarray(value), np.asarray(before))
+        return float(np.dot(share, [value[0] for _, value in solutions])), solutions
 
     peak = low if low == high else _lowest(lambda peak: solve(peak)[0], low, high)
-    _, found = solve(peak)
+    _, solutions = solve(peak)
     curves = [
         peak * np.r_[warm, form.values(x, n - warmup_steps, flat)]
-        for (x, _), n, flat in zip(found, horizons, stable, strict=True)
+        for (x, _), n, flat in zip(solutions, horizons, stable, strict=True)
     ]
     losses = tuple(final_loss(fit, lr, warmup_steps, extra) for lr in curves)
     name = "free" if knots is None else f"knots({knots})"
-    ends = np.dot(share, [value for _, value in found])
+    ends = np.dot(share, [value for _, value in solutions])
     return Design(tuple(curves), losses, warmup_steps, peak, name, tuple(ends[np.isfinite(ends)].tolist()))
 
 
@@ -164,25 +164,25 @@ def design(
 def _minimise(law: Law, form: Form):
     """Every start minimised in turn, in one program: the constants, the lengths and the peak are its arguments."""
 
-    def run(begun, params, extra, climb, climb_steps, first, steps, stable, peak):
+    def run(origins, params, extra, climb, climb_steps, first, steps, stable, peak):
         def value(x):
             levels, widths = form.blocks(x, steps, stable)
             levels, widths = jnp.concatenate([climb, levels]), jnp.concatenate([climb_steps, widths])
             return loss(law, params, peak * levels, widths, first, extra)
 
         def one(x):
-            found = newton(value, x)
-            return found.x, found.value, found.begun
+            solution = newton(value, x)
+            return solution.x, solution.value, solution.initial
 
-        return jax.lax.map(one, begun)
+        return jax.lax.map(one, origins)
 
     return jax.jit(run)
 
 
-def _searched(law: str, steps: int, ends: np.ndarray, begun: np.ndarray) -> None:
-    """Raises `BadInput` where no start came to a finite loss, or none to a lower one than it had."""
+def _check_search(law: str, steps: int, ends: np.ndarray, initial: np.ndarray) -> None:
+    """Raises `BadInput` where no start comes to a finite loss, or none comes to a lower one than it had."""
     need_finite(law, float(ends.min()))
-    if not np.any(ends < begun):
+    if not np.any(ends < initial):
         raise BadInput(
             f"no search for the best schedule of {steps} steps left its start: with these constants the loss of {law} "
             "does not depend on the schedule, so fit it to runs whose schedules differ."

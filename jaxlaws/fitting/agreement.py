@@ -39,8 +39,8 @@ def agreement(score: np.ndarray, loss: np.ndarray, level: float = 0.9) -> Agreem
     Infinite values, of runs that diverged, rank last. The lower of both is the better.
     """
     count = len(score)
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
-    weights = np.concatenate([np.ones((1, count)), drawn])
+    counts = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+    weights = np.concatenate([np.ones((1, count)), counts])
     return Agreement(
         _quantity(spearman(score, loss, weights), count, level, (-1.0, 1.0)),
         _quantity(kendall(score, loss, weights), count, level, (-1.0, 1.0)),
@@ -67,9 +67,9 @@ def kendall(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def regret(score: np.ndarray, loss: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[resamples] loss of the recipe with the lowest score over the lowest, among those that are drawn."""
-    chosen = np.argmin(np.where(weights > 0, np.minimum(score, np.finfo(float).max), np.inf), axis=1)
+    choice = np.argmin(np.where(weights > 0, np.minimum(score, np.finfo(float).max), np.inf), axis=1)
     with np.errstate(invalid="ignore"):  # of resamples in which all diverged
-        return loss[chosen] - np.min(np.where(weights > 0, loss, np.inf), axis=1)
+        return loss[choice] - np.min(np.where(weights > 0, loss, np.inf), axis=1)
 
 
 def _ratio(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -81,9 +81,9 @@ def _quantity(values: np.ndarray, count: int, level: float, limits: tuple[float,
     """Row 0 with the percentiles of the others; None where it is no finite number."""
     if not np.isfinite(values[0]):
         return None
-    drawn = values[1:][np.isfinite(values[1:])]
+    draws = values[1:][np.isfinite(values[1:])]
     if count < FOR_INTERVAL:
         return Quantity(float(np.clip(values[0], *limits)))
-    low, high = np.percentile(drawn, (50 * (1 - level), 50 * (1 + level))) if len(drawn) else (values[0], values[0])
+    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level))) if len(draws) else (values[0], values[0])
     value = float(np.clip(values[0], *limits))
     return Quantity(value, float(np.clip(min(low, value), *limits)), float(np.clip(max(high, value), *limits)))

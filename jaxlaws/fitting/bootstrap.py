@@ -47,7 +47,7 @@ def refit(problem: Problem, theta: np.ndarray, spread: Scatter, count: int, seed
     is used its centre is drawn anew for every resample, so that the constants spread as the posterior.
 
     Args:
-      problem: that was solved.
+      problem: with the points of the fit.
       theta: [parameters] coordinates of its optimum.
       spread: of its points there.
       count: how many; none with 0.
@@ -85,7 +85,7 @@ def _of_clusters(
     problem: Problem, theta: np.ndarray, spread: Scatter, prior: np.ndarray, rng: np.random.Generator
 ) -> tuple[Solution, np.ndarray]:
     """Refits to draws of cells or runs, and [draws] whether each has as many distinct cells as there are constants."""
-    weight = resample.clustered(problem.points, len(prior), rng)
+    weight = resample.cell_weights(problem.points, len(prior), rng)
     target = _within_digits(problem, spread, len(prior), rng)
     solution = problem.from_best(theta, "bootstrap", weight=weight, target=target, prior=prior)
     enough = (weight > 0).sum(1) >= len(problem.law.names) if problem.points.single else np.ones(len(prior), bool)
@@ -97,9 +97,9 @@ def _of_simulated(
 ) -> Solution:
     """Refits to losses that are simulated about the law."""
     log, offset = problem.noise.log, problem.noise.offset
-    middle, unit = (np.log(spread.predicted), 1.0) if log else (spread.predicted, spread.size)
+    middle, unit = (np.log(spread.prediction), 1.0) if log else (spread.prediction, spread.size)
     phi, sigma = spread.correlation, spread.sigma * unit
-    target = resample.simulated(problem.points, middle, sigma, phi, offset * unit, len(prior), rng)
+    target = resample.simulate(problem.points, middle, sigma, phi, offset * unit, len(prior), rng)
     return problem.from_best(theta, "bootstrap", target=target, prior=prior)
 
 

@@ -35,10 +35,10 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
         raise BadInput(f"the law {law.name} reads {reads}, expected one number: what {first.law} predicts.")
     row = INPUTS[law.inputs[0]]
     start = predict(first, **inputs)
-    given: dict[str, Any] = {row.column: start.value}
-    end = predict(second, **given)
-    drawn = new_runs(first, final_losses(first, None, **inputs)[1:, None])[:, 0]
-    low, high = (None, None) if start.low is None or end.low is None else _interval(second, drawn, end)
+    metric: dict[str, Any] = {row.column: start.value}
+    end = predict(second, **metric)
+    draws = new_runs(first, final_losses(first, None, **inputs)[1:, None])[:, 0]
+    low, high = (None, None) if start.low is None or end.low is None else _interval(second, draws, end)
     reach = Extrapolation(
         {**start.extrapolation.axes, **end.extrapolation.axes},
         (*start.extrapolation.impossible, *end.extrapolation.impossible),
@@ -47,14 +47,14 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
     return Prediction(end.value, low, high, second.level, reach, (through, *start.warnings, *end.warnings))
 
 
-def _interval(second: LossFit, drawn: np.ndarray, end: Prediction) -> tuple[float | None, float | None]:
+def _interval(second: LossFit, draws: np.ndarray, end: Prediction) -> tuple[float | None, float | None]:
     """The interval of new runs whose input has these draws [draws]."""
     import jax
 
     rng = np.random.default_rng(1)
     law, rows = second.model, np.array(second.rows()[1:], np.float64)
-    columns = dict(zip(second.params, rows[rng.integers(len(rows), size=len(drawn))].T, strict=True))
+    columns = dict(zip(second.params, rows[rng.integers(len(rows), size=len(draws))].T, strict=True))
     with jax.enable_x64(True):
-        values = np.asarray(law.predict(columns, {law.inputs[0]: rng.permutation(drawn)}))
+        values = np.asarray(law.predict(columns, {law.inputs[0]: rng.permutation(draws)}))
     low, high = edges(np.array([end.value]), new_runs(second, values[:, None]), second.level)
     return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))

@@ -13,7 +13,7 @@ from jaxlaws.records.columns import is_result
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
 
-#: How many times the deviation of the middle run another has to deviate, and by how much of the loss above L̂ at least.
+#: Least deviation of a run that leaves the curve: in deviations of the middle run, and in the loss above L̂.
 FACTOR, LEAST = 3.0, 0.01
 #: Largest difference of two LRs over their peaks up to which runs have one schedule.
 ONE_SCHEDULE = 0.02
@@ -71,17 +71,17 @@ def collapse(runs: Runs, irreducible: float, *, start: float = 0.1, count: int =
     if not irreducible < lowest:
         raise BadInput(f"the irreducible loss is {irreducible:g}, expected a number below every loss ({lowest:g}).")
     shares = [(curve.at + 1) / len(curve.lr) for curve in curves]
-    first, reached = max(start, *(share[0] for share in shares)), min(share[-1] for share in shares)
-    if not first < reached:
+    first, last = max(start, *(share[0] for share in shares)), min(share[-1] for share in shares)
+    if not first < last:
         raise BadInput(f"no share of the steps after {start:g} is reached by all {len(names)} curves of {runs.source}.")
-    x = np.linspace(first, reached, count)
+    x = np.linspace(first, last, count)
     above = np.array([np.interp(x, s, c.loss) for s, c in zip(shares, curves, strict=True)]) - irreducible
     level = above / above[:, -1:]
     table = pd.DataFrame({"x": x, "mean": level.mean(0), "deviation": level.std(0, ddof=1) / level.mean(0)})
     noise = _seed_noise(runs.table.loc[names], above)
     if noise is not None:
         table["seed_noise"] = noise
-    return Collapse(table, _deviations(names, x, np.log(level)), float(reached), _warnings(curves, x))
+    return Collapse(table, _deviations(names, x, np.log(level)), float(last), _warnings(curves, x))
 
 
 def _deviations(names: list[str], x: np.ndarray, log: np.ndarray) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def _deviations(names: list[str], x: np.ndarray, log: np.ndarray) -> pd.DataFram
     size = np.sqrt(np.mean(away[:, :-1] ** 2, 1))
     limit = max(FACTOR * float(np.median(size)), LEAST)
     leaves = size > limit
-    at = [x[int(np.argmax(row > limit))] if left else np.nan for row, left in zip(away, leaves, strict=True)]
+    at = [x[int(np.argmax(row > limit))] if outside else np.nan for row, outside in zip(away, leaves, strict=True)]
     return pd.DataFrame({"deviation": size, "leaves": leaves, "leaves_at": at}, index=pd.Index(names, name="run_id"))
 
 

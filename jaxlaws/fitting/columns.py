@@ -55,11 +55,11 @@ def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
 def parts_of(law: Law, runs: Runs) -> dict[str, str]:
     """Input of several columns → the names of its parts in the table, joined by commas, as a convention has them."""
     several = [INPUTS[name].column for name in law.inputs if INPUTS[name].many]
-    found = {
+    names = {
         name: [str(column).removeprefix(f"{name}.") for column in runs.table if str(column).startswith(f"{name}.")]
         for name in several
     }
-    return {name: ",".join(parts) for name, parts in found.items() if parts}
+    return {name: ",".join(parts) for name, parts in names.items() if parts}
 
 
 def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -92,26 +92,26 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
         else:
             columns = [row.column]
             if row.column not in runs.table and row.column in FOLLOWS:
-                runs, used = _with(row.column, law, runs, params_column)
-                convention |= used
+                runs, source = _with(row.column, law, runs, params_column)
+                convention |= source
         values = runs.need(*columns)[columns].to_numpy(float)
         good = np.isfinite(values) & ((values >= 0) if row.zero else (values > 0))
         if not good.all():
             column = columns[int(np.argmin(good.all(0)))]
-            expected = "a number of at least 0" if row.zero else "a positive number"
-            raise BadInput(f"{runs.source}: {column} has a value that is not {expected}: drop those runs.")
+            domain = "a number of at least 0" if row.zero else "a positive number"
+            raise BadInput(f"{runs.source}: {column} has a value that is not {domain}: drop those runs.")
         inputs[name] = values if row.many else values[:, 0]
     return inputs, convention
 
 
 def _with(column: str, law: Law, runs: Runs, params_column: str | None) -> tuple[Runs, dict[str, str]]:
     """The runs with a column that follows from others of theirs, where it does, and what of it is a convention."""
-    known = {name: runs.table[name] for name in FOLLOWS[column][1] if name in runs.table}
+    parts = {name: runs.table[name] for name in FOLLOWS[column][1] if name in runs.table}
     convention = {}
     if "params" in FOLLOWS[column][1] and any(name in runs.table for name in PARAMS):
         convention["params"] = params_of(law, runs, params_column)
-        known["params"] = runs.table[convention["params"]]
-    value = following(column, known)
+        parts["params"] = runs.table[convention["params"]]
+    value = following(column, parts)
     if value is None:
         return runs, {}
     return replace(runs, table=runs.table.assign(**{column: value})), convention

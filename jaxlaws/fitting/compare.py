@@ -67,7 +67,7 @@ def compare(fits: Mapping[str, LossFit], by: str = "mae", kind: str | None = Non
     errors = {name: float(fit.held_out[kind][by]) for name, fit in fits.items()}
     warnings = _incomparable(fits)
     ranking = () if warnings else tuple(sorted(errors, key=errors.__getitem__))
-    won = _won(fits, by) if kind == "test" and ranking else {}
+    wins = _wins(fits, by) if kind == "test" and ranking else {}
     least = min(errors.values())
     rows = {
         name: {
@@ -77,7 +77,7 @@ def compare(fits: Mapping[str, LossFit], by: str = "mae", kind: str | None = Non
             "constants": len(fit.params),
             "held_out": {key: dict(fit.held_out[key]) for key in (*KINDS, "gaps") if fit.held_out.get(key)},
             "ratio_to_best": errors[name] / least if ranking and least > 0 else None,
-            "curves_won": won.get(name),
+            "curves_won": wins.get(name),
         }
         for name, fit in fits.items()
     }
@@ -92,8 +92,8 @@ def _shared_kind(fits: Mapping[str, LossFit]) -> str:
     for kind in KINDS:
         if all(fit.held_out.get(kind) for fit in fits.values()):
             return kind
-    stated = "; ".join(f"{name} has {_kinds(fit)}" for name, fit in fits.items())
-    raise BadInput(f"the fits share no held-out error ({stated}): {_REMEDY}")
+    kinds = "; ".join(f"{name} has {_kinds(fit)}" for name, fit in fits.items())
+    raise BadInput(f"the fits share no held-out error ({kinds}): {_REMEDY}")
 
 
 def _kinds(fit: LossFit) -> str:
@@ -119,7 +119,7 @@ def _frozen(value: Any) -> Any:
     return tuple(sorted(value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _won(fits: Mapping[str, LossFit], by: str) -> dict[str, int]:
+def _wins(fits: Mapping[str, LossFit], by: str) -> dict[str, int]:
     """On how many of the held-out curves each fit has the lowest error."""
     test = [
         {run for run, curve in fit.curves.items() if curve["split"] == "test" and curve.get(by) is not None}

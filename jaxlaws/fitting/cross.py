@@ -22,7 +22,7 @@ from jaxlaws.status import require_trusted
 if TYPE_CHECKING:
     from jaxlaws.fitting.result import LossFit
 
-#: Where a crossing is sought: this far below and above the data of both laws, or in all of `EVERYWHERE`.
+#: Where a crossing is searched for: this far below and above the data of both laws, or in all of `EVERYWHERE`.
 BELOW, ABOVE = 10.0, {"flops": 1e6, "params": 1e3, "tokens": 1e3}
 EVERYWHERE = {"flops": (1e12, 1e30), "params": (1e4, 1e15), "tokens": (1e6, 1e17)}
 #: Points of a path, and how many times finer the spline through them is read.
@@ -30,7 +30,7 @@ _POINTS, _FINER = 81, 25
 #: Pairs of resamples, one of each law.
 _PAIRS = 1000
 #: Pairs without an answer, as a share, from which the answer says so.
-_LOST = 0.05
+_MOST_FAILURES = 0.05
 
 
 class Cross(NamedTuple):
@@ -43,9 +43,9 @@ class Cross(NamedTuple):
       loss: of both there.
       better_below, better_above: index 0 or 1 of the law with the lower loss on either side of it.
       others: further places where they cross.
-      low, high: between which it was sought.
+      low, high: the range that was searched.
       probability: share of the pairs of resamples that cross there; None where no law has resamples.
-      before: C, N or D until which `probability_before` counts; None where it was not asked for.
+      before: C, N or D until which `probability_before` counts; None without one in the question.
       probability_before: share of the pairs that have crossed until then, below `low` included.
       level: of the interval.
       extrapolation: how far the crossing, or else `before`, lies outside the data of the law that is farther from them.
@@ -75,21 +75,21 @@ def cross(
     params: float | None = None,
     tokens: float | None = None,
     before: float | None = None,
-    **held: Any,
+    **columns: Any,
 ) -> Cross:
     """Where two laws have one loss: along C = 6·N·D at the optimum of each, or along D or N with the other fixed.
 
         >>> import jaxlaws
-        >>> found = jaxlaws.cross("chinchilla:hoffmann", "chinchilla:epoch")
-        >>> print(f"at {found.at.value:.1e} FLOP, both have the loss {found.loss:.3f}")
+        >>> crossing = jaxlaws.cross("chinchilla:hoffmann", "chinchilla:epoch")
+        >>> print(f"at {crossing.at.value:.1e} FLOP, both have the loss {crossing.loss:.3f}")
         at 1.0e+20 FLOP, both have the loss 2.553
 
     Args:
       a, b: fits of laws of N and D, fit files or presets.
       params: N, which makes the path one of tokens.
       tokens: D, which makes the path one of model sizes.
-      before: C, D or N until which the probability of a crossing is asked for.
-      **held: what else either law reads, by the names of the columns of a table.
+      before: C, D or N, the upper end of the probability of a crossing.
+      **columns: what else either law reads, by the names of the columns of a table.
 
     Raises:
       BadInput: the losses have different units or targets, or a law is not one of N and D.
@@ -97,10 +97,12 @@ def cross(
     fits = (open_fit(a), open_fit(b))
     path = _path(params, tokens, before)
     _one_loss(*fits)
-    plane.need_read([fit.model for fit in fits], held)
+    plane.check_names([fit.model for fit in fits], columns)
     low, high = _limits(fits, path, before)
     x = np.linspace(math.log(low), math.log(high), _POINTS)
-    losses = [plane.along(fit, plane.held_inputs(fit, _read(fit, held)), path, x, params, tokens) for fit in fits]
+    losses = [
+        plane.along(fit, plane.setting_of(fit, _columns_of(fit, columns)), path, x, params, tokens) for fit in fits
+    ]
     pairs = _pairs(*(len(rows) for rows in losses))
     gap = losses[0][pairs[:, 0]] - losses[1][pairs[:, 1]]
     usable = np.isfinite(gap).all(axis=1)
@@ -119,8 +121,8 @@ def cross(
     crossings = _crossings(fine, resamples, place, direction)
     end = float(np.sign(gap[0, -1]))
     reach = Extrapolation()
-    if (asked := before if place is None else math.exp(place)) is not None:
-        reach = farthest(_reach(fit, path, asked, params, tokens, _read(fit, held)) for fit in fits)
+    if (target := before if place is None else math.exp(place)) is not None:
+        reach = farthest(_reach(fit, path, target, params, tokens, _columns_of(fit, columns)) for fit in fits)
     return Cross(
         along=path,
         at=None if place is None else _at(place, crossings, fits[0].level),
@@ -135,7 +137,7 @@ def cross(
         probability_before=float(np.mean(crossings <= math.log(before))) if before and len(crossings) else None,
         level=fits[0].level,
         extrapolation=reach,
-        warnings=(*_warnings(fits), *_lost(usable), *reach.sentences()),
+        warnings=(*_warnings(fits), *_failures(usable), *reach.sentences()),
     )
 
 
@@ -162,10 +164,10 @@ def _one_loss(a: LossFit, b: LossFit) -> None:
         )
 
 
-def _read(fit: LossFit, held: Mapping[str, Any]) -> dict[str, Any]:
-    """What the law of a fit reads of the inputs that are given for both."""
-    columns = {INPUTS[name].column for name in fit.model.inputs}
-    return {name: value for name, value in held.items() if name in columns}
+def _columns_of(fit: LossFit, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the columns, given for both laws, that the law of one fit reads."""
+    names = {INPUTS[name].column for name in fit.model.inputs}
+    return {name: value for name, value in columns.items() if name in names}
 
 
 def _data(fits: Sequence[LossFit], path: str) -> tuple[float, float] | None:
@@ -180,7 +182,7 @@ def _data(fits: Sequence[LossFit], path: str) -> tuple[float, float] | None:
 
 
 def _limits(fits: Sequence[LossFit], path: str, before: float | None) -> tuple[float, float]:
-    """Between which a crossing is sought."""
+    """The range that is searched for a crossing."""
     data = _data(fits, path)
     low, high = EVERYWHERE[path] if data is None else (data[0] / BELOW, data[1] * ABOVE[path])
     return min(low, before or low), max(high, before or high)
@@ -188,14 +190,14 @@ def _limits(fits: Sequence[LossFit], path: str, before: float | None) -> tuple[f
 
 def _pairs(a: int, b: int) -> np.ndarray:
     """[1 + pairs, 2] rows of constants of either law: the fitted ones, then resamples drawn independently."""
-    fitted = np.zeros((1, 2), int)
+    best = np.zeros((1, 2), int)
     if a == b == 1:
-        return fitted
+        return best
     rng = np.random.default_rng(0)
-    return np.concatenate([fitted, np.stack([_drawn(rng, a), _drawn(rng, b)], axis=1)])
+    return np.concatenate([best, np.stack([_sample(rng, a), _sample(rng, b)], axis=1)])
 
 
-def _drawn(rng: np.random.Generator, rows: int) -> np.ndarray:
+def _sample(rng: np.random.Generator, rows: int) -> np.ndarray:
     """[pairs] resamples, each as often as every other; the fitted constants where there are none."""
     return np.zeros(_PAIRS, int) if rows == 1 else 1 + rng.permutation(np.resize(np.arange(rows - 1), _PAIRS))
 
@@ -222,8 +224,8 @@ def _crossings(x: np.ndarray, gap: np.ndarray, place: float | None, direction: i
     left, right = (np.take_along_axis(gap, j[:, None], 1)[:, 0] for j in (i, i + 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         at = x[i] + (x[1] - x[0]) * left / (left - right)
-    passed = signs[:, np.searchsorted(x, place)] >= 0
-    return np.where(turns.any(axis=1), at, np.where(passed, -np.inf, np.inf))
+    beyond = signs[:, np.searchsorted(x, place)] >= 0
+    return np.where(turns.any(axis=1), at, np.where(beyond, -np.inf, np.inf))
 
 
 def _at(place: float, crossings: np.ndarray, level: float) -> Quantity:
@@ -236,31 +238,31 @@ def _at(place: float, crossings: np.ndarray, level: float) -> Quantity:
 
 
 def _reach(
-    fit: LossFit, path: str, at: float, params: float | None, tokens: float | None, held: Mapping[str, Any]
+    fit: LossFit, path: str, at: float, params: float | None, tokens: float | None, columns: Mapping[str, Any]
 ) -> Extrapolation:
     """How far a place of the path lies outside the data of a fit."""
     if path == "flops":
-        return optimum(fit, at, **held).extrapolation
+        return optimum(fit, at, **columns).extrapolation
     params, tokens = (at if value is None else value for value in (params, tokens))
-    return predict(fit, params=params, tokens=tokens, **held).extrapolation
+    return predict(fit, params=params, tokens=tokens, **columns).extrapolation
 
 
 def _warnings(fits: Sequence[LossFit]) -> list[str]:
-    told = [label for fit in fits for label in require_trusted(fit, fit.law, force=True)]
-    counted = [fit.convention.get("params") for fit in fits]
-    if None not in counted and counted[0] != counted[1]:
-        told.append(
-            f"{fits[0].law} counts {counted[0]} and {fits[1].law} {counted[1]}: N and C differ by the embeddings."
+    sentences = [label for fit in fits for label in require_trusted(fit, fit.law, force=True)]
+    counts = [fit.convention.get("params") for fit in fits]
+    if None not in counts and counts[0] != counts[1]:
+        sentences.append(
+            f"{fits[0].law} counts {counts[0]} and {fits[1].law} {counts[1]}: N and C differ by the embeddings."
         )
-    known = [fit.data.get("source", fit.law) for fit in fits if not fit.draws]
-    if known:
-        without = "there is no interval" if len(known) == 2 else "the interval takes its constants as exact"
-        told.append(f"no resamples are stored for {' and '.join(dict.fromkeys(known))}: {without}.")
-    return told
+    sources = [fit.data.get("source", fit.law) for fit in fits if not fit.draws]
+    if sources:
+        without = "there is no interval" if len(sources) == 2 else "the interval takes its constants as exact"
+        sentences.append(f"no resamples are stored for {' and '.join(dict.fromkeys(sources))}: {without}.")
+    return sentences
 
 
-def _lost(usable: np.ndarray) -> list[str]:
-    lost = 1 - float(np.mean(usable))
-    return [f"{lost:.0%} of the pairs of resamples have no loss somewhere: the interval is too narrow."] * (
-        lost > _LOST
+def _failures(usable: np.ndarray) -> list[str]:
+    share = 1 - float(np.mean(usable))
+    return [f"{share:.0%} of the pairs of resamples have no loss somewhere: the interval is too narrow."] * (
+        share > _MOST_FAILURES
     )

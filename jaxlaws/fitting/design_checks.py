@@ -1,4 +1,4 @@
-"""Which constants of a law a set of runs cannot identify, seen from the design alone, before anything is fitted."""
+"""Constants of a law that a set of runs cannot identify, by the design alone, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ON_A_LINE = 0.02
 ONE_SCHEDULE = 2e-3
 #: Runs (of points, beyond the number of constants) below which nothing is left to test the law on.
 SPARE = 3
-#: Values of an input that the loss falls with from which its term is told from a constant; of any other input.
+#: Fewest values of an input that tell its term from a constant: of one that the loss falls with, and of any other.
 FEW, FEW_OF_OTHERS = 3, 2
 
 
@@ -92,7 +92,7 @@ def few_values(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
         if 0 < count < need:
             have = f"the runs have {count} {row.values}" if count > 1 else f"every run has one value of {row.column}"
             more = f"add runs until there are at least {need} {row.values}"
-            out.append(Finding("unidentified", f"{_told(law, name)}, {have}", more))
+            out.append(Finding("unidentified", f"{_clause(law, name)}, {have}", more))
     return out
 
 
@@ -102,12 +102,12 @@ def lines(law: Law, inputs: Mapping[str, np.ndarray]) -> list[Finding]:
     return [
         finding
         for first, second in combinations(logs, 2)
-        for finding in on_a_line(logs[first], logs[second], _told(law, first, second), (first, second))
+        for finding in on_a_line(logs[first], logs[second], _clause(law, first, second), (first, second))
     ]
 
 
 def on_a_line(
-    log_x: np.ndarray, log_y: np.ndarray, told: str = "their terms are one", names: tuple[str, ...] = ("N", "D")
+    log_x: np.ndarray, log_y: np.ndarray, clause: str = "their terms are one", names: tuple[str, ...] = ("N", "D")
 ) -> list[Finding]:
     """What the design leaves open in a law with one term in x and one in y, such as E + A/N^α + B/D^β.
 
@@ -116,7 +116,7 @@ def on_a_line(
 
     Args:
       log_x, log_y: [runs] ln x and ln y.
-      told: what cannot be identified, as a clause.
+      clause: what cannot be identified.
       names: of x and y.
     """
     first, second = names
@@ -128,11 +128,11 @@ def on_a_line(
     ratio = f"{second} = {np.exp(np.mean(log_y - log_x)):.3g} {first}"
     line = ratio if abs(slope - 1) < 0.05 else f"{second} proportional to {first}^{slope:.2f}"
     where = f"all runs lie on {line} (to {spread:.1%})"
-    what = f"{told}, {where}, where only the sum of the terms in {first} and {second} is seen"
+    what = f"{clause}, {where}, where only the sum of the terms in {first} and {second} is seen"
     return [Finding("unidentified", what, f"add runs of the same {first} with other {second}")]
 
 
-def _told(law: Law, *inputs: str) -> str:
+def _clause(law: Law, *inputs: str) -> str:
     """That the constants of these inputs cannot be told from one another: those whose unit is made of theirs."""
     units, own = {INPUTS[name].unit for name in inputs} - {""}, set()
     for parameter in law.parameters:
@@ -140,8 +140,10 @@ def _told(law: Law, *inputs: str) -> str:
             power = parameter.units[unit]
             own |= {parameter.name, *([power.lstrip("-")] if isinstance(power, str) else [])}
     names = [name for name in law.names if name in own]
-    told = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"the constants of {' and '.join(inputs)}"
-    return f"{told} cannot be identified one by one"
+    clause = (
+        f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"the constants of {' and '.join(inputs)}"
+    )
+    return f"{clause} cannot be identified one by one"
 
 
 def sizes(params: np.ndarray) -> list[Finding]:

@@ -82,8 +82,8 @@ def prior_in_words(law: Law, of_the_prior: Mapping[str, tuple[float, float]], sc
         away = {name: abs(theta[name] - mean) / sd for name, (mean, sd) in priors.items()}
         farthest = max(away, key=away.__getitem__)
         presets.append(f"{law.name}:{variant} lies {away[farthest]:.1f} sd away in {farthest}")
-    told = f"; published constants: {', '.join(presets)}" if presets else ""
-    return [f"a prior draws {', '.join(parts)}, and the intervals hold given it{told}."]
+    preset_note = f"; published constants: {', '.join(presets)}" if presets else ""
+    return [f"a prior draws {', '.join(parts)}, and the intervals hold given it{preset_note}."]
 
 
 def _in_units(law: Law, name: str, mean: float, scale: Mapping[str, float]) -> float:

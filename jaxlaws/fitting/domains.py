@@ -55,8 +55,8 @@ class Domains:
         total = sum(shares.values())
         if abs(total - 1) > 1e-3:
             raise BadInput(f"the shares sum to {total:.4g}, expected 1.")
-        given: dict[str, Any] = {self._column: shares}
-        losses = {name: float(predict(fit, **given).value) for name, fit in self.fits.items()}
+        inputs: dict[str, Any] = {self._column: shares}
+        losses = {name: float(predict(fit, **inputs).value) for name, fit in self.fits.items()}
         s = self._weights(weights)
         return Mixture(dict(shares), float(s @ list(losses.values())), losses)
 
@@ -83,7 +83,7 @@ class Domains:
         start = low + (high - low) * (1 - low.sum()) / (high - low).sum()
         with jax.enable_x64(True):
             value_and_slope = jax.jit(jax.value_and_grad(mean))
-            found = minimize(
+            optimum = minimize(
                 lambda r: tuple(map(np.asarray, value_and_slope(jnp.asarray(r)))),
                 start,
                 jac=True,
@@ -92,7 +92,7 @@ class Domains:
                 method="SLSQP",
                 options={"ftol": 1e-12, "maxiter": 500},
             )
-        shares = np.clip(found.x, low, high)
+        shares = np.clip(optimum.x, low, high)
         return self.at(dict(zip(law.parts, (shares / shares.sum()).tolist(), strict=True)), weights)
 
     @property

@@ -15,11 +15,11 @@ from jaxlaws.fitting.result import LossFit
 from jaxlaws.records.arrays import Data, as_runs
 
 #: Curves that have a colour and a name of their own.
-_NAMED = 10
+_MOST_LABELS = 10
 
 
 def residuals(fit: LossFit, runs: Data) -> Figure:
-    """Measured and predicted losses on the left, what is left of them on the right.
+    """Measured and predicted losses on the left, their residuals on the right.
 
     Args:
       fit: of a loss law.
@@ -31,41 +31,41 @@ def residuals(fit: LossFit, runs: Data) -> Figure:
     convention, law = fit.convention, fit.model
     table = as_runs(runs, law.kind == "curve", metric_of(law))
     data = points(law, table, convention.get("params"), convention.get("warmup_ld", "included"))
-    predicted = evaluate(replace(fit, draws={}), data.inputs)[0]
+    prediction = evaluate(replace(fit, draws={}), data.inputs)[0]
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     along = _along_curves if law.kind == "curve" else _by_runs
-    along(left, right, data, predicted)
+    along(left, right, data, prediction)
     right.axhline(0, color=STYLE["muted"], lw=1)
     unit = "measured over predicted, %" if not data.signed else "measured − predicted, % of the mean size"
     right.set(ylabel=unit)
-    figure.suptitle(f"{fit.law}: {fit.status.replace('_', ' ')}, rms {_rms(data, predicted):.2%}", fontsize=10)
+    figure.suptitle(f"{fit.law}: {fit.status.replace('_', ' ')}, rms {_rms(data, prediction):.2%}", fontsize=10)
     return figure
 
 
-def _rms(data: Points, predicted: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(data.residual(predicted) ** 2)))
+def _rms(data: Points, prediction: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(data.residual(prediction) ** 2)))
 
 
-def _by_runs(left: Axes, right: Axes, data: Points, predicted: np.ndarray) -> None:
+def _by_runs(left: Axes, right: Axes, data: Points, prediction: np.ndarray) -> None:
     """One point a run: measured against predicted, and the residual by the predicted loss."""
-    both = np.concatenate([data.loss, predicted])
+    both = np.concatenate([data.loss, prediction])
     ends = (both.min(), both.max())
     left.plot(ends, ends, color=STYLE["muted"], lw=1)
-    left.plot(predicted, data.loss, ".", color=STYLE["measured"])
+    left.plot(prediction, data.loss, ".", color=STYLE["measured"])
     left.set(xlabel="predicted", ylabel="measured")
-    right.plot(predicted, 100 * data.residual(predicted), ".", color=STYLE["measured"])
+    right.plot(prediction, 100 * data.residual(prediction), ".", color=STYLE["measured"])
     right.set(xlabel="predicted")
 
 
-def _along_curves(left: Axes, right: Axes, data: Points, predicted: np.ndarray) -> None:
+def _along_curves(left: Axes, right: Axes, data: Points, prediction: np.ndarray) -> None:
     """A curve for each run, measured as points and predicted as lines, by the step."""
-    residual = 100 * data.residual(predicted)
+    residual = 100 * data.residual(prediction)
     for i, name in enumerate(data.names):
-        rows, color = data.run == i, f"C{i}" if i < _NAMED else STYLE["muted"]
+        rows, color = data.run == i, f"C{i}" if i < _MOST_LABELS else STYLE["muted"]
         steps = data.at[rows] + 1
         left.plot(steps, data.loss[rows], ".", color=color, markersize=3)
-        left.plot(steps, predicted[rows], color=color, lw=1, label=name if i < _NAMED else None)
+        left.plot(steps, prediction[rows], color=color, lw=1, label=name if i < _MOST_LABELS else None)
         right.plot(steps, residual[rows], color=color, lw=1)
     left.set(xlabel="step", ylabel="loss")
     left.legend(frameon=False, fontsize=7)

@@ -62,7 +62,7 @@ def fit(
     Args:
       law: name from `jaxlaws.laws.table.LAWS`.
       runs: a table (point laws read `runs.loss_column`) or curves (curve laws).
-      train: run ids to fit, the others are held out and scored; all without it.
+      train: run ids to fit; the others are held out and scored. Without it the fit is to all runs.
       noise: name from `jaxlaws.fitting.noise.NOISES`; the law's default without it.
       starts: random starts.
       bootstrap: resamples for intervals, 0 for none.
@@ -78,21 +78,21 @@ def fit(
     the_law = get(law, parts_of(get(law), runs))
     runs = comparable(runs.measuring(metric_of(the_law)), law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)
-    chosen = everything if train is None else everything.of(_known(train, everything))
-    _enough(the_law, chosen, runs)
+    training = everything if train is None else everything.of(_check_train(train, everything))
+    _enough(the_law, training, runs)
     count = STARTS[the_law.kind] if starts is None else starts
     if count < 1:
         raise BadInput(f"starts is {count}, expected at least 1.")
     width = min(count, STARTS[the_law.kind])
-    problem = Problem(the_law, noises.get(noise, the_law), chosen, width, fixed or {}, progress)
-    problem, solution = _solved(problem, count, seed)
+    problem = Problem(the_law, noises.get(noise, the_law), training, width, fixed or {}, progress)
+    problem, solution = _solve(problem, count, seed)
     if not np.isfinite(solution.objective).any():
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
     resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
     return _result(problem, solution, everything, train, runs, resamples, seed + 1)
 
 
-def _solved(problem: Problem, count: int, seed: int) -> tuple[Problem, Solution]:
+def _solve(problem: Problem, count: int, seed: int) -> tuple[Problem, Solution]:
     """The solutions from `count` starts, where the noise adapts under the scale of the residuals of a plain fit."""
     if problem.noise.adaptive:
         scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
@@ -150,14 +150,14 @@ def _constants(problem: Problem, best: Solution, refits: Bootstrap, constants: I
     params = dict(zip(names, problem.constants(best.theta).tolist(), strict=True))
     columns = dict(zip(names, refits.constants.T, strict=True))
     enough = len(refits.constants) >= resample.FEW
-    closed = {*constants.untouched, *problem.fixed}
+    no_interval = {*constants.untouched, *problem.fixed}
     return {
         "params": params,
         "objective": float(best.objective) * problem.noise.sigma**2,
         "intervals": {
             name: resample.interval(params[name], columns[name], LEVEL)
             for name in names
-            if enough and name not in closed
+            if enough and name not in no_interval
         },
         "level": LEVEL,
         "resampling": refits.resampling,
@@ -177,7 +177,7 @@ def _curves(
 def _diagnostics(
     problem: Problem, solution: Solution, search: Search, spread: Scatter, constants: Identification
 ) -> dict[str, Any]:
-    """What an expert may ask of a fit: how the search ended, how the constants are held, what the noise is."""
+    """What an expert may want to know of a fit: the end of the search, how sharp the constants are, the noise."""
     noise, best, curvature = problem.noise, best_of(solution), constants.curvature
     offsets = dict(zip(problem.points.names, best.offset.tolist(), strict=True)) if noise.offset else {}
     return {
@@ -218,7 +218,7 @@ def _data(problem: Problem, runs: Runs, train: Sequence[str] | None) -> dict[str
     }
 
 
-def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
+def _check_train(train: Sequence[str], everything: Points) -> Sequence[str]:
     for name in train:
         if name not in everything.names:
             raise unknown("run in --train", name, everything.names)
@@ -229,23 +229,23 @@ def _known(train: Sequence[str], everything: Points) -> Sequence[str]:
     return train
 
 
-def _enough(law: Law, chosen: Points, runs: Runs) -> None:
-    distinct = len(chosen.loss) if law.kind == "curve" else int(chosen.cell.max()) + 1
-    if why := design_checks.too_few(law, len(chosen.names), distinct):
+def _enough(law: Law, training: Points, runs: Runs) -> None:
+    distinct = len(training.loss) if law.kind == "curve" else int(training.cell.max()) + 1
+    if why := design_checks.too_few(law, len(training.names), distinct):
         raise BadInput(f"{runs.source} gives {why}.")
 
 
-def _ranges(law: Law, chosen: Points) -> dict[str, list[float]]:
-    return {name: [float(value.min()), float(value.max())] for name, value in axes(law, chosen.inputs).items()}
+def _ranges(law: Law, training: Points) -> dict[str, list[float]]:
+    return {name: [float(value.min()), float(value.max())] for name, value in axes(law, training.inputs).items()}
 
 
-def _schedules(chosen: Points, runs: Runs) -> dict[str, list[float]]:
+def _schedules(training: Points, runs: Runs) -> dict[str, list[float]]:
     """What the schedules of the curves went through, after the warm-up and up to the last loss.
 
     `steps`, of every curve; `lowest_share`, the lowest LR over the peak; `steepest_drop`, of one step, over the peak.
     """
     spans: dict[str, list[float]] = {"steps": [], "lowest_share": [], "steepest_drop": []}
-    for name in chosen.names:
+    for name in training.names:
         curve = runs.curves[name]
         lr = curve.lr[max(curve.warmup_steps - 1, 0) : curve.at[-1] + 1]
         peak = float(curve.lr.max())

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Profile
 
 #: Factor between a stated budget and 6ND from which FLOP are counted otherwise, and from which they are not FLOP.
-COUNTED, WRONG = 1.25, 2.5
+SAME_FLOPS, WRONG = 1.25, 2.5
 #: Standard errors by which a profile must curve upwards to have a minimum.
-CURVED = 3.0
+MINIMUM = 3.0
 #: A loss over the median of its budget from which it is no loss of such a run.
 OUTLIER = 2.0
 #: Share of the variance of ln N* that its power law in C must explain.
@@ -31,7 +31,7 @@ def of_profiles(profiles: Sequence[Profile]) -> list[Finding]:
     ratio = np.concatenate([6 * p.params * p.tokens / p.flops for p in profiles])
     middle = float(np.exp(np.median(np.log(ratio))))
     off = float(np.exp(np.max(np.abs(np.log(ratio / middle)))))
-    if max(middle, 1 / middle, off) > COUNTED:
+    if max(middle, 1 / middle, off) > SAME_FLOPS:
         what = f"6ND is {middle:.3g} times flops_budget, and within a budget differs from that by up to ×{off:.3g}"
         status = "misfit" if max(middle, 1 / middle, off) > WRONG else "weak"
         out.append(Finding(status, what, "check the units of N, D and flops_budget, or leave flops_budget out"))
@@ -40,13 +40,13 @@ def of_profiles(profiles: Sequence[Profile]) -> list[Finding]:
         what = f"{far} losses are more than {OUTLIER:g} times the median of their budget"
         out.append(Finding("misfit", what, "drop runs that diverged, and check the losses"))
     unit = rounding(np.concatenate([p.loss for p in profiles]))
-    curved = [minimum_beyond_noise(np.log(p.params), p.loss, unit) for p in profiles]
-    shown = sum(value >= CURVED for value in curved)
-    if shown < max(2, len(profiles) / 2):
-        what = f"{shown} of {len(profiles)} budgets show a minimum of the loss beyond their noise"
+    scores = [minimum_beyond_noise(np.log(p.params), p.loss, unit) for p in profiles]
+    count = sum(value >= MINIMUM for value in scores)
+    if count < max(2, len(profiles) / 2):
+        what = f"{count} of {len(profiles)} budgets show a minimum of the loss beyond their noise"
         out.append(Finding("misfit", what, f"{_COLUMNS}, or {_GRID}"))
-    elif shown < len(profiles):
-        what = f"{len(profiles) - shown} of {len(profiles)} budgets show no minimum of the loss beyond their noise"
+    elif count < len(profiles):
+        what = f"{len(profiles) - count} of {len(profiles)} budgets show no minimum of the loss beyond their noise"
         out.append(Finding("weak", what, _GRID))
     return out
 
@@ -56,13 +56,13 @@ def minimum_beyond_noise(x: np.ndarray, y: np.ndarray, unit: float) -> float:
 
     Losses are known to `unit` at best; with three points the noise is not seen and `unit` stands for it.
     """
-    columns = np.vander(x - x.mean(), 3)
-    if np.linalg.matrix_rank(columns) < 3:
+    basis = np.vander(x - x.mean(), 3)
+    if np.linalg.matrix_rank(basis) < 3:
         return 0.0
-    fitted, *_ = np.linalg.lstsq(columns, y, rcond=None)
-    free = max(len(x) - 3, 1)
-    sd = max(float(np.sqrt(np.sum((y - columns @ fitted) ** 2) / free)), unit)
-    return float(fitted[0] / (sd * np.sqrt(np.linalg.inv(columns.T @ columns)[0, 0])))
+    coefficients, *_ = np.linalg.lstsq(basis, y, rcond=None)
+    dof = max(len(x) - 3, 1)
+    sd = max(float(np.sqrt(np.sum((y - basis @ coefficients) ** 2) / dof)), unit)
+    return float(coefficients[0] / (sd * np.sqrt(np.linalg.inv(basis.T @ basis)[0, 0])))
 
 
 def of_frontier(flops: np.ndarray, best_params: np.ndarray, best_loss: np.ndarray, exponent: float) -> list[Finding]:

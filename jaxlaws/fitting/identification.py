@@ -76,8 +76,8 @@ def _untouched(problem: Problem, theta: np.ndarray, spread: Scatter) -> list[str
     noise = max(spread.sigma, spread.rounding)
     names = []
     for i, name in enumerate(problem.law.names):
-        moved = problem.predict(theta + _STEP * np.eye(len(theta))[i])
-        slope = (spread.residual - problem.points.residual(moved)) / _STEP
+        prediction = problem.predict(theta + _STEP * np.eye(len(theta))[i])
+        slope = (spread.residual - problem.points.residual(prediction)) / _STEP
         if noise > diagnose.UNIDENTIFIED * np.sqrt(np.sum(slope**2)):
             names.append(name)
     return names
@@ -103,7 +103,7 @@ def under_other_deltas(problem: Problem, theta: np.ndarray) -> dict[str, dict[st
     constants = {}
     for factor in _DELTAS:
         delta = problem.noise.delta * factor
-        moved = problem.from_best(theta, "delta", delta=delta)
-        values = problem.constants(moved.theta)[0].tolist()
+        solution = problem.from_best(theta, "delta", delta=delta)
+        values = problem.constants(solution.theta)[0].tolist()
         constants[f"{delta:.2g}"] = dict(zip(problem.law.names, values, strict=True))
     return constants

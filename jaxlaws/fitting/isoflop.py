@@ -95,18 +95,18 @@ def profiles(runs: Runs, column: str | None = None) -> list[Profile]:
                     "give the column flops_budget, or use approach 3 (jaxlaws fit chinchilla)."
                 )
             budget[group] = np.exp(np.mean(np.log(flops[group])))
-    found = [
+    isoflops = [
         Profile(float(budget[g[0]]), params[g], tokens[g], loss[g]) for g in groups if len(np.unique(params[g])) >= 3
     ]
-    if len(found) < 2:
+    if len(isoflops) < 2:
         raise BadInput(
-            f"{runs.source} has {len(found)} compute budgets with three or more model sizes, expected at least two."
+            f"{runs.source} has {len(isoflops)} compute budgets with three or more model sizes, expected at least two."
         )
-    return found
+    return isoflops
 
 
 def params_of(runs: Runs, column: str | None = None) -> str:
-    """The column of N: the one asked for, else `params_nonembedding` where there is one, else `params_total`."""
+    """The column of N: `column` if given, else `params_nonembedding` if the table has it, else `params_total`."""
     if column is None:
         column = "params_total" if "params_nonembedding" not in runs.table else "params_nonembedding"
     if column not in ("params_nonembedding", "params_total"):
@@ -128,20 +128,20 @@ def envelope(runs: Runs, column: str | None = None) -> Frontier:
     warnings = ["approach 1 picks from the model sizes that were trained: its N* is no finer than their grid"]
     if runs.curves:
         flops, best, loss = _curve_envelope(runs, params_of(runs, column))
-        seen: list[Finding] = []
+        findings: list[Finding] = []
         warnings.append(
             "losses along a curve are above those of a schedule that ends there: approach 1 favours large models"
         )
     else:
-        found = profiles(runs, column)
-        flops = np.array([profile.flops for profile in found])
-        best = np.array([profile.params[profile.loss.argmin()] for profile in found])
-        loss = np.array([profile.loss.min() for profile in found])
-        seen = frontier_checks.of_profiles(found)
+        groups = profiles(runs, column)
+        flops = np.array([profile.flops for profile in groups])
+        best = np.array([profile.params[profile.loss.argmin()] for profile in groups])
+        loss = np.array([profile.loss.min() for profile in groups])
+        findings = frontier_checks.of_profiles(groups)
     log_coefficient, exponent = _power_law(flops, best)
-    seen += frontier_checks.of_frontier(flops, best, loss, exponent)
-    findings = tuple(finding.to_json() for finding in seen)
-    return Frontier(1, exponent, log_coefficient, flops, best, warnings=tuple(warnings), findings=findings)
+    findings += frontier_checks.of_frontier(flops, best, loss, exponent)
+    items = tuple(finding.to_json() for finding in findings)
+    return Frontier(1, exponent, log_coefficient, flops, best, warnings=tuple(warnings), findings=items)
 
 
 def parabolas(
@@ -168,8 +168,8 @@ def parabolas(
       BadInput: no profiles.
       Untrusted: fewer than two of them are convex.
     """
-    found = profiles(runs, column)
-    vertex = np.array([_vertex(np.log(p.params), p.loss) for p in found])
+    groups = profiles(runs, column)
+    vertex = np.array([_vertex(np.log(p.params), p.loss) for p in groups])
     convex = np.isfinite(vertex)
     if convex.sum() < 2:
         raise Untrusted(
@@ -178,33 +178,34 @@ def parabolas(
         )
     warnings = ["approach 2 is biased unless alpha = beta: compare it with approach 3 (jaxlaws fit chinchilla)"]
     if not convex.all():
-        warnings.append(f"{(~convex).sum()} of {len(found)} profiles have no minimum and were left out")
-    kept = [profile for profile, ok in zip(found, convex, strict=True) if ok]
-    flops, best = np.array([p.flops for p in kept]), np.exp(vertex[convex])
-    off = [_off_centre(np.log(p.params), np.log(n)) for p, n in zip(kept, best, strict=True)]
+        warnings.append(f"{(~convex).sum()} of {len(groups)} profiles have no minimum and were left out")
+    usable = [profile for profile, ok in zip(groups, convex, strict=True) if ok]
+    flops, best = np.array([p.flops for p in usable]), np.exp(vertex[convex])
+    off = [_off_centre(np.log(p.params), np.log(n)) for p, n in zip(usable, best, strict=True)]
     if np.max(np.abs(off)) > OFF_CENTRE:
         count = int(np.sum(np.abs(off) > OFF_CENTRE))
         warnings.append(
-            f"{count} of {len(kept)} profiles have their minimum far from the middle of their grid: N* is biased there"
+            f"{count} of {len(usable)} profiles have their minimum far from the middle of their grid: N* is biased "
+            "there"
         )
     log_coefficient, exponent = _power_law(flops, best)
-    warnings += ["the bias of approach 2 was not measured: the runs give no law"] if law is None else _bias(kept, law)
-    draws = _bootstrap(kept, resamples, np.random.default_rng(seed))
-    loss = np.array([profile.loss.min() for profile in kept])
-    seen = frontier_checks.of_profiles(found) + frontier_checks.of_frontier(flops, best, loss, exponent)
-    findings = tuple(finding.to_json() for finding in seen)
-    return Frontier(2, exponent, log_coefficient, flops, best, draws, tuple(warnings), findings)
+    warnings += ["the bias of approach 2 was not measured: the runs give no law"] if law is None else _bias(usable, law)
+    draws = _bootstrap(usable, resamples, np.random.default_rng(seed))
+    loss = np.array([profile.loss.min() for profile in usable])
+    findings = frontier_checks.of_profiles(groups) + frontier_checks.of_frontier(flops, best, loss, exponent)
+    items = tuple(finding.to_json() for finding in findings)
+    return Frontier(2, exponent, log_coefficient, flops, best, draws, tuple(warnings), items)
 
 
-def _bias(kept: list[Profile], law: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> list[str]:
+def _bias(groups: list[Profile], law: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> list[str]:
     """What approach 2 gets wrong on the noiseless losses of a law, at the largest budget."""
-    flops = np.array([p.flops for p in kept])
-    seen = np.array([_vertex(np.log(p.params), law(p.params, p.flops / (6 * p.params))) for p in kept])
-    true = np.array([_minimum(law, p) for p in kept])
-    ok = np.isfinite(seen)
+    flops = np.array([p.flops for p in groups])
+    vertices = np.array([_vertex(np.log(p.params), law(p.params, p.flops / (6 * p.params))) for p in groups])
+    true = np.array([_minimum(law, p) for p in groups])
+    ok = np.isfinite(vertices)
     if ok.sum() < 2:
         return ["on noiseless losses of the fitted law the profiles have no minimum: do not use approach 2 here"]
-    (c2, p2), (c3, p3) = _power_law(flops[ok], np.exp(seen[ok])), _power_law(flops, np.exp(true))
+    (c2, p2), (c3, p3) = _power_law(flops[ok], np.exp(vertices[ok])), _power_law(flops, np.exp(true))
     factor = np.exp(c2 - c3 + (p2 - p3) * np.log(flops.max()))
     if abs(np.log(factor)) < BIAS and abs(p2 - p3) < BIAS / 4:
         return []
@@ -239,15 +240,15 @@ def _power_law(flops: np.ndarray, params: np.ndarray) -> tuple[float, float]:
     return float(log_coefficient), float(exponent)
 
 
-def _bootstrap(kept: list[Profile], resamples: int, rng: np.random.Generator) -> np.ndarray:
+def _bootstrap(groups: list[Profile], resamples: int, rng: np.random.Generator) -> np.ndarray:
     """[resamples, 2] coefficients of N*(C) with the points of every profile drawn with replacement.
 
     Weighted normal equations of all resamples of a profile at once; a resample whose parabola opens downwards in a
     profile leaves that profile out, and one with fewer than two profiles is not counted.
     """
-    x = np.log([p.flops for p in kept])
-    vertices = np.full((resamples, len(kept)), np.nan)
-    for i, profile in enumerate(kept):
+    x = np.log([p.flops for p in groups])
+    vertices = np.full((resamples, len(groups)), np.nan)
+    for i, profile in enumerate(groups):
         log_n = np.log(profile.params)
         centre = log_n.mean()
         weights = rng.multinomial(len(log_n), np.full(len(log_n), 1 / len(log_n)), size=resamples).astype(float)
@@ -277,9 +278,9 @@ def _curve_envelope(runs: Runs, column: str, budgets: int = 200) -> tuple[np.nda
     grid = np.linspace(min(c[0] for _, c, _ in lines), max(c[-1] for _, c, _ in lines), budgets)
     loss = np.array([np.interp(grid, c, y, left=np.inf, right=np.inf) for _, c, y in lines])
     sizes = np.array([n for n, _, _ in lines])[:, None]
-    reached = np.isfinite(loss)
+    in_range = np.isfinite(loss)
     best = sizes[loss.argmin(axis=0), 0]
-    inside = (np.where(reached, sizes, np.inf).min(axis=0) < best) & (best < np.where(reached, sizes, 0).max(axis=0))
+    inside = (np.where(in_range, sizes, np.inf).min(axis=0) < best) & (best < np.where(in_range, sizes, 0).max(axis=0))
     if inside.sum() < 2:
         raise BadInput(
             f"{runs.source} has no compute budget whose best model lies between a smaller and a larger one: train "

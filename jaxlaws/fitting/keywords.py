@@ -24,7 +24,7 @@ def keywords(law: Law, values: Mapping[str, Any], convention: Mapping[str, str])
     Raises:
       BadInput: a keyword is unknown or missing, the law does not read it, or a value is not what it is defined for.
     """
-    inputs = _read(law, values, convention)
+    inputs = _inputs(law, values, convention)
     for key, value in inputs.items():
         if value.ndim > INPUTS[key].many:
             raise BadInput(f"{INPUTS[key].column} has {len(value)} values, expected one number here.")
@@ -39,36 +39,36 @@ def arrays(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -
     Raises:
       BadInput: as of `keywords`, or arrays have several dimensions or different lengths.
     """
-    inputs = _read(law, values, convention)
+    inputs = _inputs(law, values, convention)
     tails = {key: value.shape[value.ndim - INPUTS[key].many :] for key, value in inputs.items()}
     lengths = {len(value) for key, value in inputs.items() if value.ndim > len(tails[key])}
     points = next(iter(lengths), 1)
     return {key: np.broadcast_to(value, (points, *tails[key])) for key, value in inputs.items()}, not lengths
 
 
-def _read(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
+def _inputs(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Symbol → number or array [points], each one that the law is defined for."""
     rows = {row.column: row for row in INPUTS.values() if row.column}
     for name in values:
         if name not in rows:
             raise unknown("input", name, rows)
-    stated = {name: value for name, value in values.items() if value is not None and rows[name].of_run}
+    entries = {name: value for name, value in values.items() if value is not None and rows[name].of_run}
     reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
-    made_of = {name: FOLLOWS[name][1] for name in reads if name in FOLLOWS and name not in stated}
-    made_of = {name: parts for name, parts in made_of.items() if set(parts) <= set(stated)}
+    sources = {name: FOLLOWS[name][1] for name in reads if name in FOLLOWS and name not in entries}
+    sources = {name: parts for name, parts in sources.items() if set(parts) <= set(entries)}
     for name in reads:
-        if name not in stated and name not in made_of:
-            parts = [part for part in FOLLOWS.get(name, (1.0, {}))[1] if part not in stated]
-            # Where one part is missing, the more basic of the two is asked for: that which comes first in INPUTS.
+        if name not in entries and name not in sources:
+            parts = [part for part in FOLLOWS.get(name, (1.0, {}))[1] if part not in entries]
+            # Where one part is missing, the message asks for the more basic of the two: the first in INPUTS.
             ask = min([name, *parts], key=list(rows).index) if len(parts) == 1 else name
             raise BadInput(f"the law {law.name} needs {ask}: give {_flag(ask)} ({ask}= in Python).")
-    for name in stated:
-        if name not in reads and not any(name in parts for parts in made_of.values()):
-            expected = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
-            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {expected}.")
-    numbers = {name: _value(value, rows[name], convention) for name, value in stated.items()}
+    for name in entries:
+        if name not in reads and not any(name in parts for parts in sources.values()):
+            remedy = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
+            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {remedy}.")
+    numbers = {name: _value(value, rows[name], convention) for name, value in entries.items()}
     _need_one_length({name: value.shape[: value.ndim - rows[name].many] for name, value in numbers.items()})
-    numbers |= {name: np.asarray(following(name, numbers)) for name in made_of}
+    numbers |= {name: np.asarray(following(name, numbers)) for name in sources}
     return {key: numbers[name] for name, key in reads.items()}
 
 
@@ -76,8 +76,8 @@ def _need_one_length(shapes: Mapping[str, tuple[int, ...]]) -> None:
     """`BadInput` where arrays have several dimensions or different lengths."""
     several = {name: shape for name, shape in shapes.items() if shape}
     if len(set(several.values())) > 1 or any(len(shape) > 1 for shape in several.values()):
-        stated = ", ".join(f"{name} {shape}" for name, shape in several.items())
-        raise BadInput(f"the arrays have the shapes {stated}, expected one dimension of the same length.")
+        words = ", ".join(f"{name} {shape}" for name, shape in several.items())
+        raise BadInput(f"the arrays have the shapes {words}, expected one dimension of the same length.")
 
 
 def _flag(column: str) -> str:
@@ -99,14 +99,14 @@ def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
 
 def _numbers(value: Any, name: str, zero: bool) -> np.ndarray:
     """A number or an array of them; `BadInput` where the law is not defined for one of them."""
-    expected = "a number of at least 0" if zero else "a positive number"
+    domain = "a number of at least 0" if zero else "a positive number"
     try:
         numbers = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise BadInput(f"{name} is {value!r}, expected {expected}.") from None
+        raise BadInput(f"{name} is {value!r}, expected {domain}.") from None
     good = np.isfinite(numbers) & (numbers >= 0 if zero else numbers > 0)
     if not numbers.size:
-        raise BadInput(f"{name} is empty, expected {expected}.")
+        raise BadInput(f"{name} is empty, expected {domain}.")
     if not good.all():
-        raise BadInput(f"{name} is {float(numbers[~good].flat[0])}, expected {expected}.")
+        raise BadInput(f"{name} is {float(numbers[~good].flat[0])}, expected {domain}.")
     return numbers

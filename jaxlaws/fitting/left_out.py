@@ -1,4 +1,4 @@
-"""Errors on what a fit has not seen: each run predicted from the others, and the largest runs from the smaller ones."""
+"""Errors on runs that a fit does not see: each run by a fit of the others, the largest runs by one of the smaller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxlaws.inputs import INPUTS
 
 #: Up to how many runs each is left out in turn.
 _MOST_RUNS = 256
-#: From how many runs on the largest fifth is predicted from the others.
+#: Runs from which on the largest fifth is predicted from the others.
 _FEWEST_RUNS = 8
 
 
@@ -24,30 +24,30 @@ def held_out(problem: Problem, theta: np.ndarray, everything: Points, train: Seq
     """Every error where data were left out, by its kind, as `Fit.held_out` has them.
 
     Args:
-      problem: with the points that were fitted.
+      problem: with the points of the fit.
       theta: [parameters] coordinates of the optimum.
-      everything: the points that were fitted and those that were not.
-      train: ids of the runs that were fitted; all without it.
+      everything: the points of the fit and those that it leaves out.
+      train: ids of the runs of the fit; all without it.
     """
-    predicted = problem.predict(theta, everything)
+    prediction = problem.predict(theta, everything)
     errors = _of_splits(problem, theta)
     if train is not None:
-        errors |= _test(problem, everything, predicted, train)
+        errors |= _test(problem, everything, prediction, train)
     if not problem.points.single:
-        errors["gaps"] = score.gaps(everything, predicted, train)
+        errors["gaps"] = score.gaps(everything, prediction, train)
     if problem.law.kind == "curve":
-        errors["decay_gaps"] = score.decay_ratio(everything, predicted, train)
+        errors["decay_gaps"] = score.decay_ratio(everything, prediction, train)
     return errors
 
 
-def _test(problem: Problem, everything: Points, predicted: np.ndarray, train: Sequence[str]) -> dict[str, Any]:
-    """Errors of the runs that were named to be left out: of curves the mean over them."""
+def _test(problem: Problem, everything: Points, prediction: np.ndarray, train: Sequence[str]) -> dict[str, Any]:
+    """Errors of the runs that `train` leaves out; of curves the mean over them."""
     if not problem.points.single:
-        return {"test": score.average(score.by_curve(everything, predicted, train), "test")}
+        return {"test": score.average(score.by_curve(everything, prediction, train), "test")}
     rest = ~np.isin(everything.run, [everything.names.index(name) for name in train])
     if not rest.any():
         return {}
-    return {"test": score.errors(everything.loss[rest], predicted[rest], float(problem.points.loss.mean()))}
+    return {"test": score.errors(everything.loss[rest], prediction[rest], float(problem.points.loss.mean()))}
 
 
 def _of_splits(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
@@ -67,10 +67,10 @@ def _of_splits(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
 def _of_each_run(problem: Problem, thetas: np.ndarray) -> dict[str, float]:
     """Errors of run i at coordinates i, beside those of the mean loss of the others."""
     points, runs = problem.points, len(problem.points.names)
-    predicted = np.concatenate([problem.predict(thetas[i])[points.run == i] for i in range(runs)])
+    prediction = np.concatenate([problem.predict(thetas[i])[points.run == i] for i in range(runs)])
     count = np.bincount(points.run, minlength=runs)
     constant = (points.loss.sum() - np.bincount(points.run, points.loss, runs)) / (len(points.loss) - count)
-    return score.errors(points.loss, predicted, constant[points.run])
+    return score.errors(points.loss, prediction, constant[points.run])
 
 
 def _of_the_largest(problem: Problem, theta: np.ndarray, smaller: np.ndarray) -> dict[str, float]:
@@ -98,8 +98,8 @@ def _log_size(problem: Problem) -> np.ndarray:
     points, law = problem.points, problem.law
     first = np.unique(points.run, return_index=True)[1]
     inputs = {name: value[first] for name, value in points.inputs.items()}
-    known = axes(law, inputs)
-    falling = [known["flops"]] if "flops" in known else [inputs[name] for name in law.inputs if INPUTS[name].falls]
+    totals = axes(law, inputs)
+    falling = [totals["flops"]] if "flops" in totals else [inputs[name] for name in law.inputs if INPUTS[name].falls]
     size = np.sum([np.zeros(len(first)), *map(logs_of, falling)], axis=0)
     if law.kind == "curve":
         size += np.log([points.at[points.run == i].max() + 1 for i in range(len(first))])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Tokens a parameter that anything was trained with.
 POSSIBLE = (1e-3, 1e6)
 #: Resamples without an answer, as a share, from which the answer says so.
-LOST = 0.05
+MOST_FAILURES = 0.05
 #: Fields of an `Optimum` that only a law of batch and steps has.
 OF_BATCH = ("steps", "least_steps", "least_tokens", "critical_batch")
 #: Step in ln C by which the exponent of N is measured.
@@ -40,7 +40,7 @@ class Optimum(NamedTuple):
       params: N, counted as the convention of the fit says.
       tokens: D.
       tokens_per_param: D/N.
-      loss: of one new run there, or the one that was asked for; None where there is no law.
+      loss: of one new run there, or that of the question; None where there is no law.
       exponent: d ln N*/d ln C at C; None where N or D is fixed.
       steps: D over the batch; None where the law reads no batch.
       least_steps, least_tokens: S_min and E_min, the fewest of either by which N reaches this loss at any batch.
@@ -75,7 +75,7 @@ def optimum(
     params: float | None = None,
     tokens: float | None = None,
     served_tokens: float = 0.0,
-    **held: Any,
+    **columns: Any,
 ) -> Optimum:
     """What a budget reaches, or what reaches a loss at least cost, with intervals from the stored resamples of the fit.
 
@@ -90,35 +90,39 @@ def optimum(
       fit: a fit of a law of N and D (or N, batch and steps), a fit file or a preset.
       flops: C, the budget.
       loss: to be reached, in the unit of the fit.
-      params, tokens: N or D where it is fixed; then the other one is what is left of the budget or reaches the loss.
+      params, tokens: N or D where it is fixed; then the other one is the rest of the budget, or reaches the loss.
       served_tokens: D_served, tokens that the model answers with after its training, 2·N FLOP each.
-      **held: what else the law reads, by the names of the columns of a table: batch_tokens, unique_tokens, … Where the
-        loss and N are given, a batch that is not is the critical one.
+      **columns: what else the law reads, by the names of the columns of a table: batch_tokens, unique_tokens, …
+        Without a batch, where the loss and N are given, it is the critical one.
 
     Raises:
       BadInput: the law is not one of N and D, the question is not one of these, or nothing answers it.
     """
     fit, question = open_fit(fit), Question(flops, loss, params, tokens, served_tokens)
     question.check()
-    plane.need_read([fit.model], held)
-    told = []
-    if loss is not None and params is not None and held.get("batch_tokens") is None and plane.reads_batch(fit.model):
-        held = {**held, "batch_tokens": _critical_batch(fit, held, question, np.log(params))}
-        told.append(f"no batch is given: the answer is at the critical batch, {short(held['batch_tokens'])} tokens.")
-    inputs = plane.held_inputs(fit, held)
-    log_n, log_d, falls = question.solve(fit, inputs)
-    question.require(fit, inputs, log_n[0] + log_d[0])
+    plane.check_names([fit.model], columns)
+    sentences = []
+    if loss is not None and params is not None and columns.get("batch_tokens") is None and plane.reads_batch(fit.model):
+        columns = {**columns, "batch_tokens": _critical_batch(fit, columns, question, np.log(params))}
+        sentences.append(
+            f"no batch is given: the answer is at the critical batch, {short(columns['batch_tokens'])} tokens."
+        )
+    setting = plane.setting_of(fit, columns)
+    log_n, log_d, falls = question.solve(fit, setting)
+    question.require(fit, setting, log_n[0] + log_d[0])
     n, d, ratio = np.exp(log_n), np.exp(log_d), np.exp(log_d - log_n)
     cost = n * (6 * d + 2 * served_tokens)
-    exponent = _exponent(fit, inputs, cost, served_tokens) if params is None and tokens is None else None
-    at = predict(fit, params=float(n[0]), tokens=float(d[0]), **held)
+    exponent = _exponent(fit, setting, cost, served_tokens) if params is None and tokens is None else None
+    at = predict(fit, params=float(n[0]), tokens=float(d[0]), **columns)
     wrong = _impossible(n[0], d[0], 0.5 if exponent is None else exponent[0])
     reach = replace(at.extrapolation, impossible=(*at.extrapolation.impossible, *wrong))
     if falls:
-        told.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
-    lost = float(np.mean(~np.isfinite(cost[1:]))) if len(cost) > 1 else 0.0
-    if lost > LOST:
-        told.append(f"{lost:.0%} of the resamples have no optimum {question.words}: the intervals are too narrow.")
+        sentences.append("the loss of this law falls again far from the optimum: it is not to be trusted there.")
+    failures = float(np.mean(~np.isfinite(cost[1:]))) if len(cost) > 1 else 0.0
+    if failures > MOST_FAILURES:
+        sentences.append(
+            f"{failures:.0%} of the resamples have no optimum {question.words}: the intervals are too narrow."
+        )
     return Optimum(
         flops=_quantity(cost, fit.level) if flops is None else Quantity(flops),
         params=_quantity(n, fit.level) if params is None else Quantity(params),
@@ -126,11 +130,11 @@ def optimum(
         tokens_per_param=_quantity(ratio, fit.level),
         loss=Quantity(float(at.value), _number(at.low), _number(at.high)) if loss is None else Quantity(loss),
         exponent=None if exponent is None else _quantity(exponent, fit.level),
-        **_of_batch(fit, inputs, log_n, log_d, loss),
+        **_of_batch(fit, setting, log_n, log_d, loss),
         served_tokens=served_tokens,
         level=fit.level,
         extrapolation=reach,
-        warnings=(*require_trusted(fit, fit.law, force=True), *fit.warnings, *told, *reach.sentences()),
+        warnings=(*require_trusted(fit, fit.law, force=True), *fit.warnings, *sentences, *reach.sentences()),
     )
 
 
@@ -143,7 +147,7 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
         raise BadInput(f"N grows as C^{frontier.exponent:.3g}, which has no finite optimum at {flops:.3g} FLOP.")
     budgets = [float(frontier.flops.min()), float(frontier.flops.max())]
     reach = extrapolation({"flops": flops}, {"flops": budgets}, _impossible(params[0], tokens[0], frontier.exponent))
-    told = [str(Finding(**item)) for item in frontier.findings]
+    sentences = [str(Finding(**item)) for item in frontier.findings]
     return Optimum(
         flops=Quantity(flops),
         params=_quantity(params, level),
@@ -155,46 +159,48 @@ def frontier_optimum(frontier: Frontier, flops: float, level: float = 0.9) -> Op
         served_tokens=0.0,
         level=level,
         extrapolation=reach,
-        warnings=(*frontier.warnings, *told, *reach.sentences()),
+        warnings=(*frontier.warnings, *sentences, *reach.sentences()),
     )
 
 
-def _critical_batch(fit: LossFit, held: Mapping[str, Any], question: Question, log_n: float) -> float:
+def _critical_batch(fit: LossFit, columns: Mapping[str, Any], question: Question, log_n: float) -> float:
     """E_min/S_min of the constants of the fit at the loss of a question."""
-    inputs = plane.held_inputs(fit, {**held, "batch_tokens": plane.BATCHES[1]})
+    setting = plane.setting_of(fit, {**columns, "batch_tokens": plane.BATCHES[1]})
     rows = len(fit.rows())
-    steps, tokens = plane.of_batches(fit, inputs, np.full(rows, log_n), np.full(rows, question.loss))
-    question.require(fit, inputs, steps[0] + tokens[0])
+    steps, tokens = plane.of_batches(fit, setting, np.full(rows, log_n), np.full(rows, question.loss))
+    question.require(fit, setting, steps[0] + tokens[0])
     return float(tokens[0] / steps[0])
 
 
 def _of_batch(
-    fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray, loss: float | None
+    fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray, loss: float | None
 ) -> dict[str, Quantity | None]:
     """What a law of batch and steps says of both, by the names of `OF_BATCH`; None each of another law."""
     if not plane.reads_batch(fit.model):
         return dict.fromkeys(OF_BATCH)
-    losses = plane.losses(fit, held, log_n, log_d) if loss is None else np.full(len(log_n), loss)
-    steps, tokens = plane.of_batches(fit, held, log_n, losses)
-    values = (np.exp(log_d) / held["B"], steps, tokens, tokens / steps)
+    losses = plane.losses(fit, setting, log_n, log_d) if loss is None else np.full(len(log_n), loss)
+    steps, tokens = plane.of_batches(fit, setting, log_n, losses)
+    values = (np.exp(log_d) / setting["B"], steps, tokens, tokens / steps)
     return {name: _quantity(value, fit.level) for name, value in zip(OF_BATCH, values, strict=True)}
 
 
-def _exponent(fit: LossFit, held: Mapping[str, Any], flops: np.ndarray, served: float) -> np.ndarray:
+def _exponent(fit: LossFit, setting: Mapping[str, Any], flops: np.ndarray, served_tokens: float) -> np.ndarray:
     """[rows] d ln N*/d ln C at the budgets [rows]."""
-    below, above = (plane.spend(fit, held, flops * np.exp(step), served)[0] for step in (-_STEP, _STEP))
+    below, above = (plane.spend(fit, setting, flops * np.exp(step), served_tokens)[0] for step in (-_STEP, _STEP))
     return (above - below) / (2 * _STEP)
 
 
 def _impossible(params: float, tokens: float, exponent: float) -> list[str]:
     """What is wrong with a compute optimum that no model and no budget can have."""
-    told = []
+    sentences = []
     if not POSSIBLE[0] <= tokens / params <= POSSIBLE[1]:
-        told.append(f"the optimum has {tokens / params:.3g} tokens a parameter, which nothing was ever trained with.")
+        sentences.append(
+            f"the optimum has {tokens / params:.3g} tokens a parameter, which nothing was ever trained with."
+        )
     if not 0 < exponent < 1:
         word = "N" if exponent <= 0 else "D"
-        told.append(f"N grows as C^{exponent:.3g}, so that the best {word} would fall with more compute.")
-    return told
+        sentences.append(f"N grows as C^{exponent:.3g}, so that the best {word} would fall with more compute.")
+    return sentences
 
 
 def _quantity(values: np.ndarray, level: float) -> Quantity:

@@ -1,4 +1,4 @@
-"""A law as a function of N and D alone, its other inputs held: where a budget is best spent, and what reaches a loss.
+"""A law as a function of N and D alone, its other inputs fixed: how to spend a budget best, and what reaches a loss.
 
 Along a ray D = r·N one model spends a budget and one reaches a loss, so both questions are a search over ln r.
 """
@@ -22,11 +22,11 @@ from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
 
-#: ln N, and ln D where N is fixed, between which a loss is sought; and ln of the steps at any batch.
+#: Search ranges: of ln N, of ln D where N is fixed, and of ln of the steps at any batch.
 _SIZES, _STEPS = (0.0, math.log(1e32)), (math.log(1e-12), math.log(1e40))
-#: Tokens in a step between which the fewest steps and the fewest tokens are sought, as good as 0 and ∞.
+#: Search range of the tokens in a step, for the fewest steps and the fewest tokens: as good as 0 and ∞.
 BATCHES = (1e-6, 1e20)
-#: ln D/N among which a minimum is sought: dense where models are trained, and on to where constants may put it.
+#: Grid of ln D/N in which a minimum is searched for: dense where models are trained, and wide enough for any constants.
 _RAYS = np.log(np.r_[np.geomspace(1e-100, 1e-4, 33), np.geomspace(1e-3, 1e7, 65), np.geomspace(1e8, 1e100, 33)])
 _LOG_BATCHES = np.linspace(math.log(BATCHES[0]), math.log(BATCHES[1]), 65)
 
@@ -41,9 +41,9 @@ def reads_batch(law: Law) -> bool:
     return {"B", "steps"} <= set(law.inputs)
 
 
-def need_read(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
-    """`BadInput` where something is given that none of the laws reads, and so would change nothing."""
-    for name, value in given.items():
+def check_names(laws: Sequence[Law], values: Mapping[str, Any]) -> None:
+    """`BadInput` where a value is of a column that none of the laws reads, so that it would change nothing."""
+    for name, value in values.items():
         if value is not None and not any(INPUTS[key].column == name for law in laws for key in law.inputs):
             names = list(dict.fromkeys(law.name for law in laws))
             columns = dict.fromkeys(INPUTS[key].column for law in laws for key in law.inputs if INPUTS[key].column)
@@ -53,8 +53,8 @@ def need_read(laws: Sequence[Law], given: Mapping[str, Any]) -> None:
             )
 
 
-def held_inputs(fit: LossFit, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What the law of a fit reads besides N, D and steps, from keywords named as columns.
+def setting_of(fit: LossFit, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The setting of a law: what it reads besides N, D and steps, from values by the names of columns.
 
     Raises:
       BadInput: the law is not one of N and D, or an input is missing or is not what the law is defined for.
@@ -63,113 +63,115 @@ def held_inputs(fit: LossFit, given: Mapping[str, Any]) -> dict[str, np.ndarray]
     if not reads_plane(law):
         others = ", ".join(name for name, item in LAWS.items() if reads_plane(item))
         raise BadInput(f"the law {law.name} reads {', '.join(law.inputs)}, expected a law of N and D: {others}.")
-    if given.get("steps") is not None:
+    if columns.get("steps") is not None:
         raise BadInput("steps are tokens / batch_tokens here: give tokens or batch_tokens instead.")
-    inputs = keywords(law, {**given, "params": 1.0, "tokens": 1.0}, fit.convention)
+    inputs = keywords(law, {**columns, "params": 1.0, "tokens": 1.0}, fit.convention)
     return {name: value for name, value in inputs.items() if name not in ("N", "D", "steps")}
 
 
 def loss_of(law: Law, names: tuple[str, ...]) -> Callable[[Any, Mapping[str, Any], Any, Any], Any]:
-    """(row of constants, held inputs, ln N, ln D) → loss."""
+    """(row of constants, setting, ln N, ln D) → loss; the setting holds the other inputs of the law."""
 
-    def loss(row, held, log_n, log_d):
+    def loss(row, setting, log_n, log_d):
         tokens = jnp.exp(log_d)
-        free = {"N": jnp.exp(log_n), "D": tokens, "steps": tokens / held["B"] if "B" in held else tokens}
-        inputs = {**held, **{name: value for name, value in free.items() if name in law.inputs}}
+        sizes = {"N": jnp.exp(log_n), "D": tokens, "steps": tokens / setting["B"] if "B" in setting else tokens}
+        inputs = {**setting, **{name: value for name, value in sizes.items() if name in law.inputs}}
         return law.predict(dict(zip(names, row, strict=True)), inputs)
 
     return jax.jit(loss)
 
 
-def log_model(log_ratio: Any, log_c: Any, served: Any) -> Any:
+def log_model(log_ratio: Any, log_c: Any, served_tokens: Any) -> Any:
     """ln N of the model with D = r·N that spends C: the root of 6r·N² + 2·D_served·N = C."""
-    half = served * jnp.exp(-0.5 * log_c)
+    half = served_tokens * jnp.exp(-0.5 * log_c)
     return jnp.log(2.0) + 0.5 * log_c - jnp.log(2 * half + jnp.sqrt(4 * half**2 + 24 * jnp.exp(log_ratio)))
 
 
-def spend(fit: LossFit, held: Mapping[str, Any], flops: Any, served: float) -> tuple[np.ndarray, np.ndarray, bool]:
+def spend(
+    fit: LossFit, setting: Mapping[str, Any], flops: Any, served_tokens: float
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """ln N and ln D [rows] of the lowest loss at a budget, and whether row 0 has a lower one far from it.
 
     Args:
-      fit: whose rows of constants they are for.
-      held: of `held_inputs`.
+      fit: with rows of constants.
+      setting: the other inputs, of `setting_of`.
       flops: C, a number or [rows].
-      served: D_served.
+      served_tokens: D_served.
     """
     rows = np.array(fit.rows(), float)
     log_c = np.broadcast_to(np.log(flops), len(rows))
-    log_n, log_d, falls = solve(_spend, fit, rows, dict(held), log_c, served)
+    log_n, log_d, falls = solve(_spend, fit, rows, dict(setting), log_c, served_tokens)
     return log_n, log_d, bool(falls[0])
 
 
-def reach(fit: LossFit, held: Mapping[str, Any], loss: float, served: float) -> tuple[np.ndarray, np.ndarray]:
+def reach(fit: LossFit, setting: Mapping[str, Any], loss: float, served_tokens: float) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] of the cheapest model that reaches a loss."""
-    return solve(_reach, fit, np.array(fit.rows(), float), dict(held), np.float64(loss), served)
+    return solve(_reach, fit, np.array(fit.rows(), float), dict(setting), np.float64(loss), served_tokens)
 
 
 def reach_with(
-    fit: LossFit, held: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
+    fit: LossFit, setting: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] that reach a loss with N or D fixed."""
     rows = np.array(fit.rows(), float)
     if params is not None:
-        fixed = np.log(params)
-        return np.full(len(rows), fixed), solve(_reach_in_d, fit, rows, dict(held), np.float64(loss), fixed)
+        log_size = np.log(params)
+        return np.full(len(rows), log_size), solve(_reach_in_d, fit, rows, dict(setting), np.float64(loss), log_size)
     assert tokens is not None
-    fixed = np.log(tokens)
-    return solve(_reach_in_n, fit, rows, dict(held), np.float64(loss), fixed), np.full(len(rows), fixed)
+    log_size = np.log(tokens)
+    return solve(_reach_in_n, fit, rows, dict(setting), np.float64(loss), log_size), np.full(len(rows), log_size)
 
 
-def lowest_loss(fit: LossFit, held: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
+def lowest_loss(fit: LossFit, setting: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
     """The lowest loss of the constants of a fit at up to 1e32 of either, with N or D fixed or neither."""
     sizes = np.linspace(*_SIZES, 33)
     log_n = sizes[:, None] if params is None else np.log([[params]])
     log_d = sizes if tokens is None else np.log([tokens])
     log_n, log_d = (part.reshape(1, -1) for part in np.broadcast_arrays(log_n, log_d))
-    return float(np.nanmin(solve(_losses, fit, np.array(fit.rows()[:1], float), dict(held), log_n, log_d)))
+    return float(np.nanmin(solve(_losses, fit, np.array(fit.rows()[:1], float), dict(setting), log_n, log_d)))
 
 
-def losses(fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
+def losses(fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
     """[rows] the loss of every row of constants at its own N and D."""
-    return solve(_losses, fit, np.array(fit.rows(), float), dict(held), log_n[:, None], log_d[:, None])[:, 0]
+    return solve(_losses, fit, np.array(fit.rows(), float), dict(setting), log_n[:, None], log_d[:, None])[:, 0]
 
 
 def along(
-    fit: LossFit, held: Mapping[str, Any], path: str, x: np.ndarray, params: float | None, tokens: float | None
+    fit: LossFit, setting: Mapping[str, Any], path: str, x: np.ndarray, params: float | None, tokens: float | None
 ) -> np.ndarray:
     """[rows, points] losses along compute, at the optimum of each row, or along N or D with the other fixed.
 
     Args:
-      fit, held: as elsewhere.
+      fit, setting: as of `spend`.
       path: `flops`, `params` or `tokens`.
       x: [points] its logarithm.
       params, tokens: the one that is fixed.
     """
     rows = np.array(fit.rows(), float)
     if path == "flops":
-        return solve(_best_losses, fit, rows, dict(held), x)
+        return solve(_best_losses, fit, rows, dict(setting), x)
     log_n = x if params is None else np.full(len(x), np.log(params))
     log_d = x if tokens is None else np.full(len(x), np.log(tokens))
-    return solve(_path_losses, fit, rows, dict(held), log_n, log_d)
+    return solve(_path_losses, fit, rows, dict(setting), log_n, log_d)
 
 
 def of_batches(
-    fit: LossFit, held: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
+    fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, by which a loss is reached."""
     rows = np.array(fit.rows(), float)
-    others = {name: value for name, value in held.items() if name != "B"}
+    others = {name: value for name, value in setting.items() if name != "B"}
     return solve(_of_batches, fit, rows, others, log_n, np.broadcast_to(loss, len(rows)))
 
 
 def solve(question: Callable[..., Any], fit: LossFit, rows: np.ndarray, *arguments: Any) -> Any:
     """`question(law, names)` for every row of constants, in float64 and compiled once for a law."""
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, _compiled(question, fit.model, tuple(fit.params))(rows, *arguments))
+        return jax.tree.map(np.asarray, _program(question, fit.model, tuple(fit.params))(rows, *arguments))
 
 
 @lru_cache(maxsize=64)
-def _compiled(question: Callable[..., Any], law: Law, names: tuple[str, ...]) -> Callable[..., Any]:
+def _program(question: Callable[..., Any], law: Law, names: tuple[str, ...]) -> Callable[..., Any]:
     answer, by_row = question(law, names)
     return jax.jit(jax.vmap(answer, in_axes=by_row))
 
@@ -177,13 +179,13 @@ def _compiled(question: Callable[..., Any], law: Law, names: tuple[str, ...]) ->
 def _spend(law: Law, names: tuple[str, ...]):
     loss = loss_of(law, names)
 
-    def answer(row, held, log_c, served):
+    def answer(row, setting, log_c, served_tokens):
         def at(log_ratio):
-            log_n = log_model(log_ratio, log_c, served)
+            log_n = log_model(log_ratio, log_c, served_tokens)
             return log_n, log_n + log_ratio
 
         def along_the_budget(log_ratio):
-            return jax.jvp(lambda x: loss(row, held, *at(x)), (log_ratio,), (jnp.ones_like(log_ratio),))
+            return jax.jvp(lambda x: loss(row, setting, *at(x)), (log_ratio,), (jnp.ones_like(log_ratio),))
 
         best, falls, _ = lowest(along_the_budget, _RAYS)
         return *at(best), falls
@@ -195,18 +197,18 @@ def _reach(law: Law, names: tuple[str, ...]):
     """Along D = r·N at L = target: d ln N/d ln r = −L_D/(L_N + L_D), the derivatives of L being in ln N and ln D."""
     loss = loss_of(law, names)
 
-    def answer(row, held, target, served):
+    def answer(row, setting, target, served_tokens):
         def at(log_ratio):
-            log_n = first_root(lambda x: loss(row, held, x, x + log_ratio) - target, *_SIZES)
+            log_n = first_root(lambda x: loss(row, setting, x, x + log_ratio) - target, *_SIZES)
             return log_n, log_n + log_ratio
 
         def log_cost(log_ratio):
             log_n, log_d = at(log_ratio)
-            in_n, in_d = _slopes(lambda x, y: loss(row, held, x, y), log_n, log_d)
+            in_n, in_d = _slopes(lambda x, y: loss(row, setting, x, y), log_n, log_d)
             n_moves = -in_d / (in_n + in_d)
-            trained = 6 * jnp.exp(log_d)
-            share = trained / (trained + 2 * served)
-            return log_n + jnp.log(trained + 2 * served), n_moves + share * (n_moves + 1)
+            training = 6 * jnp.exp(log_d)
+            share = training / (training + 2 * served_tokens)
+            return log_n + jnp.log(training + 2 * served_tokens), n_moves + share * (n_moves + 1)
 
         return at(lowest(log_cost, _RAYS)[0])
 
@@ -216,8 +218,8 @@ def _reach(law: Law, names: tuple[str, ...]):
 def _reach_in_d(law: Law, names: tuple[str, ...]):
     loss = loss_of(law, names)
 
-    def answer(row, held, target, log_n):
-        return first_root(lambda x: loss(row, held, log_n, x) - target, *_SIZES)
+    def answer(row, setting, target, log_n):
+        return first_root(lambda x: loss(row, setting, log_n, x) - target, *_SIZES)
 
     return answer, (0, None, None, None)
 
@@ -225,8 +227,8 @@ def _reach_in_d(law: Law, names: tuple[str, ...]):
 def _reach_in_n(law: Law, names: tuple[str, ...]):
     loss = loss_of(law, names)
 
-    def answer(row, held, target, log_d):
-        return first_root(lambda x: loss(row, held, x, log_d) - target, *_SIZES)
+    def answer(row, setting, target, log_d):
+        return first_root(lambda x: loss(row, setting, x, log_d) - target, *_SIZES)
 
     return answer, (0, None, None, None)
 
@@ -234,8 +236,8 @@ def _reach_in_n(law: Law, names: tuple[str, ...]):
 def _losses(law: Law, names: tuple[str, ...]):
     loss = loss_of(law, names)
 
-    def answer(row, held, log_n, log_d):
-        return jax.vmap(lambda x, y: loss(row, held, x, y))(log_n, log_d)
+    def answer(row, setting, log_n, log_d):
+        return jax.vmap(lambda x, y: loss(row, setting, x, y))(log_n, log_d)
 
     return answer, (0, None, 0, 0)
 
@@ -249,10 +251,10 @@ def _best_losses(law: Law, names: tuple[str, ...]):
     spend, _ = _spend(law, names)
     loss = loss_of(law, names)
 
-    def answer(row, held, log_c):
+    def answer(row, setting, log_c):
         def best(at):
-            log_n, log_d, _ = spend(row, held, at, 0.0)
-            return loss(row, held, log_n, log_d)
+            log_n, log_d, _ = spend(row, setting, at, 0.0)
+            return loss(row, setting, log_n, log_d)
 
         return jax.vmap(best)(log_c)
 
@@ -263,16 +265,16 @@ def _of_batches(law: Law, names: tuple[str, ...]):
     """At L = target: d ln S/d ln B = −L_B/L_S, the derivatives of L being in ln B and ln S."""
     loss = loss_of(law, names)
 
-    def answer(row, held, log_n, target):
-        def of_run(log_batch, log_steps):
-            return loss(row, {**held, "B": jnp.exp(log_batch)}, log_n, log_batch + log_steps)
+    def answer(row, setting, log_n, target):
+        def run_loss(log_batch, log_steps):
+            return loss(row, {**setting, "B": jnp.exp(log_batch)}, log_n, log_batch + log_steps)
 
         def fewest(tokens):
             """The fewest tokens where `tokens` is 1, the fewest steps where it is 0."""
 
             def log_count(log_batch):
-                log_steps = first_root(lambda x: of_run(log_batch, x) - target, *_STEPS)
-                in_batch, in_steps = _slopes(of_run, log_batch, log_steps)
+                log_steps = first_root(lambda x: run_loss(log_batch, x) - target, *_STEPS)
+                in_batch, in_steps = _slopes(run_loss, log_batch, log_steps)
                 return tokens * log_batch + log_steps, tokens - in_batch / in_steps
 
             return jnp.exp(lowest(log_count, _LOG_BATCHES)[2])

@@ -45,9 +45,9 @@ class Points:
     def of(self, names: Sequence[str]) -> Points:
         """The points of these runs only."""
         place = {name: i for i, name in enumerate(self.names)}
-        chosen = np.array([place[name] for name in names], int)
+        rows = np.array([place[name] for name in names], int)
         number = np.full(len(self.names), -1)
-        number[chosen] = np.arange(len(chosen))
+        number[rows] = np.arange(len(rows))
         keep = number[self.run] >= 0
         return replace(
             self,
@@ -55,7 +55,7 @@ class Points:
             loss=self.loss[keep],
             run=number[self.run[keep]],
             names=tuple(names),
-            cell=np.unique(self.cell[chosen], return_inverse=True)[1],
+            cell=np.unique(self.cell[rows], return_inverse=True)[1],
             at=self.at[keep],
         )
 
@@ -83,11 +83,11 @@ class Points:
         """Mean absolute loss."""
         return float(np.mean(np.abs(self.loss)))
 
-    def residual(self, predicted: np.ndarray) -> np.ndarray:
+    def residual(self, prediction: np.ndarray) -> np.ndarray:
         """[points] ln L − ln L̂; of a metric that may be negative (L − L̂)/size."""
         if self.signed:
-            return (self.loss - predicted) / self.size
-        return np.log(self.loss) - np.log(np.maximum(predicted, 1e-9))
+            return (self.loss - prediction) / self.size
+        return np.log(self.loss) - np.log(np.maximum(prediction, 1e-9))
 
 
 def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: str = "included") -> Points:
@@ -111,7 +111,7 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
 
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
     runs = runs.measuring(metric_of(law)).finished()
-    inputs, read = read_inputs(law, runs, params_column)
+    inputs, choices = read_inputs(law, runs, params_column)
     loss = runs.table[runs.loss_column].to_numpy(float)
     if not len(loss):
         raise BadInput(f"{runs.source} has no finished run with a finite {runs.loss_column}.")
@@ -119,7 +119,7 @@ def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
         raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
     metric = metric_of(law)
     own = metric != "nats" and runs.target in ("", metric)
-    convention = {**law.convention, "loss": metric if own else runs.loss_label, **read}
+    convention = {**law.convention, "loss": metric if own else runs.loss_label, **choices}
     count = np.arange(len(loss))
     names = tuple(str(name) for name in runs.table.index)
     return Points(inputs, loss, count, names, cells(inputs), np.full(len(loss), -1), convention, law.signed)
@@ -129,31 +129,29 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
     names = [str(name) for name in runs.table.index if name in runs.curves]
     if not names:
         raise BadInput(f"{runs.source} has no curves, the law {law.name} is fitted to curves (step, lr, loss).")
-    of_table, read = read_inputs(law, runs.select(names), params_column)
-    parts, losses, ats, kept = [], [], [], []
+    columns, choices = read_inputs(law, runs.select(names), params_column)
+    parts, losses, ats, ids = [], [], [], []
     for row, name in enumerate(names):
         curve = runs.curves[name]
         after = curve.at >= max(curve.warmup_steps - 1, 0)
         if not after.any():
             continue
         part = curve_inputs(
-            curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in of_table.items()}
+            curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in columns.items()}
         )
         part |= {key: value[after] for key, value in read_logged(law, curve.logged, f"the curve '{name}'").items()}
-        part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in of_table.items()}
+        part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in columns.items()}
         parts.append({key: value for key, value in part.items() if key in (*law.inputs, *_CURVE)})
         losses.append(curve.loss[after])
         ats.append(curve.at[after])
-        kept.append(name)
-    if not kept:
+        ids.append(name)
+    if not ids:
         raise BadInput(f"{runs.source} has no loss after the warm-up in any of its {len(names)} curves.")
     loss = runs.loss_label if runs.target else metric_of(law)
-    convention = {**law.convention, "loss": loss, "warmup_ld": warmup_ld, **read}
-    run = np.repeat(np.arange(len(kept)), [len(loss) for loss in losses])
-    stacked = events.stack(parts)
-    return Points(
-        stacked, np.concatenate(losses), run, tuple(kept), np.arange(len(kept)), np.concatenate(ats), convention
-    )
+    convention = {**law.convention, "loss": loss, "warmup_ld": warmup_ld, **choices}
+    run = np.repeat(np.arange(len(ids)), [len(loss) for loss in losses])
+    inputs = events.stack(parts)
+    return Points(inputs, np.concatenate(losses), run, tuple(ids), np.arange(len(ids)), np.concatenate(ats), convention)
 
 
 _CURVE = ("drop", "S", "lr", "peak")

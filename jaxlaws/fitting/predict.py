@@ -112,7 +112,7 @@ def predict(
 
     Args:
       fit: a `Fit`, a fit file, or a preset such as `multi_power:25M`.
-      curve: a schedule with the points asked for; its loss is not read.
+      curve: a schedule with the points to predict at; its loss is not read.
       lr: [steps] the schedule, instead of `curve`.
       at: [points] last step before each loss; the end of the schedule without it.
       warmup_steps: leading steps of `lr` that are warm-up.
@@ -131,10 +131,10 @@ def predict(
     if curve is not None:
         lr, at, warmup_steps = curve.lr, curve.at, curve.warmup_steps
         inputs = {**curve.logged, **inputs}
-    read, single, at = _inputs(fit, inputs, lr, at, warmup_steps)
-    values = evaluate(fit, read)
+    symbols, single, at = _inputs(fit, inputs, lr, at, warmup_steps)
+    values = evaluate(fit, symbols)
     low, high = _interval(fit, values)
-    reach = _reach(fit, read, at, values[0])
+    reach = _reach(fit, symbols, at, values[0])
     warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
     if single:
         least, most = (None if edge is None else float(edge[0]) for edge in (low, high))
@@ -144,22 +144,22 @@ def predict(
 
 def final_losses(fit: LossFit, lr: np.ndarray | None, warmup_steps: int = 0, **inputs: Any) -> np.ndarray:
     """[1 + draws] losses of a run, or at the end of a schedule: at the constants of the fit, then at resampled ones."""
-    read, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
-    return evaluate(fit, read)[:, 0]
+    symbols, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
+    return evaluate(fit, symbols)[:, 0]
 
 
-def _same_convention(fit: LossFit, key: str, expected: str | None) -> None:
+def _same_convention(fit: LossFit, key: str, value: str | None) -> None:
     own = fit.convention.get(key)
-    if expected is not None and own is not None and expected != own:
+    if value is not None and own is not None and value != own:
         raise BadInput(
-            f"the fit of {fit.law} holds for {key} {own}, asked for {expected}: constants do not convert, fit again."
+            f"the fit of {fit.law} holds for {key} {own}, asked for {value}: constants do not convert, fit again."
         )
 
 
 def _inputs(
     fit: LossFit, question: Mapping[str, Any], lr: np.ndarray | None, at: np.ndarray | None, warmup_steps: int
 ) -> tuple[dict[str, np.ndarray], bool, np.ndarray | None]:
-    """What the law reads [points], whether that is one point asked for as numbers, and of a curve the steps."""
+    """What the law reads [points], whether that is one point given by numbers, and the steps of a curve."""
     from jaxlaws.fitting.points import curve_inputs, read_logged
 
     law = fit.model
@@ -175,13 +175,13 @@ def _inputs(
     points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
-    read = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
+    symbols = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
     for key, value in read_logged(law, question, "the question").items():
         if value.shape != points.shape:
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")
-        read[key] = value
-    read |= {key: np.repeat(value[None], len(points), 0) for key, value in values.items()}
-    return {key: read[key] for key in {*law.inputs, "S", "peak"}}, at is None, points
+        symbols[key] = value
+    symbols |= {key: np.repeat(value[None], len(points), 0) for key, value in values.items()}
+    return {key: symbols[key] for key in {*law.inputs, "S", "peak"}}, at is None, points
 
 
 def evaluate(fit: LossFit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -251,9 +251,9 @@ def edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarra
 
 def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
     """How far a question lies outside the data of the fit: of a curve, its last point."""
-    named = axes(fit.model, inputs)
-    place = _farthest(named, fit.ranges) if at is None else int(np.argmax(at))
-    values = {name: float(value[place]) for name, value in named.items()}
+    coordinates = axes(fit.model, inputs)
+    place = _farthest(coordinates, fit.ranges) if at is None else int(np.argmax(at))
+    values = {name: float(value[place]) for name, value in coordinates.items()}
     if at is not None:
         values["steps"] = float(at[place] + 1)
     unit = unit_of(fit)
@@ -262,15 +262,15 @@ def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, l
     return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))
 
 
-def _farthest(named: Mapping[str, np.ndarray], ranges: Mapping[str, Sequence[float]]) -> int:
+def _farthest(coordinates: Mapping[str, np.ndarray], ranges: Mapping[str, Sequence[float]]) -> int:
     """The point that lies farthest outside the ranges in any axis; of several, the one with the fewest tokens for N."""
-    if not named:
+    if not coordinates:
         return 0
-    ratio = named.get("tokens_per_param", next(iter(named.values())))
+    ratio = coordinates.get("tokens_per_param", next(iter(coordinates.values())))
     distance = np.zeros(len(ratio))
-    for name in set(named) & set(ranges):
+    for name in set(coordinates) & set(ranges):
         low, high = ranges[name]
         with np.errstate(divide="ignore", invalid="ignore"):
-            outside = np.fmax(np.log(named[name] / high), np.log(low / named[name]))
+            outside = np.fmax(np.log(coordinates[name] / high), np.log(low / coordinates[name]))
         distance = np.fmax(distance, outside)
     return int(np.lexsort((ratio, -distance))[0])

@@ -58,8 +58,8 @@ class Problem:
             free = [exponent for exponent in exponents if exponent not in self.fixed]
             reason = ""
             if free or (self.law.coordinates and name in self.law.coordinates.of):
-                told = f", fix {' and '.join(free)} too" if free else ""
-                reason = f"depends on the units of the data{told}"
+                hint = f", fix {' and '.join(free)} too" if free else ""
+                reason = f"depends on the units of the data{hint}"
             elif not parameter.bounds[0] <= self._unitless(parameter) <= parameter.bounds[1]:
                 low, high = (edge * parameter.unit(self.fixed, self.points.scale()) for edge in parameter.bounds)
                 reason = f"must lie in [{low:g}, {high:g}]"
@@ -139,7 +139,7 @@ class Problem:
         **changes: Any,
     ) -> Solution:
         """The solutions from one start under many run weights, targets or prior centres [tasks, …]."""
-        count = max(len(given) if given is not None else 1 for given in (weight, target, prior))
+        count = max(len(values) if values is not None else 1 for values in (weight, target, prior))
         tasks = Task(
             np.broadcast_to(theta, (count, len(theta))),
             np.ones((count, len(self.points.names))) if weight is None else weight,

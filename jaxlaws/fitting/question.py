@@ -1,4 +1,4 @@
-"""What is asked of a law of N and D: at a budget or for a loss, with N or D fixed or both at their best."""
+"""A question to a law of N and D: at a budget or for a loss, with N or D fixed or both at their best."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """What is given of C, the loss, N and D: the rest is what is best.
+    """C or the loss, with N or D where they are fixed; the answer is the best of the others.
 
     Attributes:
       flops: C, the budget.
@@ -35,13 +35,13 @@ class Question:
 
     @property
     def words(self) -> str:
-        """What is asked, as the end of a sentence."""
+        """The question as the end of a sentence."""
         return f"at {self.flops:.3g} FLOP" if self.loss is None else f"for a loss of {self.loss:g}"
 
     def check(self) -> None:
         """`BadInput` where the question has no answer, or more than one."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        for name, value in given.items():
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        for name, value in values.items():
             if not (np.isfinite(value) and (value > 0 or name in ("loss", "served_tokens"))):
                 raise BadInput(f"{name} is {value}, expected a positive number.")
         if self.served_tokens < 0:
@@ -53,15 +53,15 @@ class Question:
         if self.params is not None and self.tokens is not None:
             raise BadInput("--params and --tokens are both given, which leaves nothing to find: leave out one of them.")
 
-    def solve(self, fit: LossFit, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
+    def solve(self, fit: LossFit, setting: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
         """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them."""
         if self.loss is None and self.params is None and self.tokens is None:
-            return plane.spend(fit, held, self.flops, self.served_tokens)
+            return plane.spend(fit, setting, self.flops, self.served_tokens)
         if self.loss is None:
             return *self._rest(len(fit.rows())), False
         if self.params is None and self.tokens is None:
-            return *plane.reach(fit, held, self.loss, self.served_tokens), False
-        return *plane.reach_with(fit, held, self.loss, self.params, self.tokens), False
+            return *plane.reach(fit, setting, self.loss, self.served_tokens), False
+        return *plane.reach_with(fit, setting, self.loss, self.params, self.tokens), False
 
     def _rest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """ln N and ln D of what a budget leaves to the one of them that is not fixed."""
@@ -79,7 +79,7 @@ class Question:
             )
         return np.full(rows, np.log(params)), np.full(rows, np.log(tokens))
 
-    def require(self, fit: LossFit, held: Mapping[str, Any], answer: float) -> None:
+    def require(self, fit: LossFit, setting: Mapping[str, Any], answer: float) -> None:
         """`BadInput` that says why nothing answers a question, where `answer` is no number."""
         if np.isfinite(answer):
             return
@@ -88,9 +88,9 @@ class Question:
                 f"the loss of {fit.law} with these constants has no minimum {self.words}: stay closer to its data, or "
                 "fit it to runs that vary N and D separately."
             )
-        least = plane.lowest_loss(fit, held, self.params, self.tokens)
-        fixed = {"N": self.params, "D": self.tokens}
-        at = "".join(f" with {name} {short(value)}" for name, value in fixed.items() if value is not None)
+        least = plane.lowest_loss(fit, setting, self.params, self.tokens)
+        sizes = {"N": self.params, "D": self.tokens}
+        at = "".join(f" with {name} {short(value)}" for name, value in sizes.items() if value is not None)
         if self.loss <= least:
             raise BadInput(
                 f"the law {fit.law} with these constants reaches no loss below {least:.4g}{at}, the loss asked for is "

@@ -75,7 +75,7 @@ def ranks(runs: Runs, recipe: Sequence[str], size: Sequence[str]) -> Ranks:
     Raises:
       BadInput: a column is missing, or no two sizes share `LEAST` recipes.
     """
-    table, told = _table(runs)
+    table, sentences = _table(runs)
     names, recipe_of = _groups(runs, table, recipe)
     sizes, size_of = _groups(runs, table, size)
     loss = _means(table, recipe_of, size_of, len(names), len(sizes))
@@ -89,16 +89,16 @@ def ranks(runs: Runs, recipe: Sequence[str], size: Sequence[str]) -> Ranks:
             f"{runs.source} has {len(sizes)} sizes by {', '.join(size)} and no two of them share {LEAST} recipes by "
             f"{', '.join(recipe)}: give other columns, or rank by a law with --fit FILE."
         )
-    return _result(runs, recipe, size, len(names), pairs, told)
+    return _result(runs, recipe, size, len(names), pairs, sentences)
 
 
 def ranks_of_fit(fit: LossFit, runs: Runs, size: Sequence[str] = ()) -> Ranks:
-    """How well the losses that a fit of a law of points predicts rank those of runs that it may not have seen.
+    """How well the losses that a fit of a law of points predicts rank those of runs, of the fit or others.
 
     Args:
       fit: whose law reads columns of the table.
       runs: each a recipe of its own.
-      size: columns within whose values runs are ranked apart; all together without any.
+      size: columns; runs are ranked apart for each of their values, and all together without any.
 
     Raises:
       BadInput: the law reads a schedule, a column is missing, or there are fewer than `LEAST` runs.
@@ -110,33 +110,33 @@ def ranks_of_fit(fit: LossFit, runs: Runs, size: Sequence[str] = ()) -> Ranks:
     if law.kind != "point":
         raise BadInput(f"the law {law.name} reads a schedule, expected a law of points such as chinchilla.")
     runs = _in_order(fit, runs.finished())
-    told: list[str] = []
-    read = points(law, runs, fit.convention.get("params"))
-    predicted = evaluate(fit, read.inputs)[0]
-    sizes, size_of = _groups(runs, runs.table, size) if size else ([()], np.zeros(len(read.loss), int))
+    sentences: list[str] = []
+    data = points(law, runs, fit.convention.get("params"))
+    prediction = evaluate(fit, data.inputs)[0]
+    sizes, size_of = _groups(runs, runs.table, size) if size else ([()], np.zeros(len(data.loss), int))
     names = [(str(name),) for name in runs.table.index]
     pairs = []
     for i in sorted(range(len(sizes)), key=lambda i: _order(sizes[i], i)):
         of_size = np.where(size_of == i, 1.0, np.nan)
         label = _words(sizes[i], size) if size else runs.source
-        pairs.append(_pair(fit.law, label, predicted * of_size, read.loss * of_size, names, ("run",)))
+        pairs.append(_pair(fit.law, label, prediction * of_size, data.loss * of_size, names, ("run",)))
     if all(pair.agreement is None for pair in pairs):
         raise BadInput(f"{runs.source} has fewer than {LEAST} runs of one size that ended, expected more to rank.")
-    return _result(runs, ("run",), size, len(names), pairs, told)
+    return _result(runs, ("run",), size, len(names), pairs, sentences)
 
 
 def _table(runs: Runs) -> tuple[pd.DataFrame, list[str]]:
-    """The runs that ended or diverged, with `loss` infinite for the latter, and what is to be said of them."""
+    """The runs that ended or diverged, with `loss` infinite for the latter, and sentences on both."""
     loss = runs.table[runs.loss_column].to_numpy(float)
     status = runs.table["status"].to_numpy(str) if "status" in runs.table else np.full(len(loss), "ok")
     loss = np.where(status == "diverged", np.inf, loss)
     keep = (status != "failed") & ~np.isnan(loss)
-    told = []
+    sentences = []
     if (count := int(np.isinf(loss[keep]).sum())) > 0:
-        told.append(f"{count} runs diverged: they rank last.")
+        sentences.append(f"{count} runs diverged: they rank last.")
     if (count := int((~keep).sum())) > 0:
-        told.append(f"{count} runs without a loss are left out.")
-    return runs.table.assign(loss=loss)[keep], told
+        sentences.append(f"{count} runs without a loss are left out.")
+    return runs.table.assign(loss=loss)[keep], sentences
 
 
 def _groups(runs: Runs, table: pd.DataFrame, columns: Sequence[str]) -> tuple[list[tuple[Any, ...]], np.ndarray]:
@@ -186,8 +186,8 @@ def _pair(
     if len(shared) < LEAST:
         return Pair(score_name, size, None, len(shared), None, None)
     result = agreement(score[shared], loss[shared], LEVEL)
-    chosen, best = (_words(names[shared[i]], columns) for i in (result.chosen, result.best))
-    return Pair(score_name, size, result, len(shared), chosen, best)
+    choice, best = (_words(names[shared[i]], columns) for i in (result.chosen, result.best))
+    return Pair(score_name, size, result, len(shared), choice, best)
 
 
 def _order(size: tuple[Any, ...], place: int) -> tuple[float, int]:
@@ -205,12 +205,12 @@ def _words(values: tuple[Any, ...], columns: Sequence[str]) -> str:
     """A recipe or a size for people; that of a mixture only what it has of any domain."""
     if len(values) != len(columns):
         return " ".join(figure(value, 2) for value in values)
-    shown = (
+    texts = (
         (short(value) if value >= 1 else figure(value, 3)) if isinstance(value, float) else value for value in values
     )
     return ", ".join(
         value if isinstance(raw, str) else f"{_LETTER.get(column, column)} {value}"
-        for raw, value, column in zip(values, shown, columns, strict=True)
+        for raw, value, column in zip(values, texts, columns, strict=True)
     )
 
 
@@ -219,19 +219,22 @@ def _in_order(fit: LossFit, runs: Runs) -> Runs:
     several: Mapping[str, str] = {
         row.column: fit.convention[row.column] for row in INPUTS.values() if row.many and row.column in fit.convention
     }
-    parts = [f"{name}.{part}" for name, joined in several.items() for part in joined.split(",")]
+    parts = [f"{name}.{part}" for name, text in several.items() for part in text.split(",")]
     runs.need(*parts)
     others = [name for name in runs.table if not str(name).startswith(tuple(f"{name}." for name in several))]
     return replace(runs, table=runs.table[[*others, *parts]]) if parts else runs
 
 
 def _result(
-    runs: Runs, recipe: Sequence[str], size: Sequence[str], recipes: int, pairs: Sequence[Pair], told: list[str]
+    runs: Runs, recipe: Sequence[str], size: Sequence[str], recipes: int, pairs: Sequence[Pair], sentences: list[str]
 ) -> Ranks:
     if few := sum(pair.agreement is None for pair in pairs):
-        told = [*told, f"{few} of {len(pairs)} pairs share fewer than {LEAST} recipes: they have no agreement."]
+        sentences = [
+            *sentences,
+            f"{few} of {len(pairs)} pairs share fewer than {LEAST} recipes: they have no agreement.",
+        ]
     if any(LEAST <= pair.shared < FOR_INTERVAL for pair in pairs):
-        told = [*told, f"pairs that share fewer than {FOR_INTERVAL} recipes have no interval."]
+        sentences = [*sentences, f"pairs that share fewer than {FOR_INTERVAL} recipes have no interval."]
     if not runs.in_nats:
-        told = [*told, f"the regret takes the lower {runs.loss_label} for the better one."]
-    return Ranks(tuple(recipe), tuple(size), recipes, tuple(pairs), LEVEL, (*runs.warnings, *told))
+        sentences = [*sentences, f"the regret takes the lower {runs.loss_label} for the better one."]
+    return Ranks(tuple(recipe), tuple(size), recipes, tuple(pairs), LEVEL, (*runs.warnings, *sentences))

@@ -14,7 +14,7 @@ def surface(residual: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
     for i in range(z.shape[1]):
         powers += [z[:, i] ** k for k in (1, 2, 3)] + [z[:, i] * z[:, j] for j in range(i)]
     x = np.column_stack(powers)
-    return _explained(x, _resistant(residual))
+    return _share_explained_by(x, _resistant(residual))
 
 
 def neighbours(residual: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
@@ -51,24 +51,24 @@ def shared_line(points: Points, residual: np.ndarray, phi: float) -> tuple[float
     return share, share * np.sqrt(max(independent, 0.0))
 
 
-def _explained(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _share_explained_by(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Share of the variance of y that x explains beyond chance, and by how many standard errors of chance."""
     rows, rank = len(y), int(np.linalg.matrix_rank(x))
-    free, used = rows - rank, rank - 1
+    dof, terms = rows - rank, rank - 1
     total = float(np.sum(y**2))
-    if free < 4 or used < 1 or total <= 0:
+    if dof < 4 or terms < 1 or total <= 0:
         return 0.0, 0.0
     rest = float(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2))
-    f = (total - rest) / used / max(rest / free, 1e-300)
+    f = (total - rest) / terms / max(rest / dof, 1e-300)
     # Wilson–Hilferty: F^(1/3) is close to normal.
-    a, b = 2 / (9 * used), 2 / (9 * free)
+    a, b = 2 / (9 * terms), 2 / (9 * dof)
     cube = np.cbrt(f)
-    return 1 - rest / free / (total / (rows - 1)), float(((1 - b) * cube - (1 - a)) / np.sqrt(b * cube**2 + a))
+    return 1 - rest / dof / (total / (rows - 1)), float(((1 - b) * cube - (1 - a)) / np.sqrt(b * cube**2 + a))
 
 
 def _resistant(residual: np.ndarray) -> np.ndarray:
     """Residuals about their mean, cut at four sd: a few outliers, which a Huber fit resists, would hide structure."""
     middle = np.median(residual)
     sd = 1.4826 * np.median(np.abs(residual - middle))
-    cut = np.clip(residual, middle - 4 * sd, middle + 4 * sd)
-    return cut - cut.mean()
+    limited = np.clip(residual, middle - 4 * sd, middle + 4 * sd)
+    return limited - limited.mean()

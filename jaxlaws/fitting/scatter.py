@@ -25,7 +25,7 @@ class Scatter:
     """Residuals about a fitted law and the noise that they show, as shares of the loss.
 
     Attributes:
-      predicted: [points] losses of the law.
+      prediction: [points] losses of the law.
       residual: [points] ln L − ln L̂.
       within: [points] residuals about the mean of their run, of single points the residuals, inflated by √(n/(n − p))
         for the p constants that were fitted.
@@ -37,7 +37,7 @@ class Scatter:
       curve_noise: sd of a point about the line through its neighbours on the curve; None where there are none.
     """
 
-    predicted: np.ndarray
+    prediction: np.ndarray
     residual: np.ndarray
     within: np.ndarray
     correlation: float
@@ -60,18 +60,18 @@ class Scatter:
 def scatter(problem: Problem, theta: np.ndarray) -> Scatter:
     """The scatter of a problem's points about the law at coordinates `theta`."""
     points = problem.points
-    predicted = problem.predict(theta)
-    residual = points.residual(predicted)
+    prediction = problem.predict(theta)
+    residual = points.residual(prediction)
     means = resample.run_means(points, residual)
     within = residual if points.single else residual - means[points.run]
-    free = max(len(within) - len(problem.law.names), 1)
+    dof = max(len(within) - len(problem.law.names), 1)
     spacing = resample.rounding(points.loss)
     return Scatter(
-        predicted=predicted,
+        prediction=prediction,
         residual=residual,
-        within=within * np.sqrt(len(within) / free),
+        within=within * np.sqrt(len(within) / dof),
         correlation=resample.correlation(points, residual),
-        sigma=max(float(np.sqrt(np.sum(within**2) / free)), spacing / points.size / np.sqrt(12)),
+        sigma=max(float(np.sqrt(np.sum(within**2) / dof)), spacing / points.size / np.sqrt(12)),
         offset=_offset(problem, means),
         spacing=spacing,
         size=points.size,
@@ -81,9 +81,9 @@ def scatter(problem: Problem, theta: np.ndarray) -> Scatter:
 
 def _offset(problem: Problem, means: np.ndarray) -> float:
     """sd of the offset of a run: the largest of the noise model's, the measured one, and with few curves `RUN_SD`."""
-    measured = 0.0 if problem.points.single else float(np.sqrt(np.mean(means**2)))
+    estimate = 0.0 if problem.points.single else float(np.sqrt(np.mean(means**2)))
     few = problem.law.kind == "curve" and problem.points.cells < resample.CLUSTERS
-    return max(problem.noise.offset, measured, RUN_SD if few else 0.0)
+    return max(problem.noise.offset, estimate, RUN_SD if few else 0.0)
 
 
 def _curve_noise(points: Points) -> float | None:
@@ -114,9 +114,9 @@ def dispersion(problem: Problem, spread: Scatter) -> float:
     if noise.adaptive:
         return 1.0
     if not noise.log:
-        size = np.abs(problem.points.loss - spread.predicted)
+        size = np.abs(problem.points.loss - spread.prediction)
     pull = np.minimum(size, noise.delta) / noise.sigma
     curve = np.mean(np.where(size <= noise.delta, 1.0, 0.3)) if np.isfinite(noise.delta) else 1.0
-    free = max(len(size) - len(problem.law.names), 1)
+    dof = max(len(size) - len(problem.law.names), 1)
     phi = spread.correlation
-    return float(np.sum(pull**2) / free / curve * (1 + phi) / (1 - phi))
+    return float(np.sum(pull**2) / dof / curve * (1 + phi) / (1 - phi))

@@ -11,17 +11,17 @@ from jaxlaws.fitting.points import Points
 METRICS = ("r2", "mae", "rmse", "pred_e", "worst_e")
 
 
-def errors(loss: np.ndarray, predicted: np.ndarray, constant: np.ndarray | float | None = None) -> dict[str, float]:
+def errors(loss: np.ndarray, prediction: np.ndarray, constant: np.ndarray | float | None = None) -> dict[str, float]:
     """R², mean and root mean square error in nats, mean and worst error relative to the loss.
 
     Of a metric that is not positive everywhere they are relative to its mean size.
     With `constant`, what one would say without a law (the mean of what was fitted), its root mean square error too.
     """
-    off = predicted - loss
+    off = prediction - loss
     size = loss if np.all(loss > 0) else np.mean(np.abs(loss))
-    spread = float(np.sum((loss - loss.mean()) ** 2))
+    variation = float(np.sum((loss - loss.mean()) ** 2))
     return {
-        "r2": 1 - float(np.sum(off**2)) / spread if spread > 0 else float("nan"),
+        "r2": 1 - float(np.sum(off**2)) / variation if variation > 0 else float("nan"),
         "mae": float(np.mean(np.abs(off))),
         "rmse": float(np.sqrt(np.mean(off**2))),
         "pred_e": float(np.mean(np.abs(off) / size)),
@@ -30,23 +30,23 @@ def errors(loss: np.ndarray, predicted: np.ndarray, constant: np.ndarray | float
     }
 
 
-def by_curve(points: Points, predicted: np.ndarray, train: Sequence[str] | None) -> dict[str, dict]:
+def by_curve(points: Points, prediction: np.ndarray, train: Sequence[str] | None) -> dict[str, dict]:
     """`errors` of every run with its split: `train`, `test`, or `-` where nothing was held out."""
     split = {name: "-" if train is None else "train" if name in train else "test" for name in points.names}
     return {
-        name: {"split": split[name], **errors(points.loss[points.run == i], predicted[points.run == i])}
+        name: {"split": split[name], **errors(points.loss[points.run == i], prediction[points.run == i])}
         for i, name in enumerate(points.names)
     }
 
 
 def average(curves: Mapping[str, Mapping], split: str) -> dict[str, float]:
     """Every metric averaged over the curves of a split, as the papers do."""
-    chosen = [curve for curve in curves.values() if curve["split"] == split]
-    return {name: float(np.mean([curve[name] for curve in chosen])) for name in METRICS} if chosen else {}
+    members = [curve for curve in curves.values() if curve["split"] == split]
+    return {name: float(np.mean([curve[name] for curve in members])) for name in METRICS} if members else {}
 
 
-def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, most: int = 60) -> dict:
-    """Errors of predicted loss differences between two schedules at the last step that both reached.
+def gaps(points: Points, prediction: np.ndarray, train: Sequence[str] | None, most: int = 60) -> dict:
+    """Errors of predicted loss differences between two schedules at the last step of both.
 
     Pairs have at least one held-out curve where some are held out. Losses are means over the last three evaluations up
     to that step, so that the noise of one evaluation does not dominate.
@@ -66,10 +66,10 @@ def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, mos
             near = [len(rows_k) == 3 and points.at[rows_k[-1]] >= 0.98 * step for rows_k in tail]
             if not all(near):
                 continue
-            measured, guess = (
-                float(np.mean(value[tail[0]]) - np.mean(value[tail[1]])) for value in (points.loss, predicted)
+            gap, guess = (
+                float(np.mean(value[tail[0]]) - np.mean(value[tail[1]])) for value in (points.loss, prediction)
             )
-            rows.append((points.names[i], points.names[j], step, measured, guess))
+            rows.append((points.names[i], points.names[j], step, gap, guess))
     if not rows:
         return {}
     off = [abs(row[4] - row[3]) for row in rows]
@@ -82,7 +82,7 @@ def gaps(points: Points, predicted: np.ndarray, train: Sequence[str] | None, mos
     }
 
 
-def decay_ratio(points: Points, predicted: np.ndarray, train: Sequence[str] | None) -> dict[str, float]:
+def decay_ratio(points: Points, prediction: np.ndarray, train: Sequence[str] | None) -> dict[str, float]:
     """By how much a law exaggerates the gaps between schedules that both decay: measured over predicted.
 
     Pairs of curves that end within 2% of the same step with the LR below half its peak; at least one is held out where
@@ -92,19 +92,19 @@ def decay_ratio(points: Points, predicted: np.ndarray, train: Sequence[str] | No
       `ratio` Σ mp/Σ p² of measured gaps m on predicted ones p, its standard error `se`, and `pairs`; empty below three
       pairs.
     """
-    decayed = []
+    ends = []
     for i, name in enumerate(points.names):
         rows = np.flatnonzero(points.run == i)[-3:]
         if len(rows) == 3 and points.inputs["lr"][rows[-1]] < 0.5 * points.inputs["peak"][rows[-1]]:
             test = train is None or name not in train
-            decayed.append((int(points.at[rows[-1]]), test, points.loss[rows].mean(), predicted[rows].mean()))
-    measured, guess = [], []
-    for i, (end, test, loss, value) in enumerate(decayed):
-        for other_end, other_test, other_loss, other_value in decayed[:i]:
+            ends.append((int(points.at[rows[-1]]), test, points.loss[rows].mean(), prediction[rows].mean()))
+    measurements, guess = [], []
+    for i, (end, test, loss, value) in enumerate(ends):
+        for other_end, other_test, other_loss, other_value in ends[:i]:
             if (test or other_test) and min(end, other_end) >= 0.98 * max(end, other_end):
-                measured.append(loss - other_loss)
+                measurements.append(loss - other_loss)
                 guess.append(value - other_value)
-    m, p = np.array(measured), np.array(guess)
+    m, p = np.array(measurements), np.array(guess)
     if len(m) < 3 or not np.any(p):
         return {}
     ratio = float(np.sum(m * p) / np.sum(p**2))

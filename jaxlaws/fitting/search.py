@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-#: Points of the grid on which a root is sought.
+#: Points of the grid in which a root is bracketed.
 _ROOT = 17
 #: Most steps between two of them, and the width at which a bracket has closed.
-_STEPS, _CLOSED = 60, 1e-13
+_STEPS, _TOLERANCE = 60, 1e-13
 
 Function = Callable[[Any], Any]
 
@@ -65,7 +65,7 @@ def _between(function: Function, a: Any, fa: Any, b: Any, fb: Any) -> Any:
 
     def goes_on(state):
         step, a, fa, b, *_ = state
-        return (step < _STEPS) & (jnp.abs(b - a) > _CLOSED * (1 + jnp.abs(a))) & (fa != 0)
+        return (step < _STEPS) & (jnp.abs(b - a) > _TOLERANCE * (1 + jnp.abs(a))) & (fa != 0)
 
     def better(state):
         step, a, fa, b, fb, share = state
@@ -78,7 +78,7 @@ def _between(function: Function, a: Any, fa: Any, b: Any, fb: Any) -> Any:
         xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
         quadratic = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
         share = jnp.where((phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi), quadratic, 0.5)
-        edge = 0.5 * _CLOSED * (1 + jnp.abs(a)) / jnp.maximum(jnp.abs(b - a), _CLOSED)
+        edge = 0.5 * _TOLERANCE * (1 + jnp.abs(a)) / jnp.maximum(jnp.abs(b - a), _TOLERANCE)
         return step + 1, a, fa, b, fb, jnp.clip(share, edge, 1 - edge)
 
     start = (0, jnp.asarray(a), fa, jnp.asarray(b), fb, jnp.full_like(fa, 0.5))

@@ -34,9 +34,9 @@ def projector(law: Law):
         right = (unit * weight[:, None]).T @ target
         best = jnp.linalg.solve(normal, right) / size
         floor = jnp.where(positive, 1e-6 * jnp.mean(jnp.abs(target)) / (size / jnp.sqrt(jnp.sum(weight))), -jnp.inf)
-        fitted = {**params, **{name: jnp.maximum(best[i], floor[i]) for i, name in enumerate(law.linear)}}
-        squared = jnp.sum(weight * (target - terms @ best) ** 2)
-        return jnp.clip(law.unconstrain(fitted, scale), low, high), squared
+        constants = {**params, **{name: jnp.maximum(best[i], floor[i]) for i, name in enumerate(law.linear)}}
+        error = jnp.sum(weight * (target - terms @ best) ** 2)
+        return jnp.clip(law.unconstrain(constants, scale), low, high), error
 
     return jax.jit(jax.vmap(project, (0, None, None, None, None, None, None)))
 

@@ -111,22 +111,22 @@ def _design(evidence: Evidence) -> list[Finding]:
 
 def _constants(evidence: Evidence) -> list[Finding]:
     constants, out = evidence.constants, []
-    if touched := [name for name in constants.bounds if name not in constants.untouched]:
-        what = f"{', '.join(touched)} ended at a bound, the data ask for a value outside it"
+    if at_bounds := [name for name in constants.bounds if name not in constants.untouched]:
+        what = f"{', '.join(at_bounds)} ended at a bound, the data ask for a value outside it"
         out.append(Finding("weak", what, f"the law may not fit, or {evidence.remedy}"))
-    if vanished := [name for name in constants.bounds if name in constants.untouched]:
-        what = f"the term of {', '.join(vanished)} vanished, these data do not show it"
+    if absent := [name for name in constants.bounds if name in constants.untouched]:
+        what = f"the term of {', '.join(absent)} vanished, these data do not show it"
         out.append(Finding("weak", what, f"fit a law without it, or {evidence.remedy}"))
-    if lost := [name for name in constants.untouched if name not in constants.bounds]:
-        what = f"{', '.join(lost)} {'changes' if len(lost) == 1 else 'change'} none of these losses"
+    if idle := [name for name in constants.untouched if name not in constants.bounds]:
+        what = f"{', '.join(idle)} {'changes' if len(idle) == 1 else 'change'} none of these losses"
         out.append(Finding("unidentified", what, f"fit a law without it, or {evidence.remedy}"))
     if constants.prior and min(share for _, share in constants.prior.values()) > PRIOR:
         what = f"what is said of {', '.join(constants.prior)} is the prior's, the data add nothing"
         out.append(Finding("weak", what, evidence.remedy))
     out += [Finding("unidentified", words, evidence.remedy) for words in constants.curvature.unidentified]
     if constants.loose and not out:
-        held = ", ".join(f"{name} within a factor of {factor:.3g}" for name, factor in constants.loose.items())
-        out.append(Finding("weak", f"resamples hold {held} only", evidence.remedy))
+        widths = ", ".join(f"{name} within a factor of {factor:.3g}" for name, factor in constants.loose.items())
+        out.append(Finding("weak", f"resamples hold {widths} only", evidence.remedy))
     return out + [Finding("weak", words, evidence.remedy) for words in constants.curvature.weak]
 
 
@@ -168,8 +168,8 @@ def _sign(evidence: Evidence) -> list[Finding]:
     slope = np.linalg.lstsq(x, y, rcond=None)[0]
     variance = max(float(np.sum((y - x @ slope) ** 2)) / (len(y) - x.shape[1]), 1e-30)
     phi = evidence.scatter.correlation
-    thinned = (1 + phi) / (1 - phi)
-    error = np.sqrt(variance * thinned * np.diag(np.linalg.inv(x.T @ x)))
+    inflation = (1 + phi) / (1 - phi)
+    error = np.sqrt(variance * inflation * np.diag(np.linalg.inv(x.T @ x)))
     rising = [name for name, b, se in zip(names, slope[1:], error[1:], strict=True) if b > SURE * se]
     if not rising:
         return []

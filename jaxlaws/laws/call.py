@@ -62,36 +62,36 @@ class FittedLaw:
           BadInput: an input is missing, unknown or outside what the law is defined for, or shapes do not go together.
         """
         law = self.law
-        read = {key: self._input(key, inputs) for key in law.inputs if not INPUTS[key].of_schedule}
+        values = {key: self._input(key, inputs) for key in law.inputs if not INPUTS[key].of_schedule}
         for name in inputs:
-            if name not in read:
-                hint = "".join(f"did you mean '{key}'?" for key in read if INPUTS[key].column == name)
-                raise unknown(f"input of the law {law.name}", name, read, hint)
-        axes = {key: int(INPUTS[key].many or (INPUTS[key].logged and at is not None)) for key in read}
-        shapes = [value.shape[: value.ndim - axes[key]] for key, value in read.items()]
+            if name not in values:
+                hint = "".join(f"did you mean '{key}'?" for key in values if INPUTS[key].column == name)
+                raise unknown(f"input of the law {law.name}", name, values, hint)
+        axes = {key: int(INPUTS[key].many or (INPUTS[key].logged and at is not None)) for key in values}
+        shapes = [value.shape[: value.ndim - axes[key]] for key, value in values.items()]
         if law.kind == "point":
             if lr is not None or at is not None or warmup_steps:
                 raise BadInput(f"the law {law.name} reads {' and '.join(law.inputs)}, not a schedule: leave it out.")
             _broadcast(law, shapes)
-            return _of_model(law)(dict(self.params), read)
+            return _of_model(law)(dict(self.params), values)
         if lr is None:
             raise BadInput(
                 f"the law {law.name} predicts along a schedule: give lr, an array with the LR of every step."
             )
         lr, at = _schedule(lr, warmup_steps), None if at is None else _points(at)
-        _measured(lr, at)
+        _check_points(lr, at)
         _broadcast(law, [lr.shape[:-1], *shapes])
         rank = max(lr.ndim - 1, *map(len, shapes), 0)
         lr = _of_rank(lr, rank + 1)
-        read = {key: _of_rank(value, rank + axes[key]) if value.ndim else value for key, value in read.items()}
+        values = {key: _of_rank(value, rank + axes[key]) if value.ndim else value for key, value in values.items()}
         first = first_change(warmup_steps, self.convention.get("warmup_ld", "included"))
         if at is None:
-            return _at_end(law)(dict(self.params), lr, first, read)
-        logged = {key: value for key, value in read.items() if INPUTS[key].logged}
-        _broadcast(law, [at.shape, *(value.shape[-1:] for value in logged.values())])
-        of_run = {key: value for key, value in read.items() if key not in logged}
+            return _at_end(law)(dict(self.params), lr, first, values)
+        logs = {key: value for key, value in values.items() if INPUTS[key].logged}
+        _broadcast(law, [at.shape, *(value.shape[-1:] for value in logs.values())])
+        constants = {key: value for key, value in values.items() if key not in logs}
         losses = _along if len(at) >= _MANY and law.running else _at_points
-        return losses(law)(dict(self.params), lr, first, of_run, logged, at)
+        return losses(law)(dict(self.params), lr, first, constants, logs, at)
 
     def _input(self, key: str, inputs: Mapping[str, Any]) -> Any:
         """The value of one input; `BadInput` where it is missing or not what the law is defined for."""
@@ -108,12 +108,12 @@ class FittedLaw:
         value = numbers(key, value)
         if row.many and value.shape[-1:] != (len(parts),):
             raise BadInput(f"{key} has the shape {value.shape}, expected [..., {len(parts)}]: {', '.join(parts)}.")
-        if known(value):
+        if is_concrete(value):
             possible = np.isfinite(value) & (value >= 0 if row.zero else value > 0)
             if not np.all(possible):
-                expected = "at least 0" if row.zero else "positive"
+                domain = "at least 0" if row.zero else "positive"
                 got = np.asarray(value)[~np.asarray(possible)].flat[0]
-                raise BadInput(f"{key} has the value {got:g}, expected it to be {expected} and finite.")
+                raise BadInput(f"{key} has the value {got:g}, expected it to be {domain} and finite.")
         return value
 
 
@@ -125,8 +125,8 @@ def _register() -> None:
         children = ((jax.tree_util.GetAttrKey("params"), dict(law.params)),)
         return children, (law.law, tuple(sorted(law.convention.items())))
 
-    def unflatten(held: Any, children: Any) -> FittedLaw:
-        return FittedLaw(held[0], children[0], dict(held[1]))
+    def unflatten(auxiliary: Any, children: Any) -> FittedLaw:
+        return FittedLaw(auxiliary[0], children[0], dict(auxiliary[1]))
 
     jax.tree_util.register_pytree_with_keys(FittedLaw, flatten, unflatten)
 
@@ -136,26 +136,26 @@ def _of_model(law: Law) -> Any:
     return jax.jit(law.predict)
 
 
-def _end(lr: Any, first: Any, read: Mapping[str, Any], stop: Any = None) -> dict[str, Any]:
-    return at_end(lr, first, stop=stop, phase_start=read.get("phase_start"))
+def _end(lr: Any, first: Any, values: Mapping[str, Any], stop: Any = None) -> dict[str, Any]:
+    return at_end(lr, first, stop=stop, phase_start=values.get("phase_start"))
 
 
 @lru_cache(maxsize=256)
 def _at_end(law: Law) -> Any:
-    return jax.jit(lambda params, lr, first, read: law.predict(params, {**_end(lr, first, read), **read}))
+    return jax.jit(lambda params, lr, first, values: law.predict(params, {**_end(lr, first, values), **values}))
 
 
 @lru_cache(maxsize=256)
 def _at_points(law: Law) -> Any:
     """Every point by the sum over all changes before it: O(steps · points)."""
 
-    def losses(params, lr, first, read, logged, at):
+    def losses(params, lr, first, values, logs, at):
         def one(point):
             stop, here = point
-            return law.predict(params, {**_end(lr, first, read, stop), **read, **here})
+            return law.predict(params, {**_end(lr, first, values, stop), **values, **here})
 
-        logged = {key: jnp.moveaxis(jnp.broadcast_to(v, (*v.shape[:-1], len(at))), -1, 0) for key, v in logged.items()}
-        return jnp.moveaxis(jax.lax.map(one, (at, logged), batch_size=_AT_ONCE), 0, -1)
+        logs = {key: jnp.moveaxis(jnp.broadcast_to(v, (*v.shape[:-1], len(at))), -1, 0) for key, v in logs.items()}
+        return jnp.moveaxis(jax.lax.map(one, (at, logs), batch_size=_AT_ONCE), 0, -1)
 
     return jax.jit(losses)
 
@@ -164,9 +164,9 @@ def _at_points(law: Law) -> Any:
 def _along(law: Law) -> Any:
     """All steps in one pass: O(steps)."""
 
-    def losses(params, lr, first, read, logged, at):
-        read = {key: jnp.expand_dims(v, -2 if INPUTS[key].many else -1) if v.ndim else v for key, v in read.items()}
-        return jnp.take(law.predict(params, {**along(lr, first), **read}), at, -1)
+    def losses(params, lr, first, values, logs, at):
+        values = {key: jnp.expand_dims(v, -2 if INPUTS[key].many else -1) if v.ndim else v for key, v in values.items()}
+        return jnp.take(law.predict(params, {**along(lr, first), **values}), at, -1)
 
     return jax.jit(losses)
 
@@ -199,7 +199,7 @@ def _of_rank(value: Any, rank: int) -> Any:
     return value.reshape((1,) * (rank - value.ndim) + value.shape)
 
 
-def known(value: Any) -> bool:
+def is_concrete(value: Any) -> bool:
     """Whether the numbers are there, which while JAX traces they are not."""
     return not isinstance(value, jax.core.Tracer)
 
@@ -221,7 +221,7 @@ def _schedule(lr: Any, warmup_steps: int) -> Any:
     steps = lr.shape[-1]
     if not isinstance(warmup_steps, int | np.integer) or not 0 <= warmup_steps <= steps:
         raise BadInput(f"warmup_steps is {warmup_steps}, expected a whole number from 0 to {steps}, the steps of lr.")
-    if known(lr) and not np.all(np.isfinite(lr) & (np.asarray(lr) >= 0)):
+    if is_concrete(lr) and not np.all(np.isfinite(lr) & (np.asarray(lr) >= 0)):
         raise BadInput("the schedule has a learning rate that is negative or not a number.")
     return lr
 
@@ -231,17 +231,17 @@ def _points(at: Any) -> Any:
     at = numbers("at", at)
     if at.ndim != 1 or not at.size:
         raise BadInput(f"at has the shape {at.shape}, expected [points]: the last step before each loss.")
-    if known(at) and np.any(at != np.round(at)):
+    if is_concrete(at) and np.any(at != np.round(at)):
         raise BadInput(f"at has the value {at[at != np.round(at)][0]:g}, expected whole numbers.")
     return at.astype(int)
 
 
-def _measured(lr: Any, at: Any) -> None:
+def _check_points(lr: Any, at: Any) -> None:
     """`BadInput` where a loss is asked for outside the schedule, or before it has had an LR."""
     begin = steps = lr.shape[-1]
-    if at is not None and known(at):
+    if at is not None and is_concrete(at):
         if not 0 <= at.min() <= at.max() < steps:
             raise BadInput(f"at goes from {at.min()} to {at.max()}, expected steps from 0 to {steps - 1}.")
         begin = int(at.min()) + 1
-    if known(lr) and not np.all(np.any(np.asarray(lr)[..., :begin] > 0, -1)):
+    if is_concrete(lr) and not np.all(np.any(np.asarray(lr)[..., :begin] > 0, -1)):
         raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: leave those points out.")

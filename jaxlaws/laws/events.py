@@ -66,12 +66,12 @@ def inputs(
     if phase_start is not None:
         start, late = phase_start, np.arange(len(lr)) >= phase_start
         phases = [(np.where(late, 0.0, drops), np.minimum(at, start - 1)), (np.where(late, drops, 0.0), at)]
-    found = [
-        _select(sign * change, sign, lr, total, seen, tolerance * peak)
+    atoms = [
+        _select(sign * change, sign, lr, total, until, tolerance * peak)
         for sign in (1.0, -1.0)
-        for change, seen in phases
+        for change, until in phases
     ]
-    point, step, drop, log_lr = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    point, step, drop, log_lr = (np.concatenate(parts) for parts in zip(*atoms, strict=True))
     order = np.argsort(point, kind="stable")
     point, step, drop, log_lr = point[order], step[order], drop[order], log_lr[order]
     count = np.bincount(point, minlength=len(at))
@@ -106,14 +106,14 @@ def stack(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The points of several curves one after the other, events padded to the longest."""
     width = max(part["drop"].shape[1] for part in parts)
 
-    def padded(part, key):
+    def fit_width(part, key):
         value = part[key]
         fill = INPUTS[key].events
         if fill is None:
             return value
         return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fill)
 
-    return {key: np.concatenate([padded(part, key) for part in parts]) for key in parts[0]}
+    return {key: np.concatenate([fit_width(part, key) for part in parts]) for key in parts[0]}
 
 
 def _levels(mass: np.ndarray, log_lr: np.ndarray) -> list[dict[str, np.ndarray]]:
@@ -160,13 +160,13 @@ def _select(drops, sign, lr, total, at, tolerance):
     levels = _levels(mass, np.log(np.maximum(lr, LEAST * lr.max())))
     point = np.arange(len(at))
     block = np.zeros(len(at), np.int64)
-    found: list[tuple[np.ndarray, ...]] = []
+    atoms: list[tuple[np.ndarray, ...]] = []
     for depth in range(len(levels) - 1, -1, -1):
         level, width = levels[depth], 1 << depth
         start, end = block * width, np.minimum((block + 1) * width, len(lr))
         keep = (level["mass"][block] > 0) & (start <= at[point])
         point, block, start, end = (value[keep] for value in (point, block, start, end))
-        held = {key: value[block] for key, value in level.items()}
+        blocks = {key: value[block] for key, value in level.items()}
         if depth == 0:
             accept = np.ones(len(point), bool)
         else:
@@ -177,29 +177,29 @@ def _select(drops, sign, lr, total, at, tolerance):
                 spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
                 if sign > 0:  # what a drop gains may depend on the LR sum before it, from which the block is as far
                     spread += (total[end] - total[start]) / np.maximum(total[start], 1e-300)
-            slope = held["cross"] / np.maximum(held["second"], 1e-300)
+            slope = blocks["cross"] / np.maximum(blocks["second"], 1e-300)
             bend = 0.5 * spread + np.abs(slope) * (end - start)  # w/u and the change of ln LR
-            rough = held["log_second"] - slope * held["cross"]
-            accept = inside & (held["mass"] * (np.minimum(bend, 1e3) ** 4 / 400 + rough / 8) <= tolerance)
-        found += _atoms(point[accept], {key: value[accept] for key, value in held.items()}, sign)
+            rough = blocks["log_second"] - slope * blocks["cross"]
+            accept = inside & (blocks["mass"] * (np.minimum(bend, 1e3) ** 4 / 400 + rough / 8) <= tolerance)
+        atoms += _atoms(point[accept], {key: value[accept] for key, value in blocks.items()}, sign)
         point, block = np.repeat(point[~accept], 2), np.repeat(2 * block[~accept], 2)
         block[1::2] += 1
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+    return tuple(np.concatenate(column) for column in zip(*atoms, strict=True))
 
 
-def _atoms(point, held, sign):
+def _atoms(point, blocks, sign):
     """The two-point Gauss quadrature of each block, as events (point, step, drop, ln LR)."""
-    sd = np.sqrt(held["second"])
-    wide = sd > 1e-6 * (1 + held["mean"])
+    sd = np.sqrt(blocks["second"])
+    wide = sd > 1e-6 * (1 + blocks["mean"])
     safe = np.where(wide, sd, 1.0)
-    slope = np.where(wide, held["cross"] / safe, 0.0)
-    half_skew = np.where(wide, held["third"] / safe**3 / 2, 0.0)
+    slope = np.where(wide, blocks["cross"] / safe, 0.0)
+    half_skew = np.where(wide, blocks["third"] / safe**3 / 2, 0.0)
     reach = np.sqrt(1 + half_skew**2)
-    upper = held["mass"] * np.where(wide, (reach - half_skew) / (2 * reach), 1.0)
+    upper = blocks["mass"] * np.where(wide, (reach - half_skew) / (2 * reach), 1.0)
     high = np.where(wide, half_skew + reach, 0.0)
     low = half_skew - reach
 
     def atoms(rows, node, mass):
-        return point[rows], (held["mean"] + sd * node)[rows], sign * mass[rows], (held["log"] + slope * node)[rows]
+        return point[rows], (blocks["mean"] + sd * node)[rows], sign * mass[rows], (blocks["log"] + slope * node)[rows]
 
-    return [atoms(slice(None), high, upper), atoms(wide, low, held["mass"] - upper)]
+    return [atoms(slice(None), high, upper), atoms(wide, low, blocks["mass"] - upper)]

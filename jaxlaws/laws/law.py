@@ -118,7 +118,7 @@ class Law:
       coordinates: where the units of the parameters do not give them.
       convention: what its constants assume (warm-up, N, units); `loss` is the metric.
       presets: published constants by variant.
-      noise: name of the noise model that it is fitted with where none is asked for.
+      noise: name of its default noise model.
       signed: whether the metric may be 0 or negative, so that errors are differences in place of ratios.
       of_parts: names of the columns of its input of several → the law with the constants of each of them; the law
         itself then is a template without such constants.

@@ -100,11 +100,11 @@ def _filter(weigh: Callable[..., Any], rates: Any, clock: Running, *events: Any)
     """
 
     def advance(state, now):
-        total, held = state
+        total, response = state
         step, *events = (value[..., None] for value in now)
         total = total + weigh(*events)
-        held = held + jnp.expm1(-rates * step) * (held - total)
-        return (total, held), jnp.sum(held, -1)
+        response = response + jnp.expm1(-rates * step) * (response - total)
+        return (total, response), jnp.sum(response, -1)
 
     if clock.late:
         events = tuple(jnp.concatenate([jnp.zeros_like(value[..., :1]), value[..., :-1]], -1) for value in events)
@@ -133,17 +133,17 @@ def _power_jvp(primals, tangents):
     rate = C * jnp.exp(-gamma * log_lr)
     x = rate * lr_sum
     log_x = jnp.log1p(x)
-    left = jnp.exp(-beta * log_x)
-    by_x = drop * (beta * left / (1 + x))
+    rest = jnp.exp(-beta * log_x)
+    by_x = drop * (beta * rest / (1 + x))
     by_log_x = by_x * x
     slopes = (
-        lambda d: jnp.sum(drop * left * log_x, -1) * d,
+        lambda d: jnp.sum(drop * rest * log_x, -1) * d,
         lambda d: jnp.sum(by_log_x, -1) / C * d,
         lambda d: -jnp.sum(by_log_x * log_lr, -1) * d,
-        lambda d: jnp.sum((1 - left) * d, -1),
+        lambda d: jnp.sum((1 - rest) * d, -1),
         lambda d: jnp.sum(by_x * rate * d, -1),
         lambda d: -gamma * jnp.sum(by_log_x * d, -1),
     )
-    value = jnp.sum(drop * (1 - left), -1)
-    given = [slope(d) for slope, d in zip(slopes, tangents, strict=True) if not isinstance(d, SymbolicZero)]
-    return value, sum(given, jnp.zeros_like(value))
+    value = jnp.sum(drop * (1 - rest), -1)
+    terms = [slope(d) for slope, d in zip(slopes, tangents, strict=True) if not isinstance(d, SymbolicZero)]
+    return value, sum(terms, jnp.zeros_like(value))

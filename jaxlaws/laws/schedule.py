@@ -13,7 +13,7 @@ from jaxlaws.laws.relaxation import RATES, Running, rate_grid
 
 #: Whether changes of the LR within the warm-up count as events.
 WARMUP_LD = ("included", "excluded")
-#: Share of the peak up to which an LR is 0 that was rounded.
+#: Share of the peak up to which an LR counts as a rounded 0.
 ROUNDING = 1e-12
 #: Share of the peak that ln of an LR does not fall below.
 LEAST = 1e-9
@@ -137,14 +137,14 @@ def _noise_along(lr: Any) -> Any:
     below = (width * rates)[..., :1] / jnp.expm1(width)
 
     def advance(state, lr):
-        before, mass, held = state
+        before, mass, z = state
         lr = lr[..., None]
         moves = lr > 0
-        held = jnp.where(moves, jnp.exp(-rates * lr) * (held + before**2), held)
+        z = jnp.where(moves, jnp.exp(-rates * lr) * (z + before**2), z)
         mass = jnp.where(moves, mass + before**2, mass)
         before = jnp.where(moves, lr, before)
-        value = before + below * mass + jnp.sum(width * rates * held, -1, keepdims=True)
-        return (before, mass, held), value[..., 0]
+        value = before + below * mass + jnp.sum(width * rates * z, -1, keepdims=True)
+        return (before, mass, z), value[..., 0]
 
     zero = jnp.zeros((*lr.shape[:-1], 1), lr.dtype)
     state = (zero, zero, jnp.zeros((*lr.shape[:-1], RATES), lr.dtype))

@@ -30,10 +30,8 @@ def _with_rows(law: Law) -> Law:
 
 
 def _ours() -> list[tuple[str, Law]]:
-    modules = [
-        found for package in (curves, points) for found in iter_modules(package.__path__, f"{package.__name__}.")
-    ]
-    return [row for found in modules for row in of_module(import_module(found.name))]
+    modules = [info for package in (curves, points) for info in iter_modules(package.__path__, f"{package.__name__}.")]
+    return [row for info in modules for row in of_module(import_module(info.name))]
 
 
 #: Name → law.

@@ -42,27 +42,27 @@ def variant(
       **changes: of other fields of `Law`, such as `convention` or `presets`.
     """
 
-    def read(params: Params, given: Inputs) -> Inputs:
-        return given if effective is None else {**given, **effective(params, given)}
+    def base_inputs(params: Params, values: Inputs) -> Inputs:
+        return values if effective is None else {**values, **effective(params, values)}
 
-    def factor(params: Params, given: Inputs) -> Any:
-        return 1.0 if penalty is None else jnp.exp(penalty(params, given))
+    def factor(params: Params, values: Inputs) -> Any:
+        return 1.0 if penalty is None else jnp.exp(penalty(params, values))
 
-    def function(params: Params, given: Inputs) -> Any:
+    def function(params: Params, values: Inputs) -> Any:
         assert base.function is not None
-        value = base.function(params, read(params, given)) * factor(params, given)
-        return value if shift is None else value + shift(params, given)
+        value = base.function(params, base_inputs(params, values)) * factor(params, values)
+        return value if shift is None else value + shift(params, values)
 
-    def basis(params: Params, given: Inputs) -> tuple[Any, ...]:
+    def basis(params: Params, values: Inputs) -> tuple[Any, ...]:
         assert base.basis is not None
-        times = factor(params, given)
-        return tuple(times * term for term in base.basis(params, read(params, given)))
+        times = factor(params, values)
+        return tuple(times * term for term in base.basis(params, base_inputs(params, values)))
 
-    def offset(params: Params, given: Inputs) -> Any:
+    def offset(params: Params, values: Inputs) -> Any:
         value: Any = 0.0
         if base.offset is not None:
-            value = base.offset(params, read(params, given)) * factor(params, given)
-        return value if shift is None else value + shift(params, given)
+            value = base.offset(params, base_inputs(params, values)) * factor(params, values)
+        return value if shift is None else value + shift(params, values)
 
     assert base.link is None, f"{base.name} has a link, which comes last: make a variant of what it is made of"
     linear = base.basis is not None

@@ -15,14 +15,21 @@ from jaxlaws.errors import BadInput, Untrusted
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.quantity import Quantity
 from jaxlaws.recommender import presets
-from jaxlaws.recommender.batch import beyond, exp, moved, of_formula, possible
-from jaxlaws.recommender.convert import Refused, convert
+from jaxlaws.recommender.batch import beyond, exp, lr_at_batch, of_formula, possible
+from jaxlaws.recommender.convert import NoConversion, convert
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import override, sequences, steps
 from jaxlaws.recommender.question import Question, question
 from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.safety import excess_loss, expected_regret, fixed_batch, safe_band
-from jaxlaws.recommender.setting import ASKED, asked, measured_under, of_experts, stated, untrainable
+from jaxlaws.recommender.setting import (
+    ARGUMENTS,
+    measured_under,
+    of_experts,
+    parse_settings,
+    untrainable,
+    valid_convention,
+)
 from jaxlaws.recommender.timescales import exchange
 from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
@@ -58,19 +65,19 @@ def recommend(
       batch_tokens: tokens a step where memory fixes it; the LR then is the best one for that batch.
       force: answer from a fit that is not to be trusted, or to an absurd question, with a label.
       **more: params_total, multiple_of, vocab, width, layers, loss, untied of `question`; the setting, of
-        `setting.asked`: optimizer, parameterisation, base_width, moe_active, moe_total, from_checkpoint, weight_decay,
-        beta2, schedule, such as `wsd(cooldown=0.2)`, and warmup.
+        `setting.parse_settings`: optimizer, parameterisation, base_width, moe_active, moe_total, from_checkpoint,
+        weight_decay, beta2, schedule, such as `wsd(cooldown=0.2)`, and warmup.
 
     Raises:
       BadInput: the question makes no sense, the law is not defined for it, or no source converts to the setting.
       Untrusted: the fit is not to be trusted or the question is absurd, and `force` is not given.
     """
-    settings = asked(**{name: more.pop(name) for name in ASKED if name in more})
+    settings = parse_settings(**{name: more.pop(name) for name in ARGUMENTS if name in more})
     numbers = {"params": of_experts(params, settings), "tokens": tokens, "batch_tokens": batch_tokens, **more}
     source, name = _law(law)
     q = question(seq_len=_seq_len(source) if seq_len is None else seq_len, **numbers)
     answer = _answer(q, source, name, settings, force)
-    answer = replace(answer, warnings=[*q.told, *answer.warnings])
+    answer = replace(answer, warnings=[*q.sentences, *answer.warnings])
     other = _OTHER.get(name)
     if other and answer.extrapolation.outside:
         note = _other_form(_answer(q, presets.PRESETS[other], other, settings, True))
@@ -88,7 +95,7 @@ def _with_command(q: Question, answer: Recommendation) -> Recommendation:
         override=command.text,
         schedule=command.schedule or answer.schedule,
         warmup_steps=answer.warmup_steps if command.warmup_steps is None else command.warmup_steps,
-        warnings=[*answer.warnings, *command.told],
+        warnings=[*answer.warnings, *command.sentences],
     )
 
 
@@ -98,7 +105,7 @@ def every_law(**question: Any) -> dict[str, Recommendation | str]:
     Args:
       **question: of `recommend`, without `law`; every law is converted to the setting that it asks for.
     """
-    with suppress(Refused):
+    with suppress(NoConversion):
         recommend(**question)
     answers: dict[str, Recommendation | str] = {}
     for name in presets.PRESETS:
@@ -149,11 +156,11 @@ def _value(quantity: Quantity | None) -> float | None:
 
 def _law(law: str | os.PathLike[str] | HyperFit) -> tuple[HyperFit | presets.Published, str]:
     if isinstance(law, HyperFit):
-        return replace(law, convention=stated(law.convention)), law.law
+        return replace(law, convention=valid_convention(law.convention)), law.law
     text = os.fspath(law)
     if text.endswith(".json") or os.sep in text or Path(text).is_file():
         fit = HyperFit.load(text)
-        return replace(fit, convention=stated(fit.convention)), text
+        return replace(fit, convention=valid_convention(fit.convention)), text
     return presets.get(text), presets.DEFAULT if text == "step_law" else text
 
 
@@ -163,22 +170,22 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
     outside = _outside(q, fit, log_lr, log_batch)
     outside.refuse_absurd(force)
     warnings = [] if fit.method == "published" else [*fit.warnings, *near(fit, q.params, q.tokens)]
-    batch, told = possible(q, log_batch)
+    batch, batch_notes = possible(q, log_batch)
     log_batch = math.log(batch)
-    log_lr, told_of_lr = moved(q, fit, log_lr, log_best, log_batch)
-    warnings += [*told, *told_of_lr, *outside.sentences()]
+    log_lr, lr_notes = lr_at_batch(q, fit, log_lr, log_best, log_batch)
+    warnings += [*batch_notes, *lr_notes, *outside.sentences()]
     lr = exp(log_lr)
     half = fit.half_width("lr", q.params, q.tokens) + exchange(beyond(fit, log_batch, log_best))[1]
     quantity = Quantity(batch)
     if not fixed_batch(fit, q):
-        wide = fit.half_width("batch", q.params, q.tokens)
-        quantity = Quantity(batch, min(exp(log_best - wide), batch), max(exp(log_best + wide), batch))
+        batch_half = fit.half_width("batch", q.params, q.tokens)
+        quantity = Quantity(batch, min(exp(log_best - batch_half), batch), max(exp(log_best + batch_half), batch))
     warmup = fit.convention.get("warmup_steps")
     return Recommendation(
         law=name,
         peak_lr=Quantity(lr, exp(log_lr - half), exp(log_lr + half)),
         batch_tokens=quantity,
-        batch_sequences=_scaled(quantity, 1 / q.seq_len),
+        batch_sequences=_times(quantity, 1 / q.seq_len),
         level=fit.level,
         safe_band=safe_band(fit, q, lr, batch),
         excess_loss=excess_loss(fit, q),
@@ -194,7 +201,7 @@ def _from_fit(q: Question, fit: HyperFit, name: str, force: bool) -> Recommendat
         warnings=warnings,
         convention=fit.convention,
         reference=fit.reference or f"fitted to {fit.data.get('source', 'memory')}",
-        question=_asked(q),
+        question=_fields_of(q),
     )
 
 
@@ -221,8 +228,8 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
     ]
     if advice.decay_times_lr is not None:
         warnings.append(f"weight decay × peak LR = {advice.decay_times_lr:.3g}: divide by your peak LR.")
-    lr, batch, told = of_formula(q, name, advice.peak_lr, advice.batch_tokens)
-    warnings += told
+    lr, batch, notes = of_formula(q, name, advice.peak_lr, advice.batch_tokens)
+    warnings += notes
     outside = extrapolation(_inputs(q), law.ranges)
     outside.refuse_absurd(force)
     warnings += outside.sentences()
@@ -246,7 +253,7 @@ def _from_formula(q: Question, law: presets.Published, name: str, force: bool) -
         warnings=warnings,
         convention={**law.convention, "formula": law.formula, "setting": law.setting},
         reference=law.reference,
-        question=_asked(q),
+        question=_fields_of(q),
     )
 
 
@@ -261,11 +268,11 @@ def _other_form(other: Recommendation) -> str:
     )
 
 
-def _scaled(q: Quantity, factor: float) -> Quantity:
+def _times(q: Quantity, factor: float) -> Quantity:
     return Quantity(
         q.value * factor, None if q.low is None else q.low * factor, None if q.high is None else q.high * factor
     )
 
 
-def _asked(q: Question) -> dict[str, Any]:
-    return {key: value for key, value in asdict(q).items() if value is not None and key != "told"}
+def _fields_of(q: Question) -> dict[str, Any]:
+    return {key: value for key, value in asdict(q).items() if value is not None and key != "sentences"}

@@ -1,10 +1,10 @@
-"""The batch that is used, whole sequences or one that memory fixes, and how the peak LR moves with it."""
+"""The batch of the run, whole sequences or one that memory fixes, and how the peak LR moves with it."""
 
 from __future__ import annotations
 
 import math
 
-from jaxlaws.recommender.excess import MEASURED, relative
+from jaxlaws.recommender.excess import FARTHEST_BATCH, relative
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.override import sequences
 from jaxlaws.recommender.question import Question
@@ -17,26 +17,28 @@ _ROOT = "it is taken to go as √B (arXiv 2205.10287), between not at all and as
 
 
 def exp(log: float) -> float:
-    """e^log, as large or small as a float with room for products."""
+    """e^log, clipped so that products of it are floats."""
     return math.exp(min(max(log, -300.0), 300.0))
 
 
 def possible(q: Question, log_batch: float) -> tuple[float, list[str]]:
-    """(a batch that can be run, what was changed): a whole number of sequences, of multiples where asked, at most D."""
-    wanted = exp(log_batch)
-    batch = float(q.seq_len * sequences(q, wanted))
+    """(the nearest batch of at most D that is a multiple of `q.multiple_of` sequences, sentences on the change)."""
+    target = exp(log_batch)
+    batch = float(q.seq_len * sequences(q, target))
     if abs(math.log(batch) - log_batch) < ROUNDING:
-        return (wanted if q.multiple_of == 1 and q.batch_tokens is None else batch), []
+        return (target if q.multiple_of == 1 and q.batch_tokens is None else batch), []
     who = "the law's batch" if q.batch_tokens is None else "the batch"
     what = "whole number of sequences" if q.multiple_of == 1 else f"multiple of {q.multiple_of} sequences"
     return batch, [
-        f"{who} of {short(wanted)} tokens is no {what} of {q.seq_len} between one and the budget: "
+        f"{who} of {short(target)} tokens is no {what} of {q.seq_len} between one and the budget: "
         f"{batch:,.0f} tokens are used."
     ]
 
 
-def moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float) -> tuple[float, list[str]]:
-    """(ln of the best LR at the batch that is used, what that costs and rests on)."""
+def lr_at_batch(
+    q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch: float
+) -> tuple[float, list[str]]:
+    """(ln of the best LR at the batch of the run, sentences on its cost and its source)."""
     deviation, excess = log_batch - log_best, fit.excess
     if abs(deviation) < ROUNDING / 2:
         return log_lr, []
@@ -48,40 +50,42 @@ def moved(q: Question, fit: HyperFit, log_lr: float, log_best: float, log_batch:
     whose = "the best" if fit.batch_measured else "the sweep"
     where = f"the batch of {short(batch)} tokens is ×{batch / best:.2g} of {whose}"
     cost = f", and the loss is expected {relative(excess.of_batch(deviation)):.2%} higher" if fit.batch_measured else ""
-    fixed = "the batch is fixed: " if q.batch_tokens is not None else ""
-    told = [f"{fixed}{where}'s {short(best)}: the LR is the best for it{cost}."]
+    reason = "the batch is fixed: " if q.batch_tokens is not None else ""
+    sentences = [f"{reason}{where}'s {short(best)}: the LR is the best for it{cost}."]
     if rest:
-        told.append(f"how the LR moves over the last ×{math.exp(abs(rest)):.2g} of that was not measured: {_ROOT}.")
-    return log_lr, told
+        sentences.append(
+            f"how the LR moves over the last ×{math.exp(abs(rest)):.2g} of that was not measured: {_ROOT}."
+        )
+    return log_lr, sentences
 
 
 def beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
     """How far in logs a batch that is not the law's own lies outside the data's, or further than measured from it."""
     low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
     offset = abs(log_batch - log_best)
-    return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - MEASURED, 0.0)
+    return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - FARTHEST_BATCH, 0.0)
 
 
 def of_formula(
     q: Question, name: str, lr: float | None, batch: float | None
 ) -> tuple[float | None, float | None, list[str]]:
-    """(peak LR, batch, sentences) of a formula that says no more than its own two, at the batch that is used."""
+    """(peak LR, batch, sentences) of a formula that gives a peak LR and a batch, at the batch of the run."""
     if q.batch_tokens is None:
         if batch is None:
             return lr, None, []
-        used, told = possible(q, math.log(batch))
+        actual, sentences = possible(q, math.log(batch))
         return (
             lr,
-            used,
-            [f"{text.rstrip('.')}, and the LR stays, as the law does not say how it moves." for text in told],
+            actual,
+            [f"{text.rstrip('.')}, and the LR stays, as the law does not say how it moves." for text in sentences],
         )
-    used, told = possible(q, math.log(q.batch_tokens))
+    actual, sentences = possible(q, math.log(q.batch_tokens))
     if lr is None or batch is None:
         what = "no LR" if lr is None else "no batch here, and its LR is not converted from one to the other"
-        return lr, used, [*told, f"the batch is fixed: {name} gives {what}."]
-    shift, _ = exchange(math.log(used / batch))
-    told.append(
-        f"the batch is fixed, ×{used / batch:.2g} of {name}'s own {short(batch)}, and does not say how its LR moves: "
+        return lr, actual, [*sentences, f"the batch is fixed: {name} gives {what}."]
+    shift, _ = exchange(math.log(actual / batch))
+    sentences.append(
+        f"the batch is fixed, ×{actual / batch:.2g} of {name}'s own {short(batch)}, and does not say how its LR moves: "
         f"{_ROOT}, ×{math.exp(shift):.3g}."
     )
-    return lr * math.exp(shift), used, told
+    return lr * math.exp(shift), actual, sentences

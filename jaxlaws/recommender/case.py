@@ -17,7 +17,7 @@ class Case:
       law: its name.
       q: the question.
       measured: convention of the law.
-      asked: of `setting.asked`.
+      request: of `setting.parse_settings`.
       peak_lr: after the conversions before this one.
       batch_tokens: of the answer.
       steps: of the answer.
@@ -28,7 +28,7 @@ class Case:
     law: str
     q: Question
     measured: Mapping[str, Any]
-    asked: Mapping[str, Any]
+    request: Mapping[str, Any]
     peak_lr: float
     batch_tokens: float | None
     steps: int | None
@@ -36,21 +36,21 @@ class Case:
     at: Callable[[float, float], tuple[float | None, float | None]]
 
     def get(self, name: str) -> Any:
-        """What the answer is for: as asked, otherwise as measured."""
-        return self.asked.get(name, self.measured.get(name))
+        """The value of a setting in the answer: as the question asks, otherwise as the law was measured."""
+        return self.request.get(name, self.measured.get(name))
 
 
 class Change(NamedTuple):
     """What a rule makes of an answer.
 
     Attributes:
-      told: the sentence for people.
+      sentence: what it does, for people.
       lr: factor on the peak LR.
       sd: of ln lr.
-      setting: what the answer is for from now on, by the names of conventions.
+      setting: the setting of the answer from now on, by the names of conventions.
     """
 
-    told: str
+    sentence: str
     lr: float = 1.0
     sd: float = 0.0
     setting: Mapping[str, Any] = {}

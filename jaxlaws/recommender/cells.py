@@ -1,4 +1,4 @@
-"""A table of runs as cells: the runs of one (N, D) pair over LR and batch, with what their grid could not see."""
+"""A table of runs as cells: the runs of one (N, D) pair over LR and batch, with what their grid cannot show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.cells import PARAMS, SAME_LABEL, cell_of
-from jaxlaws.records.units import short as shown
+from jaxlaws.records.units import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
     runs.need("params_nonembedding", "tokens", *AXES)
     every, notes = grids(runs)
     cells = [cell for cell in every if len(cell.y) >= _LEAST]
-    few = [f"N {shown(cell.params)}, D {shown(cell.tokens)}" for cell in every if len(cell.y) < _LEAST]
+    few = [f"N {short(cell.params)}, D {short(cell.tokens)}" for cell in every if len(cell.y) < _LEAST]
     if few:
         notes.append(
             f"{len(few)} of {len(every)} cells have fewer than {_LEAST} finished runs that did not diverge: left out "
@@ -74,7 +74,7 @@ def cells_of(runs: Runs) -> tuple[list[Cell], list[str]]:
 
 
 def grids(runs: Runs) -> tuple[list[Cell], list[str]]:
-    """Every cell of a table, also those with one run or none that ended, and sentences about what is not in them.
+    """Every cell of a table, also those of which one run or none ended, and sentences about what is not in them.
 
     A run with status `diverged`, without a finite loss, or with a loss `FAR` above its cell's best at a higher LR, is a
     bound and no measurement; runs that `failed`, and runs that end inside their warm-up and so never reached the peak
@@ -86,31 +86,33 @@ def grids(runs: Runs) -> tuple[list[Cell], list[str]]:
     diverged = (status == "diverged") | ((status != "failed") & ~(np.isfinite(loss) & (loss > 0)))
     usable = status != "failed"
     notes = []
-    short = runs.inside_warmup & usable
-    if short.any():
-        notes.append(f"{short.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out.")
-    usable &= ~short
+    in_warmup = runs.inside_warmup & usable
+    if in_warmup.any():
+        notes.append(
+            f"{in_warmup.sum()} of {len(table)} runs end inside their warm-up, short of their peak LR: left out."
+        )
+    usable &= ~in_warmup
     size = next((name for name in PARAMS if name in table), "")
     columns = {name: _column(table, name) for name in (size, "tokens", *AXES)}
     for name, values in columns.items():
         if not np.all(values[usable] > 0):
             raise BadInput(f"{runs.source} has a {name} that is not more than zero: drop or correct those rows.")
-    kept = np.flatnonzero(usable)
-    cell = cell_of(table.iloc[kept])
+    rows = np.flatnonzero(usable)
+    cell = cell_of(table.iloc[rows])
     order = np.argsort(cell, kind="stable")
-    groups = np.split(kept[order], np.flatnonzero(np.diff(cell[order])) + 1) if len(kept) else []
+    groups = np.split(rows[order], np.flatnonzero(np.diff(cell[order])) + 1) if len(rows) else []
     x = np.log(np.stack([columns[name] for name in AXES], 1), where=usable[:, None], out=np.zeros((len(table), 2)))
-    cells, far = [], 0
+    cells, count = [], 0
     for index in groups:
-        ended, lost = index[~diverged[index]], index[diverged[index]]
-        gone, odd = _far(x[ended, 0], np.log(loss[ended])) if len(ended) else (np.zeros(0, bool), 0)
-        far += int(gone.sum())
-        lost, ended = np.r_[lost, ended[gone]], ended[~gone]
+        finite, bounds = index[~diverged[index]], index[diverged[index]]
+        far_runs, odd = _far(x[finite, 0], np.log(loss[finite])) if len(finite) else (np.zeros(0, bool), 0)
+        count += int(far_runs.sum())
+        bounds, finite = np.r_[bounds, finite[far_runs]], finite[~far_runs]
         n, d = float(columns[size][index[0]]), float(columns["tokens"][index].mean())
-        cells.append(Cell(n, d, x[ended], np.log(loss[ended]), x[lost], odd))
-    if far:
+        cells.append(Cell(n, d, x[finite], np.log(loss[finite]), x[bounds], odd))
+    if count:
         notes.append(
-            f"{far} runs have a finite loss ×{np.exp(FAR):.2g} or more above the best of their cell, at a higher LR: "
+            f"{count} runs have a finite loss ×{np.exp(FAR):.2g} or more above the best of their cell, at a higher LR: "
             "taken as diverged."
         )
     return cells, notes
@@ -130,11 +132,11 @@ def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
     """[runs] whether a run diverged by its loss, and how many are far above the best for no such reason."""
     best = int(np.argmin(log_loss))
     high = log_loss - log_loss[best] > FAR
-    gone = high & (log_lr > log_lr[best])
+    diverged = high & (log_lr > log_lr[best])
     lowest = log_lr[~high].min()
-    odd = int((high & ~gone & (log_lr >= lowest)).sum())
+    odd = int((high & ~diverged & (log_lr >= lowest)).sum())
     # A best run that is itself far below all the others is the odd one.
-    return (np.zeros_like(gone), 1) if high.sum() == len(high) - 1 >= 5 else (gone, odd)
+    return (np.zeros_like(diverged), 1) if high.sum() == len(high) - 1 >= 5 else (diverged, odd)
 
 
 def levels(values: np.ndarray) -> np.ndarray:
@@ -159,7 +161,7 @@ def usual_batch(cells: Sequence[Cell]) -> np.ndarray:
 
 
 def edges(cell: Cell, seq_len: int = 1) -> dict[str, dict[str, Any]]:
-    """Per axis, whether the best run that was measured lies on the grid's edge, and the values to add.
+    """For each axis, whether the best run lies on the edge of the grid, and the values to add.
 
     Args:
       cell: the runs.
@@ -179,8 +181,12 @@ def edges(cell: Cell, seq_len: int = 1) -> dict[str, dict[str, Any]]:
             "high": (grid[-1] + step, grid[-1] + 2 * step),
             "single": (grid[0] - step, grid[-1] + step),
         }
-        bounded = k == 0 and len(cell.diverged) and cell.diverged[:, 0].max() > grid[-1]
-        add = [] if side is None or (side == "high" and bounded) else _possible(name, ends[side], grid, cell, seq_len)
+        at_divergence = k == 0 and len(cell.diverged) and cell.diverged[:, 0].max() > grid[-1]
+        add = (
+            []
+            if side is None or (side == "high" and at_divergence)
+            else _possible(name, ends[side], grid, cell, seq_len)
+        )
         answer[name] = {"edge": side if add else None, "add": add}
     return answer
 

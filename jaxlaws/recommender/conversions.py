@@ -1,4 +1,4 @@
-"""From the setting that a law was measured in to the one that is asked for: one table, a rule and a source a row.
+"""Conversions from the setting of a law to that of a question: one table, a rule and a source a row.
 
 The rows are applied in their order: each sees the learning rate that the rows above it left.
 """

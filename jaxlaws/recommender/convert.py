@@ -1,4 +1,4 @@
-"""An answer in the setting that is asked for: every conversion of the table applied, named, and in the interval."""
+"""An answer in the setting of the question: it applies and names every conversion, and widens the interval."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jaxlaws.recommender.student import student
 _FIELDS = ("schedule", "final_lr", "warmup_steps", "weight_decay")
 
 
-class Refused(BadInput):
+class NoConversion(BadInput):
     """A setting that no source converts: the reason alone, and in the sentence the sweep that would answer."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -35,27 +35,27 @@ def convert(
     at: Callable[[float, float], tuple[float | None, float | None]],
     batches: Sequence[float] | None,
 ) -> Recommendation:
-    """The answer for the setting that is asked for, its interval as wide as the conversions make it.
+    """The answer for the setting of the question, with an interval as wide as the conversions make it.
 
     Args:
       answer: of a law, in the setting that the law was measured in.
       q: the question.
-      settings: of `setting.asked`.
+      settings: of `setting.parse_settings`.
       at: (N, D) → (peak LR, batch in tokens) of the law, each None where it gives none.
       batches: smallest and largest batch of the law's data, in tokens.
 
     Raises:
-      Refused: no source converts the law's setting to the one that is asked for.
+      NoConversion: no source converts the law's setting to the one that is asked for.
       BadInput: the setting makes no sense for the law.
     """
     if answer.peak_lr is None:
-        told = [f"{answer.law} gives no LR: there is nothing to convert to the setting that is asked for."]
-        return replace(answer, warnings=[*answer.warnings, *(told if settings else [])])
+        notes = [f"{answer.law} gives no LR: there is nothing to convert to the setting that is asked for."]
+        return replace(answer, warnings=[*answer.warnings, *(notes if settings else [])])
     case = Case(
         law=answer.law,
         q=q,
         measured=answer.convention,
-        asked=settings,
+        request=settings,
         peak_lr=answer.peak_lr.value,
         batch_tokens=None if answer.batch_tokens is None else answer.batch_tokens.value,
         steps=answer.steps,
@@ -66,23 +66,23 @@ def convert(
     for row in CONVERSIONS:
         change = None if row.rule is None else row.rule(case)
         if isinstance(change, Refusal):
-            raise Refused(change.reason, smallest_sweep(case, change))
+            raise NoConversion(change.reason, smallest_sweep(case, change))
         if change is not None:
             changes[row.name] = change
             case = replace(case, peak_lr=case.peak_lr * change.lr)
     setting = {name: value for change in changes.values() for name, value in change.setting.items()}
     factor = math.prod(change.lr for change in changes.values())
     return replace(
-        _scaled(answer, answer.peak_lr, factor, math.hypot(*(change.sd for change in changes.values()))),
+        _times(answer, answer.peak_lr, factor, math.hypot(*(change.sd for change in changes.values()))),
         **{name: setting[name] for name in _FIELDS if name in setting},
         lr_factor=factor if settings else None,
         setting={**answer.setting, **setting},
         conversions=[_plain(name, change) for name, change in changes.items() if change.setting],
-        warnings=[*answer.warnings, *(change.told for change in changes.values())],
+        warnings=[*answer.warnings, *(change.sentence for change in changes.values())],
     )
 
 
-def _scaled(answer: Recommendation, lr: Quantity, factor: float, sd: float) -> Recommendation:
+def _times(answer: Recommendation, lr: Quantity, factor: float, sd: float) -> Recommendation:
     """The answer with its LR and safe band times the factor, and the LR's interval wider by the sd of its ln."""
     if factor == 1.0 and sd == 0.0:
         return answer

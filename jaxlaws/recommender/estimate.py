@@ -96,8 +96,8 @@ def estimate(
     batches = min(3, int(np.median(level_counts(cells, 1))))
     local = local_optima(cells, batches=batches, at=usual_batch(cells) if not batch.measured else None)
     resolution = [float(np.median([_resolution(cell, k) for cell in cells])) for k in (0, 1)]
-    expected = prior(one_batch=not batch.measured)
-    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution, expected)
+    exponents = prior(one_batch=not batch.measured)
+    power = power_laws(z, local.optimum, local.covariance, local.hessian, bootstrap, seed, forms, resolution, exponents)
     stages = METHODS[method](cells, z, local, power, bootstrap, seed)
     if not batch.measured:
         excess = replace(stages.excess, b=0.0, k_batch=0.0, c=stages.excess.c if batches > 1 else 0.0)
@@ -111,7 +111,7 @@ def estimate(
         ranges=describe(cells),
         forms={"lr": power.forms[0], "batch": power.forms[1] if batch.measured else FIXED},
         scatter=dict(zip(AXES, np.maximum(scatter, resolution).tolist(), strict=True)),
-        **_constants(stages, power, expected.covariance, batch.measured),
+        **_constants(stages, power, exponents.covariance, batch.measured),
         excess=stages.excess,
         method=method,
         resampling=_RESAMPLING[power.resampling] if bootstrap else "none",
@@ -123,28 +123,28 @@ def estimate(
     )
     half = fit.half_width("lr", *np.exp(z[:, 1:].mean(0)))
     items = findings(cells, grids, z, local, power, regret, half, batch)
-    if not stages.settled:
+    if not stages.converged:
         items.append(Finding("not_converged", "the one-stage fit did not end at an optimum", "use two stages"))
     warnings = [*map(str, items), *runs.answers, *notes]
     return replace(fit, status=decide(items), findings=[item.to_json() for item in items], warnings=warnings)
 
 
-def _constants(stages: Stages, power: Power, expected: np.ndarray, measured: bool) -> dict[str, Any]:
-    """The coefficients with what is known of their error: intervals, resamples, rivals, drift outside the data.
+def _constants(stages: Stages, power: Power, prior_covariance: np.ndarray, has_batch: bool) -> dict[str, Any]:
+    """The coefficients with their errors: intervals, resamples, rivals, drift outside the data.
 
     Args:
       stages: the estimate.
       power: the second stage, with the forms that the law is the mean of.
-      expected: [2, 2, 2] prior covariance of the exponents.
-      measured: whether the best batch is.
+      prior_covariance: [2, 2, 2] prior covariance of the exponents.
+      has_batch: whether the best batch was measured.
     """
     covariance, draws = stages.covariance, stages.draws
     return {
         "params": dict(zip(PARAMS, stages.coefficients.ravel().tolist(), strict=True)),
         "covariance": {axis: covariance[k].tolist() for k, axis in enumerate(AXES)},
         "rivals": {axis: [_rival(part) for part in power.mixture[k]] for k, axis in enumerate(AXES)},
-        "drift": {axis: drift(expected[k], covariance[k, 1:, 1:]).tolist() for k, axis in enumerate(AXES)},
-        "intervals": _intervals(draws, measured),
+        "drift": {axis: drift(prior_covariance[k], covariance[k, 1:, 1:]).tolist() for k, axis in enumerate(AXES)},
+        "intervals": _intervals(draws, has_batch),
         "level": LEVEL,
         "dof": {axis: float(power.dof[k]) for k, axis in enumerate(AXES)},
         "draws": dict(zip(PARAMS, draws[:_DRAWS].reshape(-1, 6).T.tolist(), strict=True)),
@@ -216,21 +216,21 @@ def _scatter(
     return np.sqrt(np.maximum(square, power.scatter**2))
 
 
-def _regret(surfaces: Sequence[Surface | None], predicted: np.ndarray, local: Local) -> np.ndarray:
+def _regret(surfaces: Sequence[Surface | None], advice: np.ndarray, local: Local) -> np.ndarray:
     """[cells] on the regret surface, or on the local one where there is none."""
-    gap = predicted - local.optimum
+    gap = advice - local.optimum
     regret = np.einsum("ci,cij,cj->c", gap, local.hessian, gap) / 2
     return np.array(
         [
             value if surface is None or not surface.inside(x[None])[0] else surface.regret(x[None])[0]
-            for value, surface, x in zip(regret, surfaces, predicted, strict=True)
+            for value, surface, x in zip(regret, surfaces, advice, strict=True)
         ]
     )
 
 
-def _standard_error(surfaces: Sequence[Surface | None], predicted: np.ndarray) -> float | None:
+def _standard_error(surfaces: Sequence[Surface | None], advice: np.ndarray) -> float | None:
     """Of the mean regret, from the noise of runs."""
-    errors = [s.standard_error(x[None])[0] for s, x in zip(surfaces, predicted, strict=True) if s is not None]
+    errors = [s.standard_error(x[None])[0] for s, x in zip(surfaces, advice, strict=True) if s is not None]
     return float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
 
 

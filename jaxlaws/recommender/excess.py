@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: Deviations in logs beyond which no excess is computed.
 FAR = 5.0
 #: Deviation of a batch in logs up to which the runs of a fit say how the best LR moves with it.
-MEASURED = math.log(4)
+FARTHEST_BATCH = math.log(4)
 #: Exponent whose power a float still holds.
 _MOST = 300.0
 

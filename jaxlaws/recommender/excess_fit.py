@@ -72,22 +72,22 @@ def one_stage(
     columns = [[0, *(np.flatnonzero(row[1:]) + 1)] for row in start]
     centre = np.r_[0.0, z[:, 1:].mean(0)]
     design = z - centre
-    split = len(columns[0])
+    size = len(columns[0])
 
     def coefficients(theta: np.ndarray) -> np.ndarray:
         answer = np.zeros((*theta.shape[:-1], 2, 3))
-        answer[..., 0, columns[0]] = theta[..., :split]
-        answer[..., 1, columns[1]] = theta[..., split : split + len(columns[1])]
+        answer[..., 0, columns[0]] = theta[..., :size]
+        answer[..., 1, columns[1]] = theta[..., size : size + len(columns[1])]
         return answer
 
-    centred = start.copy()
-    centred[:, 0] += start @ centre
-    law = np.r_[centred[0, columns[0]], centred[1, columns[1]]]
+    at_centre = start.copy()
+    at_centre[:, 0] += start @ centre
+    law = np.r_[at_centre[0, columns[0]], at_centre[1, columns[1]]]
     width = np.r_[tuple(np.array(_LAW_WIDTH)[part] for part in columns)]
     problem = _Problem(cells, lambda theta: design @ coefficients(theta).T, law, 1 / width)
     problem.weigh(1 / (1 + (problem.excess / softness[problem.cell]) ** 2))
     theta, converged = problem.solve(problem.start)
-    stack = theta[None] if times is None else np.r_[theta[None], problem.resampled(theta, times)]
+    stack = theta[None] if times is None else np.r_[theta[None], problem.refits(theta, times)]
     answer = coefficients(stack)
     answer[..., 0] -= np.einsum("bki,i->bk", answer, centre)
     return OneStage(answer[0], _unpack(theta), answer[1:], converged)
@@ -121,7 +121,7 @@ class _Problem:
         self.x = np.concatenate([np.concatenate([c.x, c.diverged]) for c in cells])
         best = np.concatenate([np.full(len(c.y) + len(c.diverged), c.y.min()) for c in cells])
         self.y = np.concatenate([np.r_[c.y, np.full(len(c.diverged), c.y.min() + _DIVERGED)] for c in cells])
-        self.lost = np.concatenate([np.r_[np.zeros(len(c.y), bool), np.ones(len(c.diverged), bool)] for c in cells])
+        self.diverged = np.concatenate([np.r_[np.zeros(len(c.y), bool), np.ones(len(c.diverged), bool)] for c in cells])
         self.cell = np.repeat(np.arange(self.count), [len(c.y) + len(c.diverged) for c in cells])
         self.excess = self.y - best
         self.prior = np.r_[np.zeros(len(law)) if law_prior is None else law_prior, 1 / np.array(_WIDTH)]
@@ -130,7 +130,7 @@ class _Problem:
     def weigh(self, soft: np.ndarray) -> None:
         """Weights of the rows before robust ones: how well the excess loss is expected to hold there."""
         self.soft = soft
-        self.weight = soft * ~self.lost
+        self.weight = soft * ~self.diverged
         self.variance = 1e-6
 
     def model(self, theta: np.ndarray) -> np.ndarray:
@@ -153,14 +153,14 @@ class _Problem:
 
     def reweight(self, theta: np.ndarray) -> None:
         residual = self.residual(theta)
-        ended = ~self.lost
-        order = np.argsort(np.abs(residual[ended]))
-        total = np.cumsum(self.soft[ended][order])
-        spread = 1.4826 * np.abs(residual[ended][order])[np.searchsorted(total, total[-1] / 2)]
+        finite = ~self.diverged
+        order = np.argsort(np.abs(residual[finite]))
+        total = np.cumsum(self.soft[finite][order])
+        spread = 1.4826 * np.abs(residual[finite][order])[np.searchsorted(total, total[-1] / 2)]
         spread = max(float(spread), 1e-5)
         self.variance = spread**2
         huber = np.minimum(1, 1.345 * spread / np.maximum(np.abs(residual), 1e-12))
-        self.weight = self.soft * huber * (ended | (residual > 0))
+        self.weight = self.soft * huber * (finite | (residual > 0))
 
     def normal(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gram matrices and gradients per cell: [cells, p, p], [cells, p]."""
@@ -169,8 +169,8 @@ class _Problem:
         gram, slope = np.zeros((self.count, size, size)), np.zeros((self.count, size))
         for c in range(self.count):
             rows = self.cell == c
-            weighted = jacobian[rows].T * self.weight[rows]
-            gram[c], slope[c] = weighted @ jacobian[rows], weighted @ residual[rows]
+            product = jacobian[rows].T * self.weight[rows]
+            gram[c], slope[c] = product @ jacobian[rows], product @ residual[rows]
         return gram, slope
 
     def solve(self, theta: np.ndarray, sweeps: int = 60) -> tuple[np.ndarray, bool]:
@@ -194,7 +194,7 @@ class _Problem:
                 return theta, True
         return theta, bool(np.abs(step).max() < 1e-3)
 
-    def resampled(self, theta: np.ndarray, times: np.ndarray) -> np.ndarray:
+    def refits(self, theta: np.ndarray, times: np.ndarray) -> np.ndarray:
         """[draws, p] one Gauss–Newton step from the optimum under each resample's cell counts."""
         gram, slope = self.normal(theta)
         prior = self.variance * np.diag(self.prior**2)

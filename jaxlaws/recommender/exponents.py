@@ -12,7 +12,7 @@ import numpy as np
 EXCHANGE = 0.5
 #: Error of a published exponent within its own setting; few papers state one, and the spread between settings is wider.
 _ERROR = 0.03
-#: The spread between settings starts as if `_SETTINGS` more had been seen with this sd in every exponent.
+#: Prior of the spread between settings: this sd in every exponent, with the weight of `_SETTINGS` settings.
 _SPREAD, _SETTINGS = 0.2, 2
 _ROUNDS = 60
 
@@ -42,8 +42,8 @@ class Prior(NamedTuple):
 
 
 _LR_N, _LR_D, _BATCH_N, _BATCH_D = (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)
-#: At one batch: the exponent of N, or of D, less what the best batch would have moved.
-_FIXED_N, _FIXED_D = (1, 0, -EXCHANGE, 0), (0, 1, 0, -EXCHANGE)
+#: Exponents of N and D at one batch, where the change of the best batch is missing.
+_ONE_BATCH_N, _ONE_BATCH_D = (1, 0, -EXCHANGE, 0), (0, 1, 0, -EXCHANGE)
 #: Independent settings. Step Law itself is left out, here and in every fit: its table is what the advice is scored on.
 #: MiniCPM's batch is a power of the loss and its LR a constant under μP: neither is an exponent of N or D.
 STUDIES = (
@@ -56,19 +56,21 @@ STUDIES = (
         "Bi et al. 2024, arXiv 2401.02954 (DeepSeek): C^-.125 and C^.3271 along its N ~ C^.524, D ~ C^.476",
     ),
     Study(
-        ((_FIXED_N, -0.14), ((0, 0, 0.73, 0.27), 0.24)),
+        ((_ONE_BATCH_N, -0.14), ((0, 0, 0.73, 0.27), 0.24)),
         "Kaplan et al. 2020, arXiv 2001.08361: d ln η/d ln N of its LR rule at N = 1e7, one batch; critical batch "
         "C^.24 along N ~ C^.73",
     ),
     Study(
-        ((_FIXED_N, -0.23), (_FIXED_D, -0.32)),
+        ((_ONE_BATCH_N, -0.23), (_ONE_BATCH_D, -0.32)),
         "Bjorck et al. 2024, arXiv 2409.19913: N^-.23 D^-.32, one batch",
     ),
     Study(
-        ((_FIXED_N, -0.2219), (_FIXED_D, -0.3509)),
+        ((_ONE_BATCH_N, -0.2219), (_ONE_BATCH_D, -0.3509)),
         "Zhou et al. 2026, arXiv 2601.05049: N^-.2219 D^-.3509 of mixture-of-experts models, taken as at one batch",
     ),
-    Study(((_FIXED_D, -0.51),), "Shen et al. 2024, arXiv 2408.13359 (Power scheduler): tokens^-.51 at one batch, μP"),
+    Study(
+        ((_ONE_BATCH_D, -0.51),), "Shen et al. 2024, arXiv 2408.13359 (Power scheduler): tokens^-.51 at one batch, μP"
+    ),
     Study(
         ((_BATCH_N, 0.0), (_BATCH_D, 0.383)),
         "Bergsma et al. 2025, arXiv 2505.13738 (Power Lines): D^.383 whatever N; its LR is μP's",
@@ -105,28 +107,28 @@ def prior(*, one_batch: bool = False, studies: Sequence[Study] = STUDIES) -> Pri
     mean, spread = np.zeros(4), _SPREAD**2 * np.eye(4)
     for _ in range(_ROUNDS):
         gains = [spread @ a.T @ _precision(a, spread) for a in designs]
-        found = np.array([mean + g @ (y - a @ mean) for a, y, g in zip(designs, values, gains, strict=True)])
-        mean = found.mean(0)
-        left = sum(spread - g @ a @ spread for a, g in zip(designs, gains, strict=True))
-        total = left + (found - mean).T @ (found - mean) + _SETTINGS * _SPREAD**2 * np.eye(4)
+        posteriors = np.array([mean + g @ (y - a @ mean) for a, y, g in zip(designs, values, gains, strict=True)])
+        mean = posteriors.mean(0)
+        remainder = sum(spread - g @ a @ spread for a, g in zip(designs, gains, strict=True))
+        total = remainder + (posteriors - mean).T @ (posteriors - mean) + _SETTINGS * _SPREAD**2 * np.eye(4)
         spread = total / (len(studies) + _SETTINGS)
     covariance = spread + np.linalg.inv(sum(a.T @ _precision(a, spread) @ a for a in designs))
-    asked = np.eye(4)
+    exchange = np.eye(4)
     if one_batch:
-        asked[[0, 1], [2, 3]] = -EXCHANGE
-    mean, covariance = asked @ mean, asked @ covariance @ asked.T
+        exchange[[0, 1], [2, 3]] = -EXCHANGE
+    mean, covariance = exchange @ mean, exchange @ covariance @ exchange.T
     if one_batch:
         mean[2:] = 0.0
     return Prior(mean.reshape(2, 2), np.stack([covariance[:2, :2], covariance[2:, 2:]]))
 
 
-def drift(expected: np.ndarray, known: np.ndarray) -> np.ndarray:
+def drift(new: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """[2, 2] covariance of what exponents may change by outside the data they were fitted to.
 
-    There they are known no better than those of a new setting: what `known`, their covariance inside, lacks of
-    `expected`, the spread between settings.
+    There they are known no better than those of a new setting: the answer is what `inside`, their covariance inside
+    the data, lacks of `new`, the spread between settings.
     """
-    values, vectors = np.linalg.eigh(expected - known)
+    values, vectors = np.linalg.eigh(new - inside)
     return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 

@@ -41,20 +41,20 @@ def identifiable(runs: Runs) -> dict[str, dict[str, Any]]:
 def _answer(name: str, judge: Callable[[Runs], Sequence[Finding]], runs: Runs) -> dict[str, Any]:
     why: list[str] = []
     try:
-        settled = _settled(name, replace(runs, refusals=()))
-        if settled.refusals and [question for question, _ in settled.refusals] == ["tuning"]:
-            settled = _settled(name, replace(runs, refusals=(), assume={**runs.assume, "tuning": "best"}))
+        usable = _for_fit(name, replace(runs, refusals=()))
+        if usable.refusals and [question for question, _ in usable.refusals] == ["tuning"]:
+            usable = _for_fit(name, replace(runs, refusals=(), assume={**runs.assume, "tuning": "best"}))
             why.append("with --assume tuning=best, which takes the lowest loss of each (N, D).")
-        if settled.refusals:
-            return {"identified": "no", "why": [_clause(runs, sentence) for _, sentence in settled.refusals]}
-        found = judge(settled)
+        if usable.refusals:
+            return {"identified": "no", "why": [_clause(runs, sentence) for _, sentence in usable.refusals]}
+        findings = judge(usable)
     except BadInput as error:
         return {"identified": "no", "why": [*why, _clause(runs, str(error))]}
-    return {"identified": _WORDS.get(decide(found), "no"), "why": [*why, *map(str, found)]}
+    return {"identified": _WORDS.get(decide(findings), "no"), "why": [*why, *map(str, findings)]}
 
 
-def _settled(name: str, runs: Runs) -> Runs:
-    """The runs as a fit of the law takes them, with what it would ask."""
+def _for_fit(name: str, runs: Runs) -> Runs:
+    """The runs as a fit of the law takes them, with the questions that it would ask."""
     if name in HYPER_LAWS:
         return one_setting(runs, name, READS)
     law = LAWS[name]
@@ -85,26 +85,26 @@ def _of_loss_law(template: Law, runs: Runs) -> Sequence[Finding]:
 
 def _points(law: Law, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """(inputs, [points] run, [points] step) of a point law."""
-    ended = runs.finished()
-    count = np.arange(len(ended.table))
-    return read_inputs(law, ended, None)[0], count, count
+    finished = runs.finished()
+    count = np.arange(len(finished.table))
+    return read_inputs(law, finished, None)[0], count, count
 
 
 def _curves(law: Law, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """(inputs, [points] run, [points] step) of a curve law: the losses after the warm-up."""
     names = [name for name in runs.table.index if name in runs.curves]
-    kept = [(name, curve.at >= curve.warmup_steps - 1) for name, curve in ((n, runs.curves[n]) for n in names)]
-    kept = [(name, after) for name, after in kept if after.any()]
-    if not kept:
+    windows = [(name, curve.at >= curve.warmup_steps - 1) for name, curve in ((n, runs.curves[n]) for n in names)]
+    windows = [(name, after) for name, after in windows if after.any()]
+    if not windows:
         raise BadInput("no curves, it is fitted to losses along schedules: give the columns step, lr and loss.")
-    at = [runs.curves[name].at[after] for name, after in kept]
-    lrs = [runs.curves[name].lr for name, _ in kept]
+    at = [runs.curves[name].at[after] for name, after in windows]
+    lrs = [runs.curves[name].lr for name, _ in windows]
     length = [len(steps) for steps in at]
     inputs = {
         "S": np.concatenate([np.cumsum(lr)[steps] for lr, steps in zip(lrs, at, strict=True)]),
         "lr": np.concatenate([lr[steps] for lr, steps in zip(lrs, at, strict=True)]),
         "peak": np.repeat([lr.max() for lr in lrs], length),
     }
-    of_table, _ = read_inputs(law, runs.select([name for name, _ in kept]), None)
+    of_table, _ = read_inputs(law, runs.select([name for name, _ in windows]), None)
     inputs |= {key: np.repeat(values, length, 0) for key, values in of_table.items()}
-    return inputs, np.repeat(np.arange(len(kept)), length), np.concatenate(at)
+    return inputs, np.repeat(np.arange(len(windows)), length), np.concatenate(at)

@@ -35,7 +35,7 @@ class Local(NamedTuple):
       shape: [7] shared derivatives of ln loss at an optimum, in the order 11, 12, 22, 111, 112, 122, 222.
       sigma: sd of a run's ln loss about the surfaces.
       convex: whether the shared curvature is positive definite, without which no optimum is identified.
-      moved: how far the last step moved an optimum, in logs.
+      last_move: how far the last step moved an optimum, in logs.
     """
 
     optimum: np.ndarray
@@ -45,7 +45,7 @@ class Local(NamedTuple):
     shape: np.ndarray
     sigma: float
     convex: bool
-    moved: float
+    last_move: float
 
 
 def local_optima(
@@ -69,19 +69,19 @@ def local_optima(
       misfit: model error of the cubic as a share of the excess loss, ½ above.
       spread: prior sd of a cell's shape about the shared one, in units of the shared curvature.
       batches: values of the batch in a cell, 3 for three or more: what one or two cannot show is left out of u.
-      at: [cells] ln B at which the best LR is sought where the best batch is not; its curvature then is 1, a filler.
+      at: [cells] ln B of the best LR where the best batch is not fitted; the curvature in ln B is then 1.
     """
     columns = np.array(_COLUMNS[batches], float)
-    x, y, mask = _padded(cells)
+    x, y, mask = _stack(cells)
     low = np.array([[levels(c.x[:, k])[0] for k in (0, 1)] for c in cells]) - np.log(2.0)
     high = np.array([[levels(c.x[:, k])[-1] for k in (0, 1)] for c in cells]) + np.log(2.0)
     excess = np.where(mask, y - np.min(np.where(mask, y, np.inf), 1, keepdims=True), np.inf)
-    keep = _kept(cells)
+    keep = _sixth_excess(cells)
     start = 1 / (1 + (excess / np.maximum(2e-3, keep)[:, None]) ** 2)
     optimum = np.einsum("cn,cnk->ck", start, x) / start.sum(1)[:, None]
     if at is not None:
         optimum[:, 1] = at
-    sigma, huber, moved = 1e-3, np.ones_like(y), 0.0
+    sigma, huber, last_move = 1e-3, np.ones_like(y), 0.0
     scale = np.array([0.02, 0.02])
     for sweep in range(_SWEEPS):
         half = np.maximum(sigma / misfit, keep)[:, None]
@@ -102,28 +102,28 @@ def local_optima(
         step = -np.linalg.solve(hessian, slope[..., None])[..., 0]
         share = 1.0 if sweep < _WHOLE else _WHOLE / (sweep + 1)
         place = np.clip(optimum + share * np.clip(step, -0.5, 0.5), low, high)
-        moved = float(np.abs(place - optimum).max())
+        last_move = float(np.abs(place - optimum).max())
         optimum = place
-        if moved < 1e-4:
+        if last_move < 1e-4:
             break
     noise = inverse[:, 1:3, 1:3] * sigma**2
     if at is not None:
         noise = noise * [[1.0, 0.0], [0.0, 0.0]]
     bend = np.linalg.inv(hessian)
     convex = bool(_positive(shared[None])[0])
-    return Local(optimum, bend @ noise @ bend, hessian, beta[:, 0], shape, float(sigma), convex, moved)
+    return Local(optimum, bend @ noise @ bend, hessian, beta[:, 0], shape, float(sigma), convex, last_move)
 
 
 def softness(cells: Sequence[Cell], sigma: float) -> np.ndarray:
     """[cells] the excess of ln loss at which a run counts half: 2σ, or more where that leaves fewer than six runs."""
-    return np.maximum(sigma / MISFIT, _kept(cells))
+    return np.maximum(sigma / MISFIT, _sixth_excess(cells))
 
 
-def _kept(cells: Sequence[Cell]) -> np.ndarray:
+def _sixth_excess(cells: Sequence[Cell]) -> np.ndarray:
     return np.array([np.sort(c.y - c.y.min())[min(_KEEP, len(c.y)) - 1] for c in cells])
 
 
-def _padded(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _stack(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = max(len(c.y) for c in cells)
     x, y, mask = np.zeros((len(cells), width, 2)), np.zeros((len(cells), width)), np.zeros((len(cells), width), bool)
     for i, cell in enumerate(cells):
@@ -162,12 +162,12 @@ def _hessian(own: np.ndarray, shared: np.ndarray) -> np.ndarray:
     """[cells, 2, 2], the shared one, made positive definite, where a cell's own is not clearly so."""
     if not _positive(shared[None])[0]:
         shared = np.array([max(shared[0], 1e-3), 0.0, max(shared[2], 1e-3)])
-    chosen = np.where(_positive(own - 0.2 * shared)[:, None], own, shared)
-    return np.stack([chosen[:, [0, 1]], chosen[:, [1, 2]]], 1)
+    terms = np.where(_positive(own - 0.2 * shared)[:, None], own, shared)
+    return np.stack([terms[:, [0, 1]], terms[:, [1, 2]]], 1)
 
 
-def _positive(packed: np.ndarray) -> np.ndarray:
-    return (packed[:, 0] > 0) & (packed[:, 0] * packed[:, 2] > packed[:, 1] ** 2)
+def _positive(terms: np.ndarray) -> np.ndarray:
+    return (terms[:, 0] > 0) & (terms[:, 0] * terms[:, 2] > terms[:, 1] ** 2)
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -34,17 +34,17 @@ _BARE = re.compile(r"[\w./+:@%-]+|\[[\w.,+-]+\]")
 
 
 class Command(NamedTuple):
-    """What `jaxlaws train` is to be told.
+    """The arguments of `jaxlaws train` for a recommendation.
 
     Attributes:
       arguments: key → value as Hydra reads it; empty where no command can be right.
-      told: sentences for people.
+      sentences: what people should know about it.
       schedule: spec of the schedule that it trains; None where that is the law's own.
       warmup_steps: that the command states; None where it states none.
     """
 
     arguments: Mapping[str, str]
-    told: list[str]
+    sentences: list[str]
     schedule: str | None = None
     warmup_steps: int | None = None
 
@@ -81,7 +81,7 @@ def override(q: Question, peak_lr: float | None, batch_tokens: float | None, con
     if total > MOST_STEPS:
         return Command({}, [f"{total:,} steps are more than a run may have, {MOST_STEPS:,}: there is no command."])
     try:
-        schedule, told = _schedule(convention, total, peak_lr)
+        schedule, sentences = _schedule(convention, total, peak_lr)
     except BadInput as error:
         return Command({}, [str(error)])
     arguments = {
@@ -94,10 +94,10 @@ def override(q: Question, peak_lr: float | None, batch_tokens: float | None, con
     if schedule:
         arguments |= {"schedule": schedule["name"]}
         arguments |= {f"schedule.{key}": value for key, value in schedule.items() if key != "name"}
-    settings, more = setting_arguments(convention)
+    settings, notes = setting_arguments(convention)
     warmup = None if "warmup_steps" not in schedule else int(float(schedule["warmup_steps"]))
-    spec = _spec(schedule) if told and schedule else None
-    return Command({**arguments, **settings}, [*told, *more], spec, warmup)
+    spec = _spec(schedule) if sentences and schedule else None
+    return Command({**arguments, **settings}, [*sentences, *notes], spec, warmup)
 
 
 def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tuple[dict[str, str], list[str]]:
@@ -116,16 +116,18 @@ def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tupl
         return fields, check_file(fields, total)
     if not {"warmup_steps", "warmup_fraction"} & set(fields) and "warmup_steps" in convention:
         fields["warmup_steps"] = f"{convention['warmup_steps']:g}"
-    told = []
+    sentences = []
     if (warmup := float(fields.get("warmup_steps", 0))) > LONGEST_WARMUP * total:
-        told.append(f"the law's warm-up of {warmup:,.0f} steps is more than half of the {total:,}: half is used.")
+        sentences.append(f"the law's warm-up of {warmup:,.0f} steps is more than half of the {total:,}: half is used.")
         fields["warmup_steps"] = str(int(LONGEST_WARMUP * total))
     if (last := float(fields.get("floor_lr", 0))) >= peak_lr:
-        told.append(f"the law's last LR of {last:.3g} is no less than the peak: the command ends at a tenth of it.")
+        sentences.append(
+            f"the law's last LR of {last:.3g} is no less than the peak: the command ends at a tenth of it."
+        )
         fields["floor_lr"] = f"{peak_lr / 10:.3g}"
     if int(float(fields.get("cycles", 1))) > max(total - int(float(fields.get("warmup_steps", 0))), 1):
         raise BadInput(f"the law's schedule has {fields['cycles']} cycles, and the run {total} steps: no command.")
-    return fields, told
+    return fields, sentences
 
 
 def check_file(fields: Mapping[str, str], total: int) -> list[str]:
@@ -175,24 +177,24 @@ def setting_arguments(convention: Mapping[str, Any]) -> tuple[dict[str, str], li
     """
     shared = dict(convention.get("config") or {})
     shared |= {"model.parameterisation": convention.get("parameterisation", "standard")}
-    chosen: dict[str, Any] = {}
-    told = []
+    arguments: dict[str, Any] = {}
+    sentences = []
     name = convention.get("optimizer", "adamw")
     if name not in OPTIMIZERS:
-        told = [f"the law's optimiser is '{printable(name)}', the command trains AdamW."]
+        sentences = [f"the law's optimiser is '{printable(name)}', the command trains AdamW."]
     else:
-        chosen |= {} if name == "adamw" else {"optimizer": name}
+        arguments |= {} if name == "adamw" else {"optimizer": name}
         reads = (*OPTIMIZERS[name], "clip")
         for source in ({key: shared.get(f"optimizer.{key}") for key in reads}, convention):
-            chosen |= {f"optimizer.{key}": source[key] for key in reads if _is_number(source.get(key))}
+            arguments |= {f"optimizer.{key}": source[key] for key in reads if _is_number(source.get(key))}
     if shared["model.parameterisation"] == "mup" and _is_number(shared.get("model.base_width")):
-        chosen["model.base_width"] = shared["model.base_width"]
-    chosen |= {
+        arguments["model.base_width"] = shared["model.base_width"]
+    arguments |= {
         key: shared[key]
         for key, default in SHARED.items()
         if isinstance(shared.get(key), str | int | float) and shared[key] != default
     }
-    return {key: hydra_text(value) for key, value in chosen.items()}, told
+    return {key: hydra_text(value) for key, value in arguments.items()}, sentences
 
 
 def _is_number(value: Any) -> bool:

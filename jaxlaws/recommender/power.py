@@ -17,13 +17,13 @@ from jaxlaws.recommender.resample import by_cell, by_size, normal, parametric, s
 FORMS = {"constant": (0,), "N": (0, 1), "D": (0, 2), "N, D": (0, 1, 2)}
 #: Clusters from which a bootstrap by cell is trusted.
 CLUSTERS = 8
-#: A direction of (ln N, ln D) whose spread is below this is not identified.
+#: Spread of the cells in a direction of (ln N, ln D) below which the direction is not identified.
 _SPREAD = 0.1
 #: A form of less weight is left out of the mixture.
 _LEAST = 0.01
 #: Variance in logs of an optimum that is not known at all.
 _UNKNOWN = 100.0
-#: Draws from which the covariance of the shared part is taken where no resamples are asked for.
+#: Draws that give the covariance of the shared part where there are no resamples.
 _SHARED = 400
 #: The smallest regret that another is compared with: below it every form is exact.
 _EXACT = 1e-12
@@ -134,7 +134,7 @@ def power_laws(
       resolution: [2] sd in logs to which the grids of a cell can place an optimum at best.
       prior: of the exponents; None for none.
     """
-    names = identified(z)
+    names = identifiable_forms(z)
     if forms is not None and not set(forms) <= set(names):
         raise BadInput(
             f"the {len(z)} cells cannot identify the forms {forms}, they identify {', '.join(names)}: add cells."
@@ -157,12 +157,12 @@ def power_laws(
         owner = rng.choice(len(components), size=count, p=share)
         for i, part in enumerate(components):
             fit = fits[k, part.form]
-            moved = by_size(z, fit, resolution[k], count, rng)
-            drawn, again = (by_cell if cells else parametric)(z, optimum[:, k], fit, FORMS[part.form], resamples, rng)
-            within = np.cov(drawn.T) if cells and resamples > 1 else normal(fit)
-            inside[k] += part.weight * (within + np.cov(moved.T))
-            shared[owner == i, k] = moved[owner == i]
-            draws[owner[:resamples] == i, k] = drawn[owner[:resamples] == i]
+            shifts = by_size(z, fit, resolution[k], count, rng)
+            sample, again = (by_cell if cells else parametric)(z, optimum[:, k], fit, FORMS[part.form], resamples, rng)
+            within = np.cov(sample.T) if cells and resamples > 1 else normal(fit)
+            inside[k] += part.weight * (within + np.cov(shifts.T))
+            shared[owner == i, k] = shifts[owner == i]
+            draws[owner[:resamples] == i, k] = sample[owner[:resamples] == i]
             deficient += again
     shared = shared[:resamples]
 
@@ -197,13 +197,13 @@ def _components(axis: int, weights: dict[tuple[str, str], float], fits: dict[tup
     share: dict[str, float] = {}
     for pair, weight in weights.items():
         share[pair[axis]] = share.get(pair[axis], 0.0) + weight
-    kept = {name: weight for name, weight in share.items() if weight >= _LEAST}
-    found = []
-    for name, weight in sorted(kept.items(), key=lambda item: -item[1]):
+    heavy = {name: weight for name, weight in share.items() if weight >= _LEAST}
+    components = []
+    for name, weight in sorted(heavy.items(), key=lambda item: -item[1]):
         coefficients = np.zeros(3)
         coefficients[list(fits[axis, name].columns)] = fits[axis, name].value
-        found.append(Component(name, weight / sum(kept.values()), coefficients))
-    return found
+        components.append(Component(name, weight / sum(heavy.values()), coefficients))
+    return components
 
 
 def _axis(
@@ -252,22 +252,22 @@ def _without_size(
     """[cells] predictions by the cells of the other sizes; where there is one size, by the other cells."""
     sizes = np.round(z[:, 1], 6)
     same = sizes[:, None] == sizes if np.ptp(sizes) > 0 else np.eye(len(z), dtype=bool)
-    found = np.zeros(len(z))
+    predictions = np.zeros(len(z))
     for group in np.unique(same, axis=0):
-        scaled = (design * np.where(group, 0.0, weight)[:, None]).T
-        value = np.linalg.pinv(scaled @ design + precision) @ (scaled @ target + precision @ mean)
-        found[group] = design[group] @ value
-    return found
+        product = (design * np.where(group, 0.0, weight)[:, None]).T
+        value = np.linalg.pinv(product @ design + precision) @ (product @ target + precision @ mean)
+        predictions[group] = design[group] @ value
+    return predictions
 
 
 def _with_unknown(form: str, names: Sequence[str]) -> tuple[int, ...]:
     """The columns of a form, and those of ln N and ln D that the cells cannot tell beside them."""
-    used = FORMS[form]
-    unknown = [j for j in {1, 2} - set(used) if not any(set(FORMS[name]) >= {*used, j} for name in names)]
-    return tuple(sorted((*used, *unknown)))
+    own = FORMS[form]
+    unknown = [j for j in {1, 2} - set(own) if not any(set(FORMS[name]) >= {*own, j} for name in names)]
+    return tuple(sorted((*own, *unknown)))
 
 
-def identified(z: np.ndarray) -> list[str]:
+def identifiable_forms(z: np.ndarray) -> list[str]:
     """The forms of `FORMS` that cells at these (1, ln N, ln D) identify, one cell to spare, whichever is left out."""
 
     def spread(columns: tuple[int, ...]) -> float:

@@ -78,8 +78,8 @@ def _minicpm(q: Question) -> Advice:
 def _power_lines(q: Question) -> Advice:
     batch = 2048 * 0.0306 * q.tokens**0.383
     timescale = 1.084 * (q.tokens / q.params) ** -0.527
-    used = batch if q.batch_tokens is None else q.batch_tokens
-    return Advice(None, batch, used / (q.tokens * timescale))
+    batch_in_use = batch if q.batch_tokens is None else q.batch_tokens
+    return Advice(None, batch, batch_in_use / (q.tokens * timescale))
 
 
 #: Every published sweep is of dense models from scratch, most under the standard parameterisation.

@@ -1,4 +1,4 @@
-"""What is asked: a model and a token budget, checked, and converted to what each law counts."""
+"""A question: a model and a token budget, checked, and converted to what each law counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Question:
       multiple_of: a batch is a multiple of so many sequences.
       layers, width, vocab: of the model, where a law needs them.
       loss: final loss in nats a token, where a law needs it.
-      told: sentences on how what was typed was understood.
+      sentences: how the arguments were understood, for people.
     """
 
     params: float
@@ -38,7 +38,7 @@ class Question:
     width: int | None = None
     vocab: int | None = None
     loss: float | None = None
-    told: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
     @property
     def flops_per_token(self) -> float | None:
@@ -73,7 +73,7 @@ def question(
     Raises:
       BadInput: a value is missing, not positive, or cannot be what was meant.
     """
-    length, told = parse_length(seq_len)
+    length, length_note = parse_length(seq_len)
     integers = {"seq_len": length, "multiple_of": multiple_of, "vocab": vocab, "width": width, "layers": layers}
     whole = {name: parse_whole(value, name.replace("_", "-")) for name, value in integers.items() if value is not None}
     for name, count in whole.items():
@@ -95,7 +95,7 @@ def question(
                 f"params-total {short(total)} is no more than its embeddings ({whole['vocab']} × {whole['width']}): "
                 "check --vocab and --width."
             )
-    d, counted = parse_tokens(tokens, n)
+    d, budget_note = parse_tokens(tokens, n)
     _at_most(d, "tokens")
     batch = None if batch_tokens is None else _positive(batch_tokens, "batch-tokens")
     least = whole["seq_len"] * whole["multiple_of"]
@@ -121,7 +121,7 @@ def question(
         width=whole.get("width"),
         vocab=whole.get("vocab"),
         loss=None if loss is None else _positive(loss, "loss"),
-        told=tuple(text for text in (counted, told) if text),
+        sentences=tuple(text for text in (budget_note, length_note) if text),
     )
 
 

@@ -24,14 +24,14 @@ class Recommendation:
       steps, warmup_steps, final_lr, weight_decay: what the law assumes or implies; None where it does not say.
       extrapolation: how far the question and its answer lie outside the data of the law.
       schedule: the schedule that the peak LR is for.
-      lr_factor: what the LR was multiplied by to convert it to the setting that is asked for; None where none is.
+      lr_factor: factor on the LR that converts it to the setting of the question; None where the question has none.
       override: arguments of `jaxlaws train`, quoted for a shell; empty where no command can be right.
       warnings: sentences for people.
       convention: of the law.
       reference: of the law.
       measured_under: of `setting.measured_under`: what the law was measured in, None where it does not say.
-      setting: the convention with what is asked for: what the answer is for.
-      conversions: of each row of `conversions.CONVERSIONS` that was applied its name, factor on the LR, sd and source.
+      setting: of the answer: the convention of the law, changed to what the question asks for.
+      conversions: name, factor on the LR, sd and source of every row of `conversions.CONVERSIONS` in use.
     """
 
     law: str

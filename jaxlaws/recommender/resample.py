@@ -1,4 +1,4 @@
-"""How the coefficients of a power law would differ: cells drawn again, sizes with an effect of their own, the prior."""
+"""How the coefficients of a power law vary: resampled cells, an effect of each size, the prior."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def by_cell(
     """
     times = np.zeros((0, len(z)))
     deficient = 0
-    spanned = z[:, form] - np.r_[0.0, z[:, form[1:]].mean(0)]
+    centred = z[:, form] - np.r_[0.0, z[:, form[1:]].mean(0)]
     while len(times) < count:
-        drawn = rng.multinomial(len(z), np.full(len(z), 1 / len(z)), size=count)
-        good = np.linalg.eigvalsh(np.einsum("bc,ci,cj->bij", drawn, spanned, spanned))[:, 0] > _SPREAD**2
+        counts = rng.multinomial(len(z), np.full(len(z), 1 / len(z)), size=count)
+        good = np.linalg.eigvalsh(np.einsum("bc,ci,cj->bij", counts, centred, centred))[:, 0] > _SPREAD**2
         deficient += int((~good).sum())
-        times = np.concatenate([times, drawn[good]])
-    weighted = times[:count] * fit.weight
+        times = np.concatenate([times, counts[good]])
+    weights = times[:count] * fit.weight
     design = z[:, fit.columns]
     centre = np.r_[0.0, design[:, 1:].mean(0)]
-    normals = np.einsum("bc,ci,cj->bij", weighted, design - centre, design - centre) + fit.precision
-    moment = np.einsum("bc,ci,c->bi", weighted, design - centre, target) + _means(fit, count, rng) @ fit.precision
+    normals = np.einsum("bc,ci,cj->bij", weights, design - centre, design - centre) + fit.precision
+    moment = np.einsum("bc,ci,c->bi", weights, design - centre, target) + _means(fit, count, rng) @ fit.precision
     value = np.linalg.solve(normals, moment[..., None])[..., 0]
     value[:, 0] -= value @ centre
     return _full(fit, value), deficient
@@ -52,7 +52,7 @@ def parametric(
 
 
 def normal(fit: Axis) -> np.ndarray:
-    """[3, 3] covariance of the regression, scaled by the scatter that was seen."""
+    """[3, 3] covariance of the regression, scaled by the scatter of the cells."""
     answer = np.zeros((3, 3))
     answer[np.ix_(fit.columns, fit.columns)] = fit.covariance * max(1.0, fit.scatter**2 * fit.weight.mean())
     return answer
@@ -82,33 +82,31 @@ def _full(fit: Axis, value: np.ndarray) -> np.ndarray:
     return answer
 
 
-def scatter_of(
-    z: np.ndarray, residual: np.ndarray, columns: tuple[int, ...], free: float
-) -> tuple[float, float, float]:
+def scatter_of(z: np.ndarray, residual: np.ndarray, columns: tuple[int, ...], dof: float) -> tuple[float, float, float]:
     """(sd between sizes, sd of a new cell of a new size, its degrees of freedom) from the residuals of a regression.
 
     Cells of one size are one model shape: their residuals agree more than cells drawn one by one can show. The variance
     between sizes is a moment estimate, and counts with the sizes to spare against `_SIZES` at which it is `_SHARE` of
-    what is seen: few sizes cannot show that it is small. The degrees of freedom are Satterthwaite's.
+    the whole variance: few sizes cannot show that it is small. The degrees of freedom are Satterthwaite's.
 
     Args:
       z: [cells, 3] rows (1, ln N, ln D).
       residual: [cells].
       columns: of the regression.
-      free: its degrees of freedom.
+      dof: its degrees of freedom.
     """
     _, group = np.unique(np.round(z[:, 1], 6), return_inverse=True)
     counts = np.bincount(group)
-    seen = float((residual**2).sum()) / free
+    variance = float((residual**2).sum()) / dof
     spare, inside = len(counts) - 1 - (1 in columns), len(residual) - len(counts) - (2 in columns)
-    within, found = (1 - min(_SHARE, 1)) * seen, 0.0
+    within, estimate = (1 - min(_SHARE, 1)) * variance, 0.0
     if spare > 0 and inside > 0:
         means = np.bincount(group, residual) / counts
         within = float(((residual - means[group]) ** 2).sum()) / inside
         typical = (len(residual) - (counts**2).sum() / len(residual)) / (len(counts) - 1)
-        found = float((counts * means**2).sum() / spare - within) / typical
+        estimate = float((counts * means**2).sum() / spare - within) / typical
     spare, inside = max(spare, 0), max(inside, 1)
-    between = max(0.0, spare * found + _SIZES * _SHARE * seen) / (spare + _SIZES)
-    total = max(seen, within + between)
-    free = total**2 / max(between**2 / (spare + _SIZES) + (total - between) ** 2 / max(free - spare, 1.0), 1e-300)
-    return float(np.sqrt(between)), float(np.sqrt(total)), min(max(free, 1.0), 1e6)
+    between = max(0.0, spare * estimate + _SIZES * _SHARE * variance) / (spare + _SIZES)
+    total = max(variance, within + between)
+    dof = total**2 / max(between**2 / (spare + _SIZES) + (total - between) ** 2 / max(dof - spare, 1.0), 1e-300)
+    return float(np.sqrt(between)), float(np.sqrt(total)), min(max(dof, 1.0), 1e6)

@@ -1,7 +1,7 @@
 """How a learning rate follows the setting, a function a setting, each after its source in `conversions.CONVERSIONS`.
 
-A rule gives a `Change`, a `Refusal` where no source says how, or nothing where nothing is asked or what is asked is
-what was measured.
+A rule gives a `Change`, a `Refusal` where no source says how, or nothing where the question does not ask for the
+setting or asks for that of the law.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
 #: An sd of ln LR: 80% within ×2 either way.
 _TWICE = math.log(2) / 1.2815515655
 #: Tokens after a checkpoint over those before it, between which re-warming is answered; it was tried at 2/3 and 1.
-_CONTINUED = (1 / 3, 3.0)
+_RETRAINING = (1 / 3, 3.0)
 #: Names of a setting whose values are an optimiser's own.
 OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
 #: Largest factor on the weight decay that is answered.
@@ -34,9 +34,9 @@ _SMALL_BATCH, _FAR = 2.0, 4.0
 
 def experts(case: Case) -> Change | Refusal | None:
     """A mixture of experts: N is its active parameters, and the LR falls with the total ones."""
-    if "moe" not in case.asked:
+    if "moe" not in case.request:
         return None
-    active, total = case.asked["moe"]
+    active, total = case.request["moe"]
     ratio = total / active
     name = f"mixture of experts, {short(active)} of {short(total)} active"
     if ratio == 1.0:
@@ -61,9 +61,9 @@ def experts(case: Case) -> Change | Refusal | None:
 
 def checkpoint(case: Case) -> Change | Refusal | None:
     """From a checkpoint: the LR is warmed up again to the best peak of the pre-training."""
-    if "checkpoint_tokens" not in case.asked:
+    if "checkpoint_tokens" not in case.request:
         return None
-    before = case.asked["checkpoint_tokens"]
+    before = case.request["checkpoint_tokens"]
     if before is None:
         return Refusal(
             f"{case.law} was measured from scratch, and the LR from a checkpoint depends on how it was trained: give "
@@ -71,7 +71,7 @@ def checkpoint(case: Case) -> Change | Refusal | None:
             None,
             0.3,
         )
-    low, high = _CONTINUED
+    low, high = _RETRAINING
     share = case.q.tokens / before
     lr, _ = case.at(case.q.params, before)
     own, _ = case.at(case.q.params, case.q.tokens)
@@ -93,7 +93,7 @@ def checkpoint(case: Case) -> Change | Refusal | None:
 
 
 #: Optimiser → what is known of its LR, and where the LRs of a sweep lie: over AdamW's, or fixed.
-_KNOWN: dict[str, tuple[str, float, float | None]] = {
+_OTHER_OPTIMIZERS: dict[str, tuple[str, float, float | None]] = {
     "lion": (" (3 to 10 times lower than AdamW's, arXiv 2302.06675, is a range to sweep)", 30**-0.5, None),
     "sgd": ("", 1.0, 0.1),
     "nesterov": ("", 1.0, 0.1),
@@ -102,18 +102,18 @@ _KNOWN: dict[str, tuple[str, float, float | None]] = {
 
 def optimizer(case: Case) -> Change | Refusal | None:
     """Another optimiser: Muon at AdamW's RMS keeps AdamW's LR."""
-    name, measured = case.asked.get("optimizer"), case.measured.get("optimizer")
+    name, measured = case.request.get("optimizer"), case.measured.get("optimizer")
     if name is None or name == measured:
         return None
     if measured is None:
         return Change(
             f"{case.law} does not state its optimiser: its LR is taken as {name}'s.", setting={"optimizer": name}
         )
-    known, over, fixed = _KNOWN.get(name, ("", 1.0, None))
+    note, over, fixed_lr = _OTHER_OPTIMIZERS.get(name, ("", 1.0, None))
     if (measured, name) != ("adamw", "muon") or case.get("parameterisation") == "mup":
         also = " under μP" if (measured, name) == ("adamw", "muon") else ""
-        reason = f"no source converts the LR of {measured} to {name}{also}{known}"
-        return Refusal(reason, [f"optimizer={name}"], over, fixed, 2.0 if fixed is None else 4.0)
+        reason = f"no source converts the LR of {measured} to {name}{also}{note}"
+        return Refusal(reason, [f"optimizer={name}"], over, fixed_lr, 2.0 if fixed_lr is None else 4.0)
     return Change(
         "Muon with updates of 0.2·√max(fan_in, fan_out), the RMS of AdamW's, as optimizer=muon has them, keeps AdamW's "
         f"LR and weight decay (Liu et al. 2025, arXiv 2502.16982), ×/÷{math.exp(_TWICE):.2f}; another scaling does "
@@ -132,7 +132,7 @@ def without_optimizer(measured: Mapping[str, Any]) -> dict[str, Any]:
 def parameterisation(case: Case) -> Change | Refusal | None:
     """Another parameterisation: from a base width, what keeps the LR of matrices."""
     measured = case.measured.get("parameterisation")
-    name = case.asked.get("parameterisation", measured)
+    name = case.request.get("parameterisation", measured)
     base = base_width(case)
     setting: dict[str, Any] = {"parameterisation": name}
     if base is not None and name == "mup":
@@ -167,8 +167,8 @@ def parameterisation(case: Case) -> Change | Refusal | None:
 
 
 def base_width(case: Case) -> int | None:
-    """The width at which μP scales nothing: as asked, otherwise as the law's runs say."""
-    return case.asked.get("base_width", _config(case).get("model.base_width"))
+    """The width at which μP scales nothing: that of the question, otherwise that of the law's runs."""
+    return case.request.get("base_width", _config(case).get("model.base_width"))
 
 
 def _config(case: Case) -> Mapping[str, Any]:
@@ -176,22 +176,22 @@ def _config(case: Case) -> Mapping[str, Any]:
     return case.measured.get("config") or {}
 
 
-def _read(case: Case, name: str, word: str) -> None:
+def _check_reads(case: Case, name: str, word: str) -> None:
     """Raises `BadInput` where the optimiser of the answer has no such setting."""
     optimizer = case.get("optimizer") or "adamw"
     if name not in OPTIMIZERS.get(optimizer, (name,)):
-        whose = "" if "optimizer" in case.asked else f"{case.law} was measured with {optimizer}: "
+        whose = "" if "optimizer" in case.request else f"{case.law} was measured with {optimizer}: "
         raise BadInput(f"{whose}{optimizer} has no {word}, leave --{name.replace('_', '-')} out.")
 
 
 def weight_decay(case: Case) -> Change | Refusal | None:
-    """Another weight decay: the LR stays, the timescale is said."""
-    new, old = case.asked.get("weight_decay"), case.measured.get("weight_decay")
+    """Another weight decay: the LR stays, and the sentence gives the timescale."""
+    new, old = case.request.get("weight_decay"), case.measured.get("weight_decay")
     if new is None:
-        return _kept_timescale(case, old)
+        return _same_timescale(case, old)
     if new == old:
         return None
-    _read(case, "weight_decay", "weight decay")
+    _check_reads(case, "weight_decay", "weight decay")
     setting = {"weight_decay": new}
     if old is None:
         return Change(f"{case.law} does not state its weight decay: the LR is not converted.", setting=setting)
@@ -200,45 +200,45 @@ def weight_decay(case: Case) -> Change | Refusal | None:
             f"no source converts the LR from weight decay {old:g} to {new:g} (within ×{_DECAYS:g} the timescale tells)",
             [f"optimizer.weight_decay={new:g}"],
         )
-    told = f"weight decay {new:g} for {old:g}: the LR stays, and ×{old / new:.3g} of it would keep the timescale ηλ"
+    text = f"weight decay {new:g} for {old:g}: the LR stays, and ×{old / new:.3g} of it would keep the timescale ηλ"
     if case.batch_tokens is not None:
-        said = [timescale(case.batch_tokens, case.peak_lr, value, case.q.tokens) for value in (old, new)]
+        shares = [timescale(case.batch_tokens, case.peak_lr, value, case.q.tokens) for value in (old, new)]
         best = best_timescale(case.q.tokens, case.q.params)
-        told += (
-            f"; AdamW's B/(ηλD) goes from {said[0]:.2g} to {said[1]:.2g} of the run, and at this D/N {best:.2g} is "
-            f"best (Bergsma et al. 2025, arXiv 2505.13738), which weight decay {new * said[1] / best:.2g} gives"
+        text += (
+            f"; AdamW's B/(ηλD) goes from {shares[0]:.2g} to {shares[1]:.2g} of the run, and at this D/N {best:.2g} is "
+            f"best (Bergsma et al. 2025, arXiv 2505.13738), which weight decay {new * shares[1] / best:.2g} gives"
         )
     sd = abs(math.log(new / old)) / 2
-    return Change(f"{told}; ×/÷{math.exp(sd):.2f}.", sd=sd, setting=setting)
+    return Change(f"{text}; ×/÷{math.exp(sd):.2f}.", sd=sd, setting=setting)
 
 
-def _kept_timescale(case: Case, decay: float | None) -> Change | None:
+def _same_timescale(case: Case, decay: float | None) -> Change | None:
     """Which weight decay keeps the timescale of the law's own batch and LR at a batch that is far from it."""
     lr, _ = case.at(case.q.params, case.q.tokens)
     far = _far(case)
     if not decay or lr is None or far is None:
         return None
-    kept = decay * far * lr / case.peak_lr
+    equivalent = decay * far * lr / case.peak_lr
     return Change(
-        f"weight decay {kept:.2g} would keep the timescale B/(ηλD) that {decay:g} has at {case.law}'s own batch and LR "
-        f"(Bergsma et al. 2025, arXiv 2505.13738); {decay:g} stays."
+        f"weight decay {equivalent:.2g} would keep the timescale B/(ηλD) that {decay:g} has at {case.law}'s own batch "
+        f"and LR (Bergsma et al. 2025, arXiv 2505.13738); {decay:g} stays."
     )
 
 
 def _far(case: Case) -> float | None:
-    """The batch that is asked for over the law's own, where that is ×4 or more either way."""
-    fixed, (_, own) = case.q.batch_tokens, case.at(case.q.params, case.q.tokens)
-    if fixed is None or own is None or 1 / _FAR < fixed / own < _FAR:
+    """The batch of the question over the law's own, where they differ by ×4 or more."""
+    batch, (_, own) = case.q.batch_tokens, case.at(case.q.params, case.q.tokens)
+    if batch is None or own is None or 1 / _FAR < batch / own < _FAR:
         return None
-    return fixed / own
+    return batch / own
 
 
 def beta2(case: Case) -> Change | Refusal | None:
     """Another β2, or another batch than was measured: half-lives in tokens."""
-    new, old = case.asked.get("beta2"), case.measured.get("beta2")
+    new, old = case.request.get("beta2"), case.measured.get("beta2")
     low, high = case.batches or (0.0, math.inf)
-    fixed = case.q.batch_tokens
-    ratio = 1.0 if fixed is None else fixed / min(max(fixed, low), high)
+    batch = case.q.batch_tokens
+    ratio = 1.0 if batch is None else batch / min(max(batch, low), high)
     source = "(Marek et al. 2025, arXiv 2507.07101)"
     if new is None:
         if old is None or "beta2" not in OPTIMIZERS.get(case.get("optimizer"), ()):
@@ -251,23 +251,23 @@ def beta2(case: Case) -> Change | Refusal | None:
                 f"β2 {beta2_at(old, far):.5g} would keep the half-life of second moments in tokens that {old:g} has at "
                 f"{case.law}'s own batch {source}; {old:g} stays, with which such batches were measured."
             )
-        kept = beta2_at(old, ratio)
+        equivalent = beta2_at(old, ratio)
         return Change(
-            f"the batch is ×{ratio:.2g} of the smallest that was measured: β2 {kept:.5g} keeps the half-life of second "
-            f"moments in tokens that {old:g} had there {source}.",
-            setting={"beta2": kept},
+            f"the batch is ×{ratio:.2g} of the smallest that was measured: β2 {equivalent:.5g} keeps the half-life of "
+            f"second moments in tokens that {old:g} had there {source}.",
+            setting={"beta2": equivalent},
         )
     if new == old:
         return None
-    _read(case, "beta2", "β2")
+    _check_reads(case, "beta2", "β2")
     if old is None:
         return Change(f"{case.law} does not state its β2: the LR is not converted.", setting={"beta2": new})
-    kept = beta2_at(old, ratio)
-    times = math.log(kept) / math.log(new)
+    equivalent = beta2_at(old, ratio)
+    times = math.log(equivalent) / math.log(new)
     sd = _BETA2_SD * abs(math.log2(times))
     return Change(
         f"β2 {new:g} for {old:g}: the half-life of second moments in tokens is ×{times:.3g} of the measured one, which "
-        f"β2 {kept:.5g} keeps at this batch {source}; the LR stays, ×/÷{math.exp(sd):.2f} by assumption.",
+        f"β2 {equivalent:.5g} keeps at this batch {source}; the LR stays, ×/÷{math.exp(sd):.2f} by assumption.",
         sd=sd,
         setting={"beta2": new},
     )
@@ -275,7 +275,7 @@ def beta2(case: Case) -> Change | Refusal | None:
 
 def schedule(case: Case) -> Change | Refusal | None:
     """Another schedule or warm-up: see `jaxlaws.recommender.transfer`."""
-    if not {"schedule", "warmup"} & set(case.asked):
+    if not {"schedule", "warmup"} & set(case.request):
         return None
     from jaxlaws.recommender.transfer import change
 

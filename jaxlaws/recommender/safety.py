@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from jaxlaws.recommender.excess import FAR, MEASURED, band, relative
+from jaxlaws.recommender.excess import FAR, FARTHEST_BATCH, band, relative
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.recommender.question import Question
 
@@ -56,7 +56,7 @@ def _cost(fit: HyperFit, q: Question, axis: str) -> Callable[[float], float] | N
     if not fixed_batch(fit, q):
         return excess.of_lr
     v = 0.0 if q.batch_tokens is None else math.log(q.batch_tokens) - fit.optimum(q.params, q.tokens)[1]
-    v = max(-MEASURED, min(MEASURED, v))
+    v = max(-FARTHEST_BATCH, min(FARTHEST_BATCH, v))
     best = excess.best_lr(v)
     return lambda u: excess.at(best + u, v) - excess.at(best, v)
 

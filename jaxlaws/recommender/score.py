@@ -95,18 +95,18 @@ def held_out(
     """
     cells, _ = cells_of(runs)
     groups = [[i] for i in range(len(cells))] if train is None else [[i for i, c in enumerate(cells) if not train(c)]]
-    found: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
+    answers: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
     for group in groups:
         law = fit(without(runs, [cells[i] for i in group]))
         for i in group:
             n, d = cells[i].params, cells[i].tokens
-            found[i] = law.optimum(n, d), (law.half_width("lr", n, d), law.half_width("batch", n, d))
-    scored = [cells[i] for i in found]
+            answers[i] = law.optimum(n, d), (law.half_width("lr", n, d), law.half_width("batch", n, d))
+    subset = [cells[i] for i in answers]
     return score(
-        scored,
-        [Surface(cell, **surface) for cell in scored],
-        np.array([advice for advice, _ in found.values()]),
-        np.array([half for _, half in found.values()]),
+        subset,
+        [Surface(cell, **surface) for cell in subset],
+        np.array([advice for advice, _ in answers.values()]),
+        np.array([half for _, half in answers.values()]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The setting that a law was measured in, and the one that is asked for: plain values by name. No numpy."""
+"""The setting that a law was measured in, and that of a question: plain values by name. No numpy."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NAMES = (
 )
 _WORDS = ("architecture", "optimizer", "schedule", "parameterisation", "start", "corpus")
 #: Arguments of `recommend` that ask for a setting.
-ASKED = (
+ARGUMENTS = (
     *("optimizer", "parameterisation", "base_width", "moe_active", "moe_total", "from_checkpoint"),
     *("weight_decay", "beta2", "schedule", "warmup"),
 )
-#: What is named by a name → the names.
-_NAMED = {"optimizer": tuple(OPTIMIZERS), "parameterisation": ("standard", "mup")}
+#: Name of a setting → the values that it may have.
+_CHOICES = {"optimizer": tuple(OPTIMIZERS), "parameterisation": ("standard", "mup")}
 _WARMUP, _SHARE = re.compile(r",?\s*warmup_\w+=[^,)]*"), re.compile(r"warmup_fraction=([\d.eE+-]+)")
-#: Optimiser → how people write it.
-_WRITTEN = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"}
+#: Optimiser → its usual spelling.
+_SPELLINGS = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"}
 
 
 def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,12 +36,12 @@ def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
     Runs of `jaxlaws train`, whose configs are in the convention, are of dense models from scratch.
     """
     config = convention.get("config")
-    plain = {name: value for name, (value, _) in _TRAINED.items()} if config else {}
+    plain = {name: value for name, (value, _) in _TRAINER.items()} if config else {}
     plain |= {"corpus": config.get("data.source")} if config else {}
     return {name: convention.get(name, plain.get(name)) for name in NAMES}
 
 
-def stated(convention: Mapping[str, Any]) -> dict[str, Any]:
+def valid_convention(convention: Mapping[str, Any]) -> dict[str, Any]:
     """The convention without what is not of the kind that its name has: a file may hold anything."""
 
     def is_valid(name: str, value: Any) -> bool:
@@ -51,78 +51,81 @@ def stated(convention: Mapping[str, Any]) -> dict[str, Any]:
             return True
         return isinstance(value, str) if name in _WORDS else name not in NAMES or (_is_number(value) and value >= 0)
 
-    kept = {name: value for name, value in convention.items() if is_valid(name, value)}
-    return kept | {name: _named(kept[name], name) for name in _NAMED if name in kept}
+    items = {name: value for name, value in convention.items() if is_valid(name, value)}
+    return items | {name: _canonical(items[name], name) for name in _CHOICES if name in items}
 
 
-def _named(text: str, kind: str) -> str:
+def _canonical(text: str, kind: str) -> str:
     """The name as we write it, of one that others write AdamW, torch.optim.AdamW, adam_w or μP; otherwise the text."""
     plain = re.sub(r"[^a-z0-9]", "", text.rpartition(".")[2].casefold().replace("μ", "mu"))
     name = {"sp": "standard", "maximalupdate": "mup"}.get(plain, plain)
-    return name if name in _NAMED[kind] else text
+    return name if name in _CHOICES[kind] else text
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
     """`measured under: dense, AdamW β 0.9/0.95, …; not stated: corpus`."""
-    said = {name: value for name, value in measured.items() if value is not None}
-    parts = [text for text in (part(said) for part in _PARTS.values()) if text]
-    missing = [name for name, part in _PARTS.items() if not part(said)]
-    told = ", ".join(parts) or "a setting that the law does not state"
-    return "measured under: " + printable(told + (f"; not stated: {', '.join(missing)}" if parts and missing else ""))
+    setting = {name: value for name, value in measured.items() if value is not None}
+    parts = [text for text in (part(setting) for part in _PARTS.values()) if text]
+    gaps = [name for name, part in _PARTS.items() if not part(setting)]
+    words = ", ".join(parts) or "a setting that the law does not state"
+    return "measured under: " + printable(words + (f"; not stated: {', '.join(gaps)}" if parts and gaps else ""))
 
 
 def untrainable(setting: Mapping[str, Any]) -> str:
     """Why `jaxlaws train` has no command for a setting, empty where it has one."""
-    for name, (plain, what) in _TRAINED.items():
+    for name, (plain, what) in _TRAINER.items():
         if setting.get(name, plain) != plain:
             return f"jaxlaws train {what}: there is no command that trains this."
     return ""
 
 
 #: Name → the value that `jaxlaws train` has, and what it lacks otherwise.
-_TRAINED = {
+_TRAINER = {
     "architecture": ("dense", "has no mixtures of experts"),
     "start": ("from scratch", "starts from no checkpoint of another run"),
 }
 
 
-def _optimizer(said: Mapping[str, Any]) -> str:
-    if "optimizer" not in said:
+def _optimizer(setting: Mapping[str, Any]) -> str:
+    if "optimizer" not in setting:
         return ""
-    name = str(said["optimizer"])
-    betas = "/".join(f"{said[key]:g}" for key in ("beta1", "beta2") if _is_number(said.get(key)))
-    return _WRITTEN.get(name, name) + (f" β {betas}" if betas else "")
+    name = str(setting["optimizer"])
+    betas = "/".join(f"{setting[key]:g}" for key in ("beta1", "beta2") if _is_number(setting.get(key)))
+    return _SPELLINGS.get(name, name) + (f" β {betas}" if betas else "")
 
 
-def _schedule(said: Mapping[str, Any]) -> str:
-    if "schedule" not in said:
+def _schedule(setting: Mapping[str, Any]) -> str:
+    if "schedule" not in setting:
         return ""
-    name, final = _WARMUP.sub("", str(said["schedule"])).replace("(, ", "(").replace("()", ""), said.get("final_lr")
+    name, final = (
+        _WARMUP.sub("", str(setting["schedule"])).replace("(, ", "(").replace("()", ""),
+        setting.get("final_lr"),
+    )
     return f"{name.partition('(')[0]} to {final:g}" if _is_number(final) else brief(name)
 
 
-def _warm_up(said: Mapping[str, Any]) -> str:
+def _warm_up(setting: Mapping[str, Any]) -> str:
     """Of the steps that the law states, or as its schedule has it."""
-    if "warmup_steps" in said:
-        return f"warm-up {said['warmup_steps']:g} steps"
-    share = _SHARE.search(str(said.get("schedule")))
+    if "warmup_steps" in setting:
+        return f"warm-up {setting['warmup_steps']:g} steps"
+    share = _SHARE.search(str(setting.get("schedule")))
     return f"warm-up {float(share[1]):.3g} of the steps" if share else ""
 
 
 #: Item of the sentence → its text, empty where the law does not say.
 _PARTS = {
-    "architecture": lambda said: said.get("architecture", ""),
+    "architecture": lambda setting: setting.get("architecture", ""),
     "optimiser": _optimizer,
-    "weight decay": lambda said: f"weight decay {said['weight_decay']:g}" if "weight_decay" in said else "",
-    "clipping": lambda said: f"clip {float(said['clip']):g}" if "clip" in said else "",
+    "weight decay": lambda setting: f"weight decay {setting['weight_decay']:g}" if "weight_decay" in setting else "",
+    "clipping": lambda setting: f"clip {float(setting['clip']):g}" if "clip" in setting else "",
     "schedule": _schedule,
     "warm-up": _warm_up,
-    "sequence length": lambda said: f"sequences of {said['seq_len']:g}" if "seq_len" in said else "",
-    "parameterisation": lambda said: (
-        f"{said['parameterisation']} parameterisation" if "parameterisation" in said else ""
+    "sequence length": lambda setting: f"sequences of {setting['seq_len']:g}" if "seq_len" in setting else "",
+    "parameterisation": lambda setting: (
+        f"{setting['parameterisation']} parameterisation" if "parameterisation" in setting else ""
     ),
-    "start": lambda said: said.get("start", ""),
-    "corpus": lambda said: f"corpus {brief(said['corpus'], 40)}" if "corpus" in said else "",
+    "start": lambda setting: setting.get("start", ""),
+    "corpus": lambda setting: f"corpus {brief(setting['corpus'], 40)}" if "corpus" in setting else "",
 }
 
 
@@ -130,40 +133,40 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def asked(**given: Any) -> dict[str, Any]:
-    """The setting that is asked for, checked: names of `NAMES` and `base_width`, `warmup`, `moe`, `checkpoint_tokens`.
+def parse_settings(**arguments: Any) -> dict[str, Any]:
+    """The setting of a question, checked: names of `NAMES` and `base_width`, `warmup`, `moe`, `checkpoint_tokens`.
 
     Args:
-      **given: `ASKED`, numbers as text or numbers, None where nothing is asked: optimizer and parameterisation by name;
-        base_width, of the measured sweep; moe_active and moe_total, parameters; from_checkpoint, the tokens that the
-        checkpoint was trained on, empty or True where they are not known; weight_decay; beta2; schedule, such as
+      **arguments: `ARGUMENTS`, numbers as text or numbers, None for the law's own: optimizer and parameterisation by
+        name; base_width, of the measured sweep; moe_active and moe_total, parameters; from_checkpoint, the tokens that
+        the checkpoint was trained on, empty or True where they are not known; weight_decay; beta2; schedule, such as
         `wsd(cooldown=0.2)`; warmup, steps or a share of them below 1.
 
     Raises:
       BadInput: a name that there is not, or a number that makes no sense.
     """
-    given = {name: value for name, value in given.items() if value is not None and value is not False}
-    settings: dict[str, Any] = {name: _named(str(given[name]), name) for name in _NAMED if name in given}
+    arguments = {name: value for name, value in arguments.items() if value is not None and value is not False}
+    settings: dict[str, Any] = {name: _canonical(str(arguments[name]), name) for name in _CHOICES if name in arguments}
     for name, value in settings.items():
-        if value not in _NAMED[name]:
-            raise unknown(name, brief(value), _NAMED[name])
-    if "base_width" in given:
-        settings["base_width"] = parse_whole(given["base_width"], "base-width")
-    if "weight_decay" in given:
-        settings["weight_decay"] = _between(given["weight_decay"], "weight-decay", 0.0, 100.0)
-    if "beta2" in given:
-        settings["beta2"] = _between(given["beta2"], "beta2", 0.0, 1.0)
+        if value not in _CHOICES[name]:
+            raise unknown(name, brief(value), _CHOICES[name])
+    if "base_width" in arguments:
+        settings["base_width"] = parse_whole(arguments["base_width"], "base-width")
+    if "weight_decay" in arguments:
+        settings["weight_decay"] = _between(arguments["weight_decay"], "weight-decay", 0.0, 100.0)
+    if "beta2" in arguments:
+        settings["beta2"] = _between(arguments["beta2"], "beta2", 0.0, 1.0)
         if not 0 < settings["beta2"] < 1:
             raise BadInput(f"beta2 is {settings['beta2']:g}, expected a number between 0 and 1, such as 0.95.")
-    if "schedule" in given:
-        settings["schedule"] = str(given["schedule"])
-    if "warmup" in given:
-        settings["warmup"] = _warmup(given["warmup"])
-    return settings | _architecture(given) | _start(given)
+    if "schedule" in arguments:
+        settings["schedule"] = str(arguments["schedule"])
+    if "warmup" in arguments:
+        settings["warmup"] = _warmup(arguments["warmup"])
+    return settings | _architecture(arguments) | _start(arguments)
 
 
 def of_experts(params: Any, settings: Mapping[str, Any]) -> Any:
-    """N as asked, or the active parameters of a mixture of experts where N is not given."""
+    """N of the question, or the active parameters of a mixture of experts where N is not given."""
     if "moe" not in settings or params == settings["moe"][0]:
         return params
     if params is not None and parse_positive(params, "params") != settings["moe"][0]:
@@ -186,19 +189,19 @@ def _warmup(text: Any) -> dict[str, Any]:
     return {"warmup_fraction": value} if 0 < value < 1 else {"warmup_steps": parse_whole(text, "warmup", least=0)}
 
 
-def _architecture(given: Mapping[str, Any]) -> dict[str, Any]:
-    if not {"moe_active", "moe_total"} & set(given):
+def _architecture(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if not {"moe_active", "moe_total"} & set(arguments):
         return {}
-    if not {"moe_active", "moe_total"} <= set(given):
+    if not {"moe_active", "moe_total"} <= set(arguments):
         raise BadInput("a mixture of experts has --moe-active and --moe-total parameters: give both.")
-    active, total = (parse_positive(given[name], name.replace("_", "-")) for name in ("moe_active", "moe_total"))
+    active, total = (parse_positive(arguments[name], name.replace("_", "-")) for name in ("moe_active", "moe_total"))
     if total < active:
         raise BadInput(f"moe-total is {total:.3g}, less than moe-active, {active:.3g}: swap them.")
     return {"moe": (active, total)}
 
 
-def _start(given: Mapping[str, Any]) -> dict[str, Any]:
-    if "from_checkpoint" not in given:
+def _start(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if "from_checkpoint" not in arguments:
         return {}
-    text = given["from_checkpoint"]
+    text = arguments["from_checkpoint"]
     return {"checkpoint_tokens": None if text is True or text == "" else parse_positive(text, "from-checkpoint")}

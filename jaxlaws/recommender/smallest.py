@@ -11,11 +11,11 @@ from jaxlaws.text import quoted
 
 #: LRs, batches and cells.
 _LRS, _BATCHES, _CELLS = 5, 3, 3
-#: The largest model of the sweep over the one that is asked for, and between its models, at most.
+#: Largest ratios: of the sweep's largest model to the one of the question, and of each of its models to the next.
 _LARGEST, _APART = 1 / 30, 0.45
 #: Steps of a run at the middle batch, at least, and tokens a parameter, at most.
 _LEAST_STEPS, _MOST_RATIO = 500, 1e4
-#: Between these lie the middle LRs of a sweep, whatever a law says far outside its data.
+#: Limits of the middle LR of a sweep, whatever a law says far outside its data.
 _LEAST_LR, _MOST_LR = 1e-5, 0.03
 
 
@@ -38,11 +38,11 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
     batches = [max(1, sequences // 3), max(2, sequences), 3 * max(2, sequences)]
     ratio = max(ratio, _LEAST_STEPS * batches[1] * case.q.seq_len / LADDER[sizes[0]])
     tokens = [f"{LADDER[name] * ratio:.0f}" for name in sizes]
-    swept = [f"model={','.join(sizes)}", f"tokens={','.join(tokens)}", "sweep.zip=[model,tokens]"]
-    swept += [f"optimizer.peak_lr={lrs}", f"batch_sequences={','.join(map(str, batches))}"]
+    grid = [f"model={','.join(sizes)}", f"tokens={','.join(tokens)}", "sweep.zip=[model,tokens]"]
+    grid += [f"optimizer.peak_lr={lrs}", f"batch_sequences={','.join(map(str, batches))}"]
     key, _, value = (refusal.train or ("sweep=standard",))[0].partition("=")
     name = f"{key.rpartition('.')[2]}-{value}"
-    arguments = [*swept, f"data.seq_len={case.q.seq_len}", *_setting(case, refusal), f"sweep.name={name}"]
+    arguments = [*grid, f"data.seq_len={case.q.seq_len}", *_setting(case, refusal), f"sweep.name={name}"]
     runs = _LRS * len(batches) * len(sizes)
     own = case.q.params * case.q.tokens
     share = runs / len(sizes) * sum(LADDER[size] ** 2 * ratio for size in sizes) / own
@@ -56,13 +56,13 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
 def _sizes(params: float) -> list[str]:
     """Three named models, the largest a thirtieth of the one that is asked for, or the smallest three."""
     names = sorted(LADDER, key=lambda name: LADDER[name])
-    chosen: list[str] = []
+    sizes: list[str] = []
     most = params * _LARGEST
     for name in reversed(names):
-        if LADDER[name] <= most and len(chosen) < _CELLS:
-            chosen.append(name)
+        if LADDER[name] <= most and len(sizes) < _CELLS:
+            sizes.append(name)
             most = LADDER[name] * _APART
-    return chosen[::-1] if len(chosen) == _CELLS else names[:_CELLS]
+    return sizes[::-1] if len(sizes) == _CELLS else names[:_CELLS]
 
 
 def _lrs(centre: float, ratio: float) -> list[float]:
@@ -70,15 +70,15 @@ def _lrs(centre: float, ratio: float) -> list[float]:
 
 
 def _setting(case: Case, refusal: Refusal) -> list[str]:
-    """The rest of the setting: as asked, otherwise as measured; an optimiser that is new keeps its own numbers."""
-    given = {argument.partition("=")[0]: argument for argument in refusal.train or ()}
-    setting = {**case.measured, **case.asked}
+    """The rest of the setting, the question's before the law's; a new optimiser keeps its own numbers."""
+    overrides = {argument.partition("=")[0]: argument for argument in refusal.train or ()}
+    setting = {**case.measured, **case.request}
     if case.get("optimizer") != case.measured.get("optimizer"):
-        setting = {name: value for name, value in setting.items() if name not in OWN or name in case.asked}
+        setting = {name: value for name, value in setting.items() if name not in OWN or name in case.request}
         setting["config"] = without_optimizer(case.measured)
     parts = [f"{key}={value}" for key, value in setting_arguments(setting)[0].items()]
     fields = spec_fields(str(setting.get("schedule")))
-    if fields is not None and "schedule" not in given:
+    if fields is not None and "schedule" not in overrides:
         parts += [f"schedule={fields.pop('name')}"]
         parts += [f"schedule.{key}={value}" for key, value in fields.items() if not key.startswith("warmup")]
-    return [*given.values(), *(part for part in parts if part.partition("=")[0] not in given)]
+    return [*overrides.values(), *(part for part in parts if part.partition("=")[0] not in overrides)]

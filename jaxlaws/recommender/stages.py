@@ -23,7 +23,7 @@ class Stages(NamedTuple):
       draws: [draws, 2, 3] resampled coefficients.
       excess: the loss around the optimum.
       left_out: [cells, 2] ln η*, ln B* of every cell, predicted from the others.
-      settled: whether the search ended at an optimum.
+      converged: whether the search ended at an optimum.
     """
 
     coefficients: np.ndarray
@@ -31,7 +31,7 @@ class Stages(NamedTuple):
     draws: np.ndarray
     excess: Excess
     left_out: np.ndarray
-    settled: bool
+    converged: bool
 
 
 def _two_stage(cells: Sequence[Cell], z: np.ndarray, local: Local, power: Power, bootstrap: int, seed: int) -> Stages:

@@ -67,7 +67,7 @@ class Surface:
         return bool(np.all((self.minimum > self.low + margin) & (self.minimum < self.high - margin)))
 
     def standard_error(self, x: np.ndarray) -> np.ndarray:
-        """[points] standard error of `regret` from the scatter of runs, the place of the minimum held."""
+        """[points] standard error of `regret` from the scatter of runs, with the place of the minimum fixed."""
         return self.sigma * np.linalg.norm((self._basis(x) - self._basis(self.minimum[None])) @ self._solution, axis=1)
 
     def minimum_variance(self, hessian: np.ndarray, step: float = 0.05) -> np.ndarray:

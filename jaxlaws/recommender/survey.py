@@ -17,7 +17,7 @@ from jaxlaws.records.files import finite
 from jaxlaws.records.table import Curve, Runs
 
 #: Values of a column of words, and levels of a grid, that are listed.
-_LISTED = 6
+_EXAMPLES = 6
 
 
 def columns(runs: Runs) -> dict[str, dict[str, Any]]:
@@ -32,7 +32,7 @@ def columns(runs: Runs) -> dict[str, dict[str, Any]]:
             "distinct": values.nunique(),
         }
         if name in WORDS:
-            about["values"] = [str(value) for value in values.value_counts().index[:_LISTED]]
+            about["values"] = [str(value) for value in values.value_counts().index[:_EXAMPLES]]
         else:
             numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
             about |= {"low": numbers.min(), "high": numbers.max()} if len(numbers) else {}
@@ -51,14 +51,14 @@ def cells(runs: Runs) -> tuple[list[dict[str, Any]], list[str]]:
     if not runs.in_nats:
         return [], []
     usable = replace(runs, table=runs.table.dropna(subset=[name for name in AXES if name in runs.table]))
-    found, notes = grids(usable)
+    grid_cells, notes = grids(usable)
     sweeps, seq_len = swept(usable), seq_len_of(usable)
-    return [_cell(cell, runs.table, sweeps, seq_len) for cell in found], notes
+    return [_cell(cell, runs.table, sweeps, seq_len) for cell in grid_cells], notes
 
 
 def _cell(cell: Cell, table: pd.DataFrame, sweeps: bool, seq_len: int) -> dict[str, Any]:
-    stated = {"params": bool(set(PARAMS) & set(table.columns)), "tokens": "tokens" in table}
-    n, d = (getattr(cell, name) if stated[name] else None for name in ("params", "tokens"))
+    has = {"params": bool(set(PARAMS) & set(table.columns)), "tokens": "tokens" in table}
+    n, d = (getattr(cell, name) if has[name] else None for name in ("params", "tokens"))
     about: dict[str, Any] = {
         "params": n,
         "tokens": d,
@@ -72,15 +72,15 @@ def _cell(cell: Cell, table: pd.DataFrame, sweeps: bool, seq_len: int) -> dict[s
         about[count] = len(levels(several[:, k])) if name in table else None
         about[name] = best[k] if name in table and best else None
     about["loss"] = float(np.exp(cell.y[cell.best])) if len(cell.y) else None
-    measured = edges(cell, seq_len) if sweeps and all(stated.values()) and len(cell.y) > 1 else {}
-    about["edges"] = {name: edge for name, edge in measured.items() if name in table}
+    best_edges = edges(cell, seq_len) if sweeps and all(has.values()) and len(cell.y) > 1 else {}
+    about["edges"] = {name: edge for name, edge in best_edges.items() if name in table}
     return about
 
 
 def curves(runs: Runs) -> list[dict[str, Any]]:
     """A row for each curve: its steps, losses and largest gap between them, warm-up, LRs, decay, last loss."""
-    stated = runs.table["schedule"].to_dict() if "schedule" in runs.table else {}
-    return [{"run": str(name), "schedule": stated.get(name), **_curve(curve)} for name, curve in runs.curves.items()]
+    schedules = runs.table["schedule"].to_dict() if "schedule" in runs.table else {}
+    return [{"run": str(name), "schedule": schedules.get(name), **_curve(curve)} for name, curve in runs.curves.items()]
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     }
 
 
-def lacking(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def additions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the runs lack: N and D of a cell, and lists of `peak_lr` and `batch_tokens` to multiply in it.
 
     First the cells without which no law of N and D is identified, at the best LR of the smallest cell and its
@@ -108,20 +108,20 @@ def lacking(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     edges = [
         {**_at(cell), **(_best(cell) if name == "peak_lr" else _lists(cell)), name: cell["edges"][name]["add"]}
-        for cell in found
+        for cell in rows
         for name in AXES
         if cell["edges"].get(name, {}).get("edge")
     ]
-    return [*_cells_to_add(found), *edges]
+    return [*_cells_to_add(rows), *edges]
 
 
-def _cells_to_add(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _cells_to_add(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Cells until there are three sizes and three budgets, and some off the line that all others lie on."""
-    known = [cell for cell in found if cell["params"] and cell["tokens"] and cell["loss"]]
-    if not known or (len(known) == 1 and not known[0]["edges"]):
+    complete = [cell for cell in rows if cell["params"] and cell["tokens"] and cell["loss"]]
+    if not complete or (len(complete) == 1 and not complete[0]["edges"]):
         return []
-    n, d = (np.array([cell[name] for cell in known]) for name in ("params", "tokens"))
-    small, large = known[int(np.argmin(n * d))], known[int(np.argmax(n))]
+    n, d = (np.array([cell[name] for cell in complete]) for name in ("params", "tokens"))
+    small, large = complete[int(np.argmin(n * d))], complete[int(np.argmax(n))]
     sizes, budgets = (3 - distinct(np.log(values)) for values in (n, d))
     add = [_at({"params": large["params"] * 2**k, "tokens": small["tokens"]}) for k in range(1, sizes + 1)]
     add += [_at({"params": small["params"], "tokens": d.max() * 4**k}) for k in range(1, budgets + 1)]

@@ -22,27 +22,27 @@ SD = 0.11
 
 
 def change(case: Case) -> Change | Refusal | None:
-    """γ*(asked)/γ*(measured) of the convex bound; a warm-up that is not asked for is kept from the law's.
+    """γ*(schedule asked for)/γ*(schedule of the law) of the convex bound; the warm-up is the law's unless asked for.
 
     Raises:
       BadInput: the schedule that is asked for cannot be parsed, or does not go with the warm-up or the run.
     """
-    measured = _measured(case)
-    target = _target(case, measured)
-    if measured is None:
-        said = case.measured.get("schedule")
-        what = "does not state its schedule" if said is None else f"was measured with '{printable(said)}'"
+    source = _law_schedule(case)
+    target = _target(case, source)
+    if source is None:
+        spec = case.measured.get("schedule")
+        what = "does not state its schedule" if spec is None else f"was measured with '{printable(spec)}'"
         return Refusal(f"{case.law} {what}, and the bound needs one shape to convert from", _arguments(target))
     if case.steps is None:
         reason = f"{case.law} gives no batch here, so no number of steps, which the bound needs for the warm-up"
         return Refusal(reason, _arguments(target))
-    if identity(measured) == identity(target):
+    if identity(source) == identity(target):
         return None
     peak = case.peak_lr
-    factor = transfer(_shape(measured, case.steps, peak), _shape(target, case.steps, peak))
+    factor = transfer(_shape(source, case.steps, peak), _shape(target, case.steps, peak))
     name = spec_string(target)
     return Change(
-        f"the LR was measured with {spec_string(measured)} and is converted to {name} by ×{factor:.3f}, the ratio of "
+        f"the LR was measured with {spec_string(source)} and is converted to {name} by ×{factor:.3f}, the ratio of "
         "the base LRs that minimise the convex bound (arXiv 2501.18965), ×/÷1.12 where that was measured.",
         factor,
         SD,
@@ -54,7 +54,7 @@ def change(case: Case) -> Change | Refusal | None:
     )
 
 
-def _measured(case: Case) -> ScheduleConfig | None:
+def _law_schedule(case: Case) -> ScheduleConfig | None:
     """The law's schedule with its warm-up, None where it names none."""
     spec, steps = case.measured.get("schedule"), case.measured.get("warmup_steps")
     try:
@@ -71,32 +71,32 @@ def _measured(case: Case) -> ScheduleConfig | None:
     return ScheduleConfig(**fields)
 
 
-def _target(case: Case, measured: ScheduleConfig | None) -> ScheduleConfig:
+def _target(case: Case, source: ScheduleConfig | None) -> ScheduleConfig:
     """The schedule that is asked for, or the law's own, with the warm-up that is asked for, or the law's own."""
-    spec, warmup = case.asked.get("schedule"), case.asked.get("warmup")
+    spec, warmup = case.request.get("schedule"), case.request.get("warmup")
     if spec is None:
-        if measured is None:
+        if source is None:
             raise BadInput(f"{case.law} does not state its schedule: give --schedule with --warmup.")
-        config, own = measured, False
+        config, own = source, False
     else:
         fields = parse(spec)
-        config = _checked(spec, ScheduleConfig(**fields), case.steps)
+        config = _convertible(spec, ScheduleConfig(**fields), case.steps)
         own = bool({"warmup_steps", "warmup_fraction"} & set(fields)) or config.name in FROM_FILE
     if own:
         if warmup is not None:
             raise BadInput(f"--warmup and the schedule '{printable(spec)}' both give a warm-up: leave one out.")
         return config
-    if warmup is None and measured is not None:
-        warmup = {"warmup_steps": measured.warmup_steps, "warmup_fraction": measured.warmup_fraction}
+    if warmup is None and source is not None:
+        warmup = {"warmup_steps": source.warmup_steps, "warmup_fraction": source.warmup_fraction}
     if warmup is None:
         return config
     steps = warmup.get("warmup_steps")
-    if "warmup" in case.asked and steps is not None and case.steps is not None and steps >= case.steps:
+    if "warmup" in case.request and steps is not None and case.steps is not None and steps >= case.steps:
         raise BadInput(f"warmup is {steps} steps, and the run has {case.steps}: give fewer, or a share such as 0.05.")
     return replace(config, **{"warmup_steps": None, **warmup})
 
 
-def _checked(spec: str, config: ScheduleConfig, steps: int | None) -> ScheduleConfig:
+def _convertible(spec: str, config: ScheduleConfig, steps: int | None) -> ScheduleConfig:
     """The schedule, if it is one whose LR the bound can choose, in a run of so many steps."""
     if config.name == "power":
         raise BadInput(f"schedule '{spec}' says its LR itself, by a and b, and no other: expected another schedule.")
@@ -108,10 +108,10 @@ def _checked(spec: str, config: ScheduleConfig, steps: int | None) -> ScheduleCo
 def _arguments(config: ScheduleConfig) -> list[str]:
     """Of `jaxlaws train`, for the schedule without its warm-up."""
     own = {name: getattr(config, name) for name in (*family(config.name).fields, "floor_lr")}
-    given = {name: value for name, value in own.items() if value is not None}
-    if "floor_lr" in given:
-        given.pop("floor", None)
-    return [f"schedule={config.name}", *(f"schedule.{name}={value}".replace(" ", "") for name, value in given.items())]
+    values = {name: value for name, value in own.items() if value is not None}
+    if "floor_lr" in values:
+        values.pop("floor", None)
+    return [f"schedule={config.name}", *(f"schedule.{name}={value}".replace(" ", "") for name, value in values.items())]
 
 
 def _shape(config: ScheduleConfig, steps: int, peak: float) -> np.ndarray:

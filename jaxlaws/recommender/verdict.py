@@ -9,13 +9,13 @@ import numpy as np
 
 from jaxlaws.recommender.cells import Cell, edges, level_counts, levels
 from jaxlaws.recommender.local import Local
-from jaxlaws.recommender.power import FORMS, Power, identified
+from jaxlaws.recommender.power import FORMS, Power, identifiable_forms
 from jaxlaws.status import Finding
 
 #: A curvature that chance makes more often than `_CHANCE` is none; one that it makes more often than `_RARE` is weak.
 _CHANCE, _RARE = 0.05, 0.01
 _SHUFFLES = 499
-#: Shares of the cells whose best run lies on the grid's edge from which an optimum is weak, and is none.
+#: Shares of cells with the best run on the edge of the grid: from the first an optimum is weak, from the second none.
 _SOME, _MOST = 1 / 3, 2 / 3
 #: Constants of a cell's surface by the number of its batches (3: three or more), shared third derivatives apart.
 _CONSTANTS = {1: 3, 2: 5, 3: 6}
@@ -50,7 +50,7 @@ def curvature(cells: Sequence[Cell], axis: int, seed: int = 0) -> Curvature:
     a valley at 5%.
     """
     rng = np.random.default_rng(seed)
-    observed, shuffled = 0.0, np.zeros(_SHUFFLES)
+    statistic, null = 0.0, np.zeros(_SHUFFLES)
     for x, y in (line for cell in cells for line in _lines(cell, axis)):
         _, place, count = np.unique(np.round(y, 12), return_inverse=True, return_counts=True)
         rank = (np.cumsum(count) - (count - 1) / 2)[place] / len(y)
@@ -59,11 +59,11 @@ def curvature(cells: Sequence[Cell], axis: int, seed: int = 0) -> Curvature:
         square = u * u - others @ (others.T @ (u * u))
         if (square**2).sum() < 1e-9 * max((u**4).sum(), 1e-12):
             continue
-        left = rank - others @ (others.T @ rank)
-        observed += float(square @ left)
-        shuffled += square @ rng.permuted(np.repeat(left[:, None], _SHUFFLES, 1), axis=0)
-    above = float((shuffled >= observed - 1e-9).mean())
-    return Curvature(max(above, 1 / (_SHUFFLES + 1)), observed > 0 and bool(shuffled.max() <= observed + 1e-9))
+        residual = rank - others @ (others.T @ rank)
+        statistic += float(square @ residual)
+        null += square @ rng.permuted(np.repeat(residual[:, None], _SHUFFLES, 1), axis=0)
+    above = float((null >= statistic - 1e-9).mean())
+    return Curvature(max(above, 1 / (_SHUFFLES + 1)), statistic > 0 and bool(null.max() <= statistic + 1e-9))
 
 
 def _lines(cell: Cell, axis: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -81,16 +81,16 @@ def _independent(u: np.ndarray, v: np.ndarray) -> list[bool]:
     return [True, len(levels(u)) > 1, across > 1, across > 2]
 
 
-def edge_share(found: Sequence[dict], name: str) -> float:
+def edge_share(cell_edges: Sequence[dict], name: str) -> float:
     """Share of the cells whose grid of `peak_lr` or `batch_tokens` does not bracket its best value."""
-    return float(np.mean([axes[name]["edge"] is not None for axes in found]))
+    return float(np.mean([axes[name]["edge"] is not None for axes in cell_edges]))
 
 
 class Batch(NamedTuple):
     """What the cells say of the best batch.
 
     Attributes:
-      measured: whether it can be said; otherwise the law is of the LR at one batch a cell.
+      measured: whether the runs show it; otherwise the law is of the LR at one batch a cell.
       findings: why not, or what is weak about it.
     """
 
@@ -98,10 +98,10 @@ class Batch(NamedTuple):
     findings: Sequence[Finding]
 
 
-def of_batches(cells: Sequence[Cell], found: Sequence[dict], seq_len: int) -> Batch:
+def of_batches(cells: Sequence[Cell], cell_edges: Sequence[dict], seq_len: int) -> Batch:
     """Whether the grids show the best batch, from `edges` of the measured best runs."""
     count, at = int(np.median(level_counts(cells, 1))), "the answer is the learning rate at that batch"
-    share, add = edge_share(found, "batch_tokens"), "add the batches that `jaxlaws inspect` names"
+    share, add = edge_share(cell_edges, "batch_tokens"), "add the batches that `jaxlaws inspect` names"
     if count == 1:
         what, remedy = "not measured, every cell has one batch", f"{at}; sweep at least three batches a cell"
     elif count == 2:
@@ -124,7 +124,7 @@ def of_batches(cells: Sequence[Cell], found: Sequence[dict], seq_len: int) -> Ba
 
 def findings(
     cells: Sequence[Cell],
-    found: Sequence[dict],
+    cell_edges: Sequence[dict],
     z: np.ndarray,
     local: Local,
     power: Power,
@@ -136,7 +136,7 @@ def findings(
 
     Args:
       cells: the runs.
-      found: [cells] of `edges`.
+      cell_edges: [cells] of `edges`.
       z: [cells, 3] rows (1, ln N, ln D).
       local, power: the two stages.
       regret: [cells] of the advice for a cell that is left out.
@@ -145,12 +145,12 @@ def findings(
     """
     if all(np.ptp(cell.y) < 1e-9 for cell in cells):
         return [Finding("unidentified", "the runs of every cell have the same loss", "check the column of the loss")]
-    used = f" (used: LR of {power.forms[0]}, batch of {power.forms[1]}, other exponents from published sweeps)"
+    note = f" (used: LR of {power.forms[0]}, batch of {power.forms[1]}, other exponents from published sweeps)"
     return [
-        *_rates(cells, found, local.convex),
-        *_runs(cells, local.moved),
+        *_rates(cells, cell_edges, local.convex),
+        *_runs(cells, local.last_move),
         *batch.findings,
-        *_forms(z, used),
+        *_forms(z, note),
         *_advice(cells, regret, half),
     ]
 
@@ -160,22 +160,22 @@ def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
 
     Args: see `findings`; `seq_len` is the tokens of a sequence.
     """
-    found = [edges(cell, seq_len) for cell in cells]
+    cell_edges = [edges(cell, seq_len) for cell in cells]
     return [
-        *_rates(cells, found),
+        *_rates(cells, cell_edges),
         *_runs(cells),
-        *of_batches(cells, found, seq_len).findings,
+        *of_batches(cells, cell_edges, seq_len).findings,
         *_forms(np.array([[1.0, np.log(cell.params), np.log(cell.tokens)] for cell in cells])),
     ]
 
 
-def _rates(cells: Sequence[Cell], found: Sequence[dict], convex: bool = True) -> list[Finding]:
+def _rates(cells: Sequence[Cell], cell_edges: Sequence[dict], convex: bool = True) -> list[Finding]:
     """What the grids of LRs cannot show."""
     count = int(np.median(level_counts(cells, 0)))
     if count < 3:
         what = f"most cells have {'one learning rate' if count == 1 else 'two learning rates'}"
         return [Finding("unidentified", what, "sweep at least four peak LRs in every cell")]
-    clear, share = curvature(cells, 0), edge_share(found, "peak_lr")
+    clear, share = curvature(cells, 0), edge_share(cell_edges, "peak_lr")
     if not (clear.resolved and convex):
         what = "the loss has no minimum in the learning rate that its noise could not make"
         return [
@@ -188,7 +188,7 @@ def _rates(cells: Sequence[Cell], found: Sequence[dict], convex: bool = True) ->
     return [*edge, *([rare] if clear.chance > _RARE else [])]
 
 
-def _runs(cells: Sequence[Cell], moved: float = 0.0) -> list[Finding]:
+def _runs(cells: Sequence[Cell], last_move: float = 0.0) -> list[Finding]:
     """What is wrong with the runs themselves, and with the surfaces through them."""
     answer = []
     odd, total = sum(cell.odd for cell in cells), sum(len(cell.y) for cell in cells)
@@ -198,7 +198,7 @@ def _runs(cells: Sequence[Cell], moved: float = 0.0) -> list[Finding]:
         answer.append(Finding(grave, what, "check the units and the status of those runs"))
     if np.median([cell.x[cell.best, 0] for cell in cells]) > 0:
         answer.append(Finding("misfit", "the best peak LRs are above 1", "give LRs as plain numbers such as 3e-3"))
-    if moved > 0.05:
+    if last_move > 0.05:
         answer.append(Finding("not_converged", "the optima of the cells did not settle", "add runs near the best ones"))
     batches = min(3, int(np.median(level_counts(cells, 1))))
     if np.median([len(cell.y) for cell in cells]) <= _CONSTANTS[batches]:
@@ -207,12 +207,12 @@ def _runs(cells: Sequence[Cell], moved: float = 0.0) -> list[Finding]:
     return answer
 
 
-def _forms(z: np.ndarray, used: str = "") -> list[Finding]:
+def _forms(z: np.ndarray, note: str = "") -> list[Finding]:
     """The exponents that the cells cannot tell."""
-    missing = [name for name in FORMS if name not in identified(z)]
-    if not missing:
+    gaps = [name for name in FORMS if name not in identifiable_forms(z)]
+    if not gaps:
         return []
-    what = f"the {len(z)} cells cannot identify a law of {' or of '.join(missing)}{used}"
+    what = f"the {len(z)} cells cannot identify a law of {' or of '.join(gaps)}{note}"
     return [Finding("weak", what, "add cells that vary N and D independently")]
 
 

@@ -31,7 +31,7 @@ def edge_words(edges: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def near(fit: HyperFit, params: float, tokens: float) -> list[str]:
-    """A sentence for each cell nearest to a question whose grid does not bracket its best run.
+    """A sentence for each of the cells nearest to a question if its grid does not bracket its best run.
 
     Args:
       fit: with its cells.

@@ -11,10 +11,10 @@ from jaxlaws.schedules.spec import parse
 
 def names_apart(specs: Iterable[str]) -> dict[str, str]:
     """Spec → its family, with the fields in which the specs of that family differ: `wsd(cooldown=0.2)`, `cosine`."""
-    parsed = {spec: _fields(spec) for spec in dict.fromkeys(specs)}
+    by_spec = {spec: _fields(spec) for spec in dict.fromkeys(specs)}
     return {
-        spec: _name(fields, [other for other in parsed.values() if _family(other) == _family(fields)])
-        for spec, fields in parsed.items()
+        spec: _name(fields, [other for other in by_spec.values() if _family(other) == _family(fields)])
+        for spec, fields in by_spec.items()
     }
 
 
@@ -31,5 +31,5 @@ def _family(fields: dict[str, Any]) -> str:
 
 def _name(fields: dict[str, Any], family: list[dict[str, Any]]) -> str:
     differ = [key for key in fields if any(other.get(key) != fields[key] for other in family)]
-    written = ", ".join(f"{key}={fields[key]}" for key in differ)
-    return _family(fields) + (f"({written})" if written else "")
+    settings = ", ".join(f"{key}={fields[key]}" for key in differ)
+    return _family(fields) + (f"({settings})" if settings else "")

@@ -41,11 +41,11 @@ class Piece(NamedTuple):
 def closed_form(config: ScheduleConfig, steps: int, peak_lr: float) -> list[Piece]:
     """The schedule of a family that has a formula, in pieces that cover k = 1 … steps."""
     schedule_array(config, steps, peak_lr)
-    given = numbers(config)
-    if "floor" in given and config.floor_lr is not None:
-        given["floor"] = config.floor_lr / peak_lr
+    values = numbers(config)
+    if "floor" in values and config.floor_lr is not None:
+        values["floor"] = config.floor_lr / peak_lr
     warmup = warmup_steps(config, steps)
-    bodies = _FAMILIES[config.name](steps, warmup, given, peak_lr)
+    bodies = _FAMILIES[config.name](steps, warmup, values, peak_lr)
     rise = WARMUPS[config.warmup_shape].format(v=f"k / {warmup}")
     pieces: list[Piece] = []
     for piece in (Piece(warmup - 1, rise), *bodies):
@@ -58,18 +58,18 @@ def closed_form(config: ScheduleConfig, steps: int, peak_lr: float) -> list[Piec
 
 def knots(lr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(k = t + 1, share of the peak) of as few steps of lr[steps] as `TOLERANCE` allows, between which it is linear."""
-    share, kept = lr / lr.max(), [0]
+    share, ends = lr / lr.max(), [0]
     last = len(share) - 1
-    while kept[-1] < last:
-        start, reach = kept[-1], 1
+    while ends[-1] < last:
+        start, reach = ends[-1], 1
         while start + 2 * reach <= last and _is_line(share, start, start + 2 * reach):
             reach *= 2
         low, high = start + reach, min(start + 2 * reach, last + 1)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if _is_line(share, start, middle) else (low, middle)
-        kept.append(min(low, last))
-    return np.array(kept) + 1, share[kept]
+        ends.append(min(low, last))
+    return np.array(ends) + 1, share[ends]
 
 
 def _is_line(share: np.ndarray, start: int, end: int) -> bool:
@@ -92,84 +92,86 @@ def _whole(length: float) -> int:
     return int(np.rint(length))
 
 
-def _flat(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
+def _flat(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
     yield Piece(steps, "1.0")
 
 
 def _to_the_end(form: str) -> Callable[..., Iterator[Piece]]:
-    def pieces(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
+    def pieces(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
         text = form
-        if "phi" in given:
-            phi, c = float(given["phi"]), "(1 + cos(pi * {u}))"
+        if "phi" in values:
+            phi, c = float(values["phi"]), "(1 + cos(pi * {u}))"
             text = f"2 * {c} / ({2 * phi!r} + {2 - phi!r} * {c})"
         yield Piece(warmup, "1.0")
-        yield _decay(warmup, steps - warmup, text, given["floor"])
+        yield _decay(warmup, steps - warmup, text, values["floor"])
 
     return pieces
 
 
-def _wsd(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    length = min(_whole(given["cooldown"] * steps), steps - warmup)
+def _wsd(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    length = min(_whole(values["cooldown"] * steps), steps - warmup)
     yield Piece(steps - length, "1.0")
-    yield _decay(steps - length, length, given["shape"], given["floor"])
+    yield _decay(steps - length, length, values["shape"], values["floor"])
 
 
-def _edges(origin: int, steps: int, given: dict) -> list[int]:
-    lengths = [given["growth"] ** i for i in range(given["cycles"])]
+def _edges(origin: int, steps: int, values: dict) -> list[int]:
+    lengths = [values["growth"] ** i for i in range(values["cycles"])]
     inner = [origin + (steps - origin) * total / sum(lengths) for total in accumulate(lengths[:-1])]
     return [origin, *map(_whole, inner), steps]
 
 
-def _cosine_restarts(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
+def _cosine_restarts(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
     yield Piece(warmup, "1.0")
-    for start, end in pairwise(_edges(warmup, steps, given)):
-        yield _decay(start, end - start, "cosine", given["floor"])
+    for start, end in pairwise(_edges(warmup, steps, values)):
+        yield _decay(start, end - start, "cosine", values["floor"])
 
 
-def _wsd_cycles(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    for start, end in pairwise(_edges(0, steps, given)):
-        length = min(_whole(given["cooldown"] * (end - start)), end - max(start, min(warmup, end)))
+def _wsd_cycles(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    for start, end in pairwise(_edges(0, steps, values)):
+        length = min(_whole(values["cooldown"] * (end - start)), end - max(start, min(warmup, end)))
         yield Piece(end - length, "1.0")
-        yield _decay(end - length, length, given["shape"], given["floor"])
+        yield _decay(end - length, length, values["shape"], values["floor"])
 
 
-def _step(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    edges = [*(_whole(share * steps) for share in given["milestones"]), steps]
-    for last, value in zip(edges, [1.0, *given["values"]], strict=True):
+def _step(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    edges = [*(_whole(share * steps) for share in values["milestones"]), steps]
+    for last, value in zip(edges, [1.0, *values["values"]], strict=True):
         yield Piece(last, repr(float(value)))
 
 
-def _infinite(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    down = min(_whole(given["descent"] * steps), steps - warmup)
-    last = min(_whole(given["cooldown"] * steps), steps - warmup - down)
+def _infinite(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    down = min(_whole(values["descent"] * steps), steps - warmup)
+    last = min(_whole(values["cooldown"] * steps), steps - warmup - down)
     yield Piece(warmup, "1.0")
-    yield _decay(warmup, down, "cosine", given["level"])
-    yield Piece(steps - last, repr(float(given["level"])))
-    yield _decay(steps - last, last, "exponential", given["floor"], given["level"])
+    yield _decay(warmup, down, "cosine", values["level"])
+    yield Piece(steps - last, repr(float(values["level"])))
+    yield _decay(steps - last, last, "exponential", values["floor"], values["level"])
 
 
-def _inverse_sqrt(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    origin, floor = max(warmup, 1), given["floor"]
+def _inverse_sqrt(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    origin, floor = max(warmup, 1), values["floor"]
     bend = min(steps, int(origin / floor**2)) if floor else steps
     pieces = [Piece(bend, f"sqrt({origin} / k)"), Piece(steps, repr(float(floor)))]
-    yield from _trunk(pieces, lambda k: max((origin / max(k, origin)) ** 0.5, floor), steps, warmup, given)
+    yield from _trunk(pieces, lambda k: max((origin / max(k, origin)) ** 0.5, floor), steps, warmup, values)
 
 
-def _power(steps: int, warmup: int, given: dict, peak_lr: float) -> Iterator[Piece]:
-    batch, b = given["batch_sequences"], given["b"]
-    scale = batch * given["a"] * (batch * given["seq_len"]) ** b / peak_lr
+def _power(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Piece]:
+    batch, b = values["batch_sequences"], values["b"]
+    scale = batch * values["a"] * (batch * values["seq_len"]) ** b / peak_lr
     bend = int(min(float(steps), scale ** (-1 / b)))
     pieces = [Piece(bend, "1.0"), Piece(steps, f"{scale!r} * k ** {b!r}")]
-    yield from _trunk(pieces, lambda k: min(1.0, scale * k**b), steps, warmup, given)
+    yield from _trunk(pieces, lambda k: min(1.0, scale * k**b), steps, warmup, values)
 
 
-def _trunk(pieces: list[Piece], share: Callable[[int], float], steps: int, warmup: int, given: dict) -> Iterator[Piece]:
+def _trunk(
+    pieces: list[Piece], share: Callable[[int], float], steps: int, warmup: int, values: dict
+) -> Iterator[Piece]:
     """The pieces up to the cooldown, and a decay from where they are at its start."""
-    length = min(_whole(given["cooldown"] * steps), steps - warmup)
+    length = min(_whole(values["cooldown"] * steps), steps - warmup)
     start = steps - length
     for piece in pieces:
         yield Piece(min(piece.last, start), piece.text)
-    yield _decay(start, length, given["shape"], given["floor"], share(max(start, 1)))
+    yield _decay(start, length, values["shape"], values["floor"], share(max(start, 1)))
 
 
 _FAMILIES: dict[str, Callable[..., Iterator[Piece]]] = {

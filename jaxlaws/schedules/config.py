@@ -134,7 +134,7 @@ FAMILIES = Table("schedule", "jaxlaws.schedules", _OURS)
 WINS = {"warmup_fraction": "warmup_steps", "floor": "floor_lr"}
 SHARE = "a share of the steps between 0 and 1"
 #: Field → (what is expected of it, whether a value is that).
-_EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_VALID: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cooldown": (SHARE, lambda x: 0 <= x <= 1),
     "descent": (SHARE, lambda x: 0 <= x <= 1),
     "smooth": (SHARE, lambda x: 0 <= x <= 1),
@@ -159,12 +159,12 @@ def family(name: str) -> Family:
 
 def numbers(config: ScheduleConfig) -> dict[str, Any]:
     """The fields that the family reads, its own defaults where the config gives none, the floor a share of the peak."""
-    found = {}
+    values = {}
     for name, default in family(config.name).fields.items():
         value = getattr(config, name)
-        found[name] = default if value is None else value
-        if found[name] is None:
+        values[name] = default if value is None else value
+        if values[name] is None:
             raise BadInput(f"schedule={config.name} needs schedule.{name}.")
-        if name in _EXPECTED and not _EXPECTED[name][1](found[name]):
-            raise BadInput(f"schedule.{name} is {found[name]}, expected {_EXPECTED[name][0]}.")
-    return found
+        if name in _VALID and not _VALID[name][1](values[name]):
+            raise BadInput(f"schedule.{name} is {values[name]}, expected {_VALID[name][0]}.")
+    return values

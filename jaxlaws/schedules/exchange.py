@@ -137,15 +137,15 @@ def optax_from(file: str, steps: int) -> np.ndarray:
     path, _, name = file.rpartition(":")
     if not Path(path).is_file():
         raise BadInput(f"schedule.file is '{file}', expected PATH.py:NAME, a file and the optax schedule in it.")
-    made = _executed(str(Path(path).resolve()), Path(path).read_bytes())
-    if name not in made:
+    names = _run_file(str(Path(path).resolve()), Path(path).read_bytes())
+    if name not in names:
         raise BadInput(f"{path} makes no '{name}', expected the name of an optax schedule.")
     with _foreign(file):
-        return from_optax(made[name], steps)
+        return from_optax(names[name], steps)
 
 
 @lru_cache(maxsize=16)
-def _executed(path: str, content: bytes) -> dict[str, Any]:
+def _run_file(path: str, content: bytes) -> dict[str, Any]:
     """What a Python file of this content defines."""
     print(f"note: schedule=optax runs {printable(path)} as a Python program.", file=sys.stderr)
     with _foreign(path):

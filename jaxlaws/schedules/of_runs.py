@@ -23,12 +23,12 @@ def read_schedules(file: str | Path) -> dict[str, np.ndarray]:
     """
     from jaxlaws.records.source import read_plan
 
-    needed = ("run_id", "schedule", "steps", "peak_lr")
+    columns = ("run_id", "schedule", "steps", "peak_lr")
     plan = read_plan(Path(file))
-    missing = [name for name in needed if name not in plan]
+    missing = [name for name in columns if name not in plan]
     if missing:
         raise BadInput(
-            f"{printable(file)} has no column {', '.join(missing)}, expected {', '.join(needed)} and maybe "
+            f"{printable(file)} has no column {', '.join(missing)}, expected {', '.join(columns)} and maybe "
             "warmup_steps: a row a run."
         )
     schedules = {}

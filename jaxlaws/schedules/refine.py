@@ -34,8 +34,8 @@ def smooth_norms(gradient_norms: np.ndarray, smooth: float = 0.1) -> np.ndarray:
 
     norms = np.asarray(gradient_norms, dtype=float)
     half = min(int(smooth * len(norms)) // 2, len(norms) - 1)
-    padded = np.pad(np.pad(norms, (half, 0), mode="edge"), (0, half), mode="reflect")
-    return pd.Series(padded).rolling(2 * half + 1).median().to_numpy()[2 * half :]
+    norms_in_window = np.pad(np.pad(norms, (half, 0), mode="edge"), (0, half), mode="reflect")
+    return pd.Series(norms_in_window).rolling(2 * half + 1).median().to_numpy()[2 * half :]
 
 
 def refined_from(file: str, steps: int, smooth: float, exponent: float) -> np.ndarray:

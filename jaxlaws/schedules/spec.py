@@ -62,56 +62,56 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
       BadInput: an unknown name, a warm-up longer than the run, a floor outside [0, 1], or any number that makes no
         sense.
     """
-    chosen = family(config.name)
+    entry = family(config.name)
     if not 1 <= steps <= MOST_STEPS:
         raise BadInput(f"steps is {steps}, expected at least one and at most {MOST_STEPS:,}.")
     if not 0 < peak_lr <= MOST_LR:
         raise BadInput(f"optimizer.peak_lr is {peak_lr}, expected a finite number above zero, at most {MOST_LR:.0e}.")
-    given = numbers(config)
-    if not chosen.warmup:
-        lr = chosen.array(steps=steps, **given)
+    values = numbers(config)
+    if not entry.warmup:
+        lr = entry.array(steps=steps, **values)
         return lr * (peak_lr / lr.max())
     warmup = warmup_steps(config, steps)
     if not 0 <= warmup <= steps:
         raise BadInput(f"the warm-up has {warmup} steps, the run has {steps}: shorten schedule.warmup_steps.")
-    if "floor" in given:
-        given["floor"] = given["floor"] if config.floor_lr is None else config.floor_lr / peak_lr
-    _check_together(config.name, given, steps - warmup)
+    if "floor" in values:
+        values["floor"] = values["floor"] if config.floor_lr is None else config.floor_lr / peak_lr
+    _check_together(config.name, values, steps - warmup)
     if config.name == "power":
-        given["peak_lr"] = peak_lr
-    return peak_lr * chosen.array(steps, warmup, warmup_shape=config.warmup_shape, **given)
+        values["peak_lr"] = peak_lr
+    return peak_lr * entry.array(steps, warmup, warmup_shape=config.warmup_shape, **values)
 
 
-def _check_together(name: str, given: dict[str, Any], left: int) -> None:
-    """Raises `BadInput` for numbers that do not go together; `left` steps follow the warm-up."""
-    floor = given.get("floor", 1.0)
+def _check_together(name: str, values: dict[str, Any], rest: int) -> None:
+    """Raises `BadInput` for numbers that do not go together; `rest` steps follow the warm-up."""
+    floor = values.get("floor", 1.0)
     if not 0 <= floor <= 1:
         raise BadInput(f"the floor of the schedule is {floor:.3g} of the peak, expected a share between 0 and 1.")
-    if floor == 0 and (name == "infinite" or given.get("shape") == "exponential"):
+    if floor == 0 and (name == "infinite" or values.get("shape") == "exponential"):
         raise BadInput("an exponential decay cannot end at zero: set schedule.floor above 0.")
-    if floor > given.get("level", 1.0):
-        raise BadInput(f"the floor is {floor:.3g}, above schedule.level {given['level']:.3g}: lower it.")
-    if given.get("cycles", 1) > max(left, 1):
-        raise BadInput(f"schedule.cycles is {given['cycles']}, and {left} steps follow the warm-up: ask for fewer.")
-    if abs(math.log(given.get("growth", 1.0))) * given.get("cycles", 1) > 600:
+    if floor > values.get("level", 1.0):
+        raise BadInput(f"the floor is {floor:.3g}, above schedule.level {values['level']:.3g}: lower it.")
+    if values.get("cycles", 1) > max(rest, 1):
+        raise BadInput(f"schedule.cycles is {values['cycles']}, and {rest} steps follow the warm-up: ask for fewer.")
+    if abs(math.log(values.get("growth", 1.0))) * values.get("cycles", 1) > 600:
         raise BadInput(
-            f"schedule.growth is {given['growth']}, over {given['cycles']} cycles no number: bring it near 1."
+            f"schedule.growth is {values['growth']}, over {values['cycles']} cycles no number: bring it near 1."
         )
-    if "values" in given and len(given["values"]) != len(given["milestones"]):
-        raise BadInput(f"schedule.values has {len(given['values'])} numbers, milestones {len(given['milestones'])}.")
+    if "values" in values and len(values["values"]) != len(values["milestones"]):
+        raise BadInput(f"schedule.values has {len(values['values'])} numbers, milestones {len(values['milestones'])}.")
 
 
 def identity(config: ScheduleConfig) -> dict[str, object]:
     """What of the config decides the array: the fields that its family reads, a file by its content, not its path."""
-    chosen, settings = family(config.name), {"name": config.name, **numbers(config)}
-    if chosen.warmup:
+    entry, settings = family(config.name), {"name": config.name, **numbers(config)}
+    if entry.warmup:
         settings |= {"warmup_fraction": config.warmup_fraction, "warmup_steps": config.warmup_steps}
         if config.warmup_shape != "linear":
             settings["warmup_shape"] = config.warmup_shape
-    if "floor" in chosen.fields:
+    if "floor" in entry.fields:
         settings["floor_lr"] = config.floor_lr
-    if chosen.content is not None:
-        settings["sha256"] = hashlib.sha256(chosen.content(settings.pop("file"))).hexdigest()
+    if entry.content is not None:
+        settings["sha256"] = hashlib.sha256(entry.content(settings.pop("file"))).hexdigest()
     return settings
 
 
@@ -125,40 +125,40 @@ def parse(text: str) -> dict[str, Any]:
     if match is None:
         raise BadInput(f"schedule is '{brief(text)}', expected NAME or NAME(key=value, …) such as wsd(cooldown=0.2).")
     valid = reads(match[1]) - {"name"}
-    given: dict[str, Any] = {"name": match[1]}
+    values: dict[str, Any] = {"name": match[1]}
     for part in filter(None, (part.strip() for part in re.split(r",(?![^\[]*\])", match[2] or ""))):
         key, _, value = (piece.strip() for piece in part.partition("="))
         if key not in valid:
             raise unknown(f"field of {match[1]}", key, valid)
-        if key in given:
+        if key in values:
             raise BadInput(f"schedule '{brief(text)}' has {key} twice: leave one out.")
-        given[key] = _value(value, key)
+        values[key] = _value(value, key)
     for key, wins in WINS.items():
-        if key in given and wins in given:
+        if key in values and wins in values:
             raise BadInput(f"schedule '{brief(text)}' has both {key} and {wins}: leave one out.")
-    return given
+    return values
 
 
 def spec_string(config: ScheduleConfig) -> str:
     """The schedule as one short string, such as `wsd(cooldown=0.2, floor=0.0, shape=linear, warmup_fraction=0.05)`."""
-    given = numbers(config)
+    values = numbers(config)
     if family(config.name).warmup:
         name = "warmup_fraction" if config.warmup_steps is None else "warmup_steps"
-        given[name] = getattr(config, name)
+        values[name] = getattr(config, name)
         if config.warmup_shape != "linear":
-            given["warmup_shape"] = config.warmup_shape
-    if "floor" in given and config.floor_lr is not None:
-        del given["floor"]
-        given["floor_lr"] = config.floor_lr
-    inside = ", ".join(f"{name}={value}" for name, value in sorted(given.items()))
+            values["warmup_shape"] = config.warmup_shape
+    if "floor" in values and config.floor_lr is not None:
+        del values["floor"]
+        values["floor_lr"] = config.floor_lr
+    inside = ", ".join(f"{name}={value}" for name, value in sorted(values.items()))
     return f"{config.name}({inside})"
 
 
 def reads(name: str) -> set[str]:
     """The fields that a family reads; `BadInput` names the valid families."""
-    chosen = family(name)
-    warmup = {"warmup_fraction", "warmup_steps", "warmup_shape"} if chosen.warmup else set()
-    return {"name"} | set(chosen.fields) | warmup | ({"floor_lr"} if "floor" in chosen.fields else set())
+    entry = family(name)
+    warmup = {"warmup_fraction", "warmup_steps", "warmup_shape"} if entry.warmup else set()
+    return {"name"} | set(entry.fields) | warmup | ({"floor_lr"} if "floor" in entry.fields else set())
 
 
 def _value(text: str, key: str) -> Any:

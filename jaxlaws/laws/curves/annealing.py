@@ -9,7 +9,7 @@ from jaxlaws.laws.lazy import jnp
 from jaxlaws.laws.relaxation import exponential
 
 
-def annealed(decay, inputs):
+def annealing_area(decay, inputs):
     """S2 = Σ_{i≤s} m_i with m_i = λ m_{i−1} + (η_{i−1} − η_i), as Σ_k drop_k (1 − λ^n_k) / (1 − λ).
 
     Args:
@@ -30,7 +30,7 @@ def basis(params, inputs):
       1, S1^-α and −S2, with coefficients L0 (nats a token), A and C.
     """
     power = inputs["S"] ** -params["alpha"]
-    return jnp.ones_like(power), power, -annealed(params["lambda"], inputs)
+    return jnp.ones_like(power), power, -annealing_area(params["lambda"], inputs)
 
 
 def sized_basis(params, inputs):

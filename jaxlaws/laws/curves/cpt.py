@@ -12,14 +12,14 @@ from jaxlaws.laws.lazy import jnp
 DECAY = 0.999
 
 
-def areas(inputs, carried=False):
+def areas(inputs, carry_over=False):
     """S2 = Σ_i Σ_{k≤i} (η_{k−1} − η_k)·λ^(i−k) of each phase, i and k in it, λ = .999.
 
     The change at which the second phase starts belongs to it, so that a new warm-up makes its area negative at first.
 
     Args:
       inputs: the events `drop` and `age` [..., events], and `age_phase` [...], the steps of the second phase so far.
-      carried: whether drops of the first phase act on in the area of the second; whether they do is not stated.
+      carry_over: whether drops of the first phase act on in the area of the second; the source does not say.
 
     Returns:
       S2 of the first and of the second phase, [...], in units of the LR.
@@ -28,12 +28,12 @@ def areas(inputs, carried=False):
     before = jnp.maximum(inputs["age"] - inputs["age_phase"][..., None], 0.0)
     first = -jnp.expm1(log * before)
     second = jnp.exp(log * before) - jnp.exp(log * inputs["age"])
-    if not carried:
+    if not carry_over:
         second = jnp.where(before > 0, 0.0, second)
     return tuple(jnp.sum(inputs["drop"] * kernel, -1) / (1 - DECAY) for kernel in (first, second))
 
 
-def shifted(params, inputs):
+def shift(params, inputs):
     """The shift of the distribution over B: 1 − (1 + E·S1cpt)^-β, [...]."""
     return -jnp.expm1(-params["beta"] * jnp.log1p(params["E"] * inputs["S_phase"]))
 
@@ -54,9 +54,9 @@ def basis(params, inputs):
     return _terms(params, inputs, *areas(inputs))
 
 
-def carried_basis(params, inputs):
+def carry_over_basis(params, inputs):
     """`basis` with the momentum of the first phase carried over into the area of the second."""
-    return _terms(params, inputs, *areas(inputs, carried=True))
+    return _terms(params, inputs, *areas(inputs, carry_over=True))
 
 
 def sized_basis(params, inputs):
@@ -100,7 +100,7 @@ def replay_second_basis(params, inputs):
 
 def _terms(params, inputs, first, second):
     power = inputs["S"] ** -params["alpha"]
-    return jnp.ones_like(power), power, -first, -second, shifted(params, inputs)
+    return jnp.ones_like(power), power, -first, -second, shift(params, inputs)
 
 
 def _replayed(params, inputs, factor):
@@ -140,8 +140,8 @@ LAW = Law(
     convention={"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps", "phase_momentum": "reset"},
 )
 
-CARRIED = replace(
-    LAW, name="cpt_carried", basis=carried_basis, convention={**LAW.convention, "phase_momentum": "carried"}
+CARRY_OVER = replace(
+    LAW, name="cpt_carried", basis=carry_over_basis, convention={**LAW.convention, "phase_momentum": "carried"}
 )
 
 SIZED = replace(

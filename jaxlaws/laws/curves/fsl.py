@@ -26,8 +26,8 @@ def basis(params, inputs):
     drop = jnp.maximum(inputs["drop"], 0.0)
     sum_at = jnp.where(drop > 0, inputs["sum_at"], 1.0)
     gain = drop * (params["c3"] + sum_at ** -params["s"])
-    gained = power(gain, inputs["sum_after"], jnp.zeros_like(gain), params["c4"], params["gamma"], 0.0)
-    return jnp.ones_like(forward), forward, -gained
+    gain_sum = power(gain, inputs["sum_after"], jnp.zeros_like(gain), params["c4"], params["gamma"], 0.0)
+    return jnp.ones_like(forward), forward, -gain_sum
 
 
 LAW = Law(

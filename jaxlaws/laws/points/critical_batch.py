@@ -30,19 +30,21 @@ def loss(params, inputs):
       params: `N_c`, `alpha_N`, `S_c`, `alpha_S`, `B_star` (tokens at one nat), `alpha_B`.
       inputs: `N`, non-embedding parameters, `B`, tokens a step, `steps` S.
     """
-    held, at = jax.tree.map(jax.lax.stop_gradient, (dict(params), dict(inputs)))
-    floor = (held["N_c"] / at["N"]) ** held["alpha_N"] + (held["S_c"] / at["steps"]) ** held["alpha_S"]
+    constants, at = jax.tree.map(jax.lax.stop_gradient, (dict(params), dict(inputs)))
+    floor = (constants["N_c"] / at["N"]) ** constants["alpha_N"] + (constants["S_c"] / at["steps"]) ** constants[
+        "alpha_S"
+    ]
 
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        above = _excess(jnp.exp(middle), held, at) > 0
+        above = _excess(jnp.exp(middle), constants, at) > 0
         return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
     low = jnp.log(floor)
     low, high = jax.lax.fori_loop(0, _HALVINGS, halve, (low, jnp.maximum(low, jnp.log(_LARGEST))))
     root = jnp.exp(0.5 * (low + high))
-    slope = jax.jvp(lambda loss: _excess(loss, held, at), (root,), (jnp.ones_like(root),))[1]
+    slope = jax.jvp(lambda loss: _excess(loss, constants, at), (root,), (jnp.ones_like(root),))[1]
     return root - _excess(root, params, inputs) / slope
 
 

@@ -9,11 +9,11 @@ from jaxlaws.laws.points import chinchilla
 from jaxlaws.laws.variant import variant
 
 #: Input that a penalty is on → its word.
-PENALISED = {"eta": "peak LR", "B": "batch", "decay": "weight decay", "aspect": "width over depth"}
+SETTINGS = {"eta": "peak LR", "B": "batch", "decay": "weight decay", "aspect": "width over depth"}
 
 
 def best_setting(params, name, inputs):
-    """λ* = λ_0·N^m·D^n, the setting `name` of `PENALISED` that a model of N parameters is trained best with."""
+    """λ* = λ_0·N^m·D^n, the setting `name` of `SETTINGS` that a model of N parameters is trained best with."""
     return params[f"{name}_0"] * inputs["N"] ** params[f"{name}_N"] * inputs["D"] ** params[f"{name}_D"]
 
 
@@ -39,7 +39,7 @@ def _law(name: str, settings: tuple[str, ...]) -> Law:
 
 
 def _constants(key: str) -> tuple[Parameter, ...]:
-    word = PENALISED[key]
+    word = SETTINGS[key]
     return (
         Parameter(f"{key}_q", f"ln of the loss that a {word} off by a factor e costs", (1e-3, 0.1), (1e-8, 10.0)),
         Parameter(
@@ -54,5 +54,5 @@ def _constants(key: str) -> tuple[Parameter, ...]:
     )
 
 
-LAW = _law("mist", tuple(PENALISED))
+LAW = _law("mist", tuple(SETTINGS))
 TWO = _law("mist_lr_batch", ("eta", "B"))

@@ -24,7 +24,7 @@ def effective(params, inputs):
     return {"N": size}
 
 
-def quantised(params, inputs):
+def quantisation_loss(params, inputs):
     """δ = C_T·D^γ_D/N^γ_N·e^(−P_post/γ_post)·Π_x [1 − e^(−C_x·(P_x − P_post))]: what quantising after training costs.
 
     It is 0 where P_post is no less than the P_x of a part: no part is then quantised further.
@@ -36,8 +36,8 @@ def quantised(params, inputs):
     size = params["C_T"] * inputs["D"] ** params["gamma_D"] * inputs["N"] ** -params["gamma_N"]
     loss = size * jnp.exp(-inputs["bits_post"] / params["gamma_post"])
     for part in _PARTS:
-        removed = jnp.maximum(inputs[f"bits_{part}"] - inputs["bits_post"], 0.0)
-        loss = loss * -jnp.expm1(-params[f"C_{part}"] * removed)
+        lost_bits = jnp.maximum(inputs[f"bits_{part}"] - inputs["bits_post"], 0.0)
+        loss = loss * -jnp.expm1(-params[f"C_{part}"] * lost_bits)
     return loss
 
 
@@ -67,5 +67,5 @@ LAW = variant(
         _bits("C_kv", "how fast the cost grows with bits below the cache's, 1/bits"),
     ),
     effective=effective,
-    shift=quantised,
+    shift=quantisation_loss,
 )

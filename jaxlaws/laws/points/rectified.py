@@ -18,8 +18,8 @@ def basis(params, inputs):
     Returns:
       1/(D_l + D^β) and 1, with coefficients B and E (nats a token).
     """
-    seen = inputs["examples"] > 0
-    power = jnp.where(seen, jnp.where(seen, inputs["examples"], 1.0) ** params["beta"], 0.0)
+    positive = inputs["examples"] > 0
+    power = jnp.where(positive, jnp.where(positive, inputs["examples"], 1.0) ** params["beta"], 0.0)
     return 1 / (params["D_l"] + power), jnp.ones_like(power)
 
 
