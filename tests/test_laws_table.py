@@ -9,13 +9,17 @@ import pytest
 from law_samples import SAMPLES
 from scipy.optimize import brentq
 
+import jaxlaws
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import score
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.points import points
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
+from jaxlaws.laws.check import declared
+from jaxlaws.laws.law import Law, Parameter, Preset
 from jaxlaws.laws.table import LAWS
+from jaxlaws.laws.variant import variant
 from jaxlaws.records.source import open_runs
 
 FARSEER = dict(open_fit("farseer:published").params)
@@ -107,3 +111,75 @@ def test_published_multi_power_constants_reproduce_their_table(size, published):
     found = score.average(score.by_curve(everything, predicted, TRAIN), "test")
     for metric, value, digits in zip(score.METRICS, TABLE[size], (4, 5, 5, 5, 5), strict=True):
         assert round(found[metric], digits) == value, metric
+
+
+def its_function(params, inputs):
+    return params["E"] + params["A"] * inputs["N"] ** -params["alpha"]
+
+
+def its_basis(params, inputs):
+    return 1.0 + 0.0 * inputs["N"], inputs["N"] ** -params["alpha"]
+
+
+def law_of_ones_own(**changes):
+    constants = {
+        "E": Parameter("E", "irreducible loss", (0.5, 3.0)),
+        "A": Parameter("A", "size", units={"N": "alpha"}),
+        "alpha": Parameter("alpha", "exponent", (0.1, 0.6), (0.01, 3.0)),
+    }
+    constants |= {key: value for key, value in changes.items() if isinstance(value, Parameter)}
+    fields = {"inputs": ("N",), "function": its_function, "convention": {"loss": "nats"}}
+    fields |= {key: value for key, value in changes.items() if key not in constants}
+    return Law("own", "L = E + A/N^alpha", "a test", parameters=tuple(constants.values()), **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"inputs": ("heads",)}, "unknown input of the law own 'heads': give it a row"),
+        ({"function": None}, "neither a basis nor a function"),
+        ({"basis": its_basis, "linear": ("E", "A")}, "both a basis and a function"),
+        (
+            {"function": None, "basis": its_basis, "linear": ("E", "Z")},
+            "linear constant Z, expected one of its parameters",
+        ),
+        ({"other": Parameter("E", "the same")}, "two constants of one name"),
+        ({"E": Parameter("E", "loss", (-2.0, 3.0))}, "E with starts from -2 to 3, outside its bounds"),
+        ({"E": Parameter("E", "loss", (-2.0, 3.0), (-9.0, 9.0))}, "link='real'"),
+        ({"E": Parameter("E", "loss", (0.1, 0.9), (0.0, 2.0), "memory")}, "within 0 to 1 by its link 'memory'"),
+        ({"E": Parameter("E", "loss", link="exp")}, "with the link 'exp', expected log, real, memory"),
+        (
+            {"A": Parameter("A", "size", units={"heads": "alpha"})},
+            "with the unit 'heads', expected one of its inputs: N",
+        ),
+        ({"A": Parameter("A", "size", units={"N": "-beta"})}, "with the power '-beta' of a unit"),
+        ({"presets": {"x": Preset({"E": 1.0}, "me", "any")}}, "a preset x of E, expected its constants E, A, alpha"),
+    ],
+)
+def test_a_law_that_does_not_hold_together_is_refused_where_it_is_added(changes, words):
+    assert declared(law_of_ones_own()).name == "own"
+    with pytest.raises(BadInput, match=words) as refusal:
+        declared(law_of_ones_own(**changes))
+    assert str(refusal.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"function": lambda p, x: p["E"] + x["D"]}, r"cannot be computed \(KeyError: 'D'\): its functions read N"),
+        ({"function": lambda p, x: p["E"] if p["A"] > 1 else p["A"]}, "TracerBoolConversionError.*jax.numpy"),
+        ({"function": lambda p, x: p["E"] + np.sum(x["N"])}, r"losses of shape \(\) at 36 points"),
+        ({"function": None, "basis": its_basis, "linear": ("E",)}, "cannot be computed .*zip"),
+    ],
+)
+@pytest.mark.usefixtures("own_tables")
+def test_a_formula_that_cannot_be_computed_is_no_bug_of_ours(changes, words):
+    n, d = GRID[::2, 0], GRID[::2, 1]
+    with pytest.raises(BadInput, match=words) as refusal:
+        jaxlaws.fit(law_of_ones_own(**changes), {"N": n, "D": d, "loss": 1.8 + 480 * n**-0.35})
+    assert str(refusal.value).count("\n") == 0
+
+
+def test_a_variant_reads_what_its_base_reads():
+    with pytest.raises(BadInput, match="does not read S, V, which bound reads"):
+        variant(LAWS["bound"], name="own", formula="L", reference="a test", inputs=("N",))

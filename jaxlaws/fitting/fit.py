@@ -24,6 +24,7 @@ from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.scatter import Scatter, noise_scale, scatter
 from jaxlaws.fitting.solve import Solution, best_of
 from jaxlaws.fitting.verdict import Evidence, Search, findings
+from jaxlaws.laws.check import computed
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
@@ -85,6 +86,7 @@ def fit(
         raise BadInput(f"starts is {count}, expected at least 1.")
     width = min(count, STARTS[the_law.kind])
     problem = Problem(the_law, noises.get(noise, the_law), training, width, fixed or {}, progress)
+    computed(the_law, problem.inputs, training.scale(), len(training.loss))
     problem, solution = _solve(problem, count, seed)
     if not np.isfinite(solution.objective).any():
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")

@@ -8,25 +8,17 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType, ModuleType
 
-from jaxlaws.errors import unknown
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import curves, points
+from jaxlaws.laws.check import declared
 from jaxlaws.laws.law import Law
 from jaxlaws.plugins import Table
 
 
 def of_module(module: ModuleType) -> list[tuple[str, Law]]:
-    """(name, law) of those that a module has at its top; `BadInput` where one reads what has no row in `INPUTS`."""
+    """(name, law) of those that a module has at its top; `BadInput` as of `check.declared`."""
     laws = [value for name, value in vars(module).items() if isinstance(value, Law) and not name.startswith("_")]
-    return [(law.name, _with_rows(law)) for law in laws]
-
-
-def _with_rows(law: Law) -> Law:
-    """The law, if everything that it reads has a row in `INPUTS`."""
-    for name in law.inputs:
-        if name not in INPUTS:
-            raise unknown(f"input of the law {law.name}", name, INPUTS, "give it a row in jaxlaws.inputs.INPUTS;")
-    return law
+    return [(law.name, declared(law)) for law in laws]
 
 
 def _ours() -> list[tuple[str, Law]]:
@@ -39,8 +31,8 @@ LAWS: Table[Law] = Table("law", "jaxlaws.laws", _ours(), take=lambda module: LAW
 
 
 def add(law: Law) -> None:
-    """Add a law to the table; `BadInput` where another one has its name, or it reads what has no row in `INPUTS`."""
-    LAWS[law.name] = _with_rows(law)
+    """Add a law to the table; `BadInput` where another one has its name, or as of `check.declared`."""
+    LAWS[law.name] = declared(law)
 
 
 def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:

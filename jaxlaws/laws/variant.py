@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from jaxlaws.errors import BadInput
 from jaxlaws.laws.law import Inputs, Law, Parameter, Params
 from jaxlaws.laws.lazy import jnp
 
@@ -41,6 +42,10 @@ def variant(
       unlink: its inverse.
       **changes: of other fields of `Law`, such as `convention` or `presets`.
     """
+
+    unread = [key for key in base.inputs if key not in inputs]
+    if unread and effective is None:
+        raise BadInput(f"the law {name} does not read {', '.join(unread)}, which {base.name} reads: add it to inputs.")
 
     def base_inputs(params: Params, values: Inputs) -> Inputs:
         return values if effective is None else {**values, **effective(params, values)}
