@@ -1,4 +1,4 @@
-"""Pictures of sweeps, fits and their verification. Each function draws one figure, which `picture` makes a file of."""
+"""Pictures of sweeps, fits and their verification. A function draws one figure, and `picture` makes a file of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jaxlaws.records.units import short
 
 #: Formats of pictures, which are the endings of their files.
 FORMATS = ("png", "svg", "pdf")
-#: Curves of one figure, up to which a legend names them.
+#: Largest number of curves that a legend names.
 _NAMED = 12
 STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
 
@@ -64,7 +64,7 @@ def prediction(
     unseen: str,
     band: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Figure:
-    """What was predicted beside what was measured: a schedule on the left, a cell on the right.
+    """Predictions beside measurements: a schedule on the left, a cell on the right.
 
     Args:
       cell: `value`, `low`, `high` of the predicted loss of the unseen cell.
@@ -173,7 +173,7 @@ def constants(values: Mapping[str, float], intervals: Mapping[str, Sequence[floa
 
 
 def picture_format(path: Path, option: str = "--plot") -> str:
-    """The format of a picture by the name of its file, which an option gave: one of `FORMATS`."""
+    """The format, one of `FORMATS`, of a picture by the name of the file that an option gives."""
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
         raise BadInput(f"{option} is '{path}', expected a file that ends with {endings}.")

@@ -1,4 +1,4 @@
-"""Every law there is, of the loss and of LR and batch, as plain data: what `jaxlaws laws` shows. No JAX."""
+"""Every law of the loss and of LR and batch as plain data, which `jaxlaws laws` shows. No JAX."""
 
 from __future__ import annotations
 

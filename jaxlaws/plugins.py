@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Row = TypeVar("Row")
-#: Paths of files that every command loads, separated as in PATH; what a command starts has them too.
+#: Paths of files that every command loads, separated as in PATH; processes that a command starts load them too.
 VARIABLE = "JAXLAWS_PLUGINS"
-#: What an unknown name may need.
+#: Where an unknown name may come from.
 REMEDY = "what --plugin FILE.py adds"
 
 
 class Table(UserDict[str, Row]):
-    """Rows by name, ours and those of plug-ins; a row that there is cannot be replaced.
+    """Rows by name, ours and those of plug-ins; a plug-in cannot replace a row.
 
     Args:
       kind: what a row is, for people.
@@ -71,7 +71,7 @@ class Table(UserDict[str, Row]):
         return iter(self.data)
 
     def added(self) -> list[str]:
-        """The names that plug-ins have added or would add, of which none is imported for it."""
+        """The names that plug-ins have added or would add; none of them is imported."""
         return sorted({*self.data, *_installed(self.group)} - self.ours)
 
     def unknown(self, name: str) -> BadInput:
@@ -79,7 +79,7 @@ class Table(UserDict[str, Row]):
         return unknown(self.kind, name, self, more=REMEDY)
 
     def _import(self, name: str) -> bool:
-        """Import the module of an entry point of this name; whether there is a row now."""
+        """Import the module of an entry point of this name, and return whether the table has its row."""
         if (point := _installed(self.group).get(name)) is None:
             return False
         with _named(f"{point.value} of {point.dist.name if point.dist else 'a package'}"):
@@ -101,7 +101,7 @@ def _installed(group: str) -> dict[str, EntryPoint]:
 
 @contextmanager
 def _named(plugin: str) -> Iterator[None]:
-    """Turns whatever the code of others raises into `BadInput` that names it, also what would end this process."""
+    """Turns every error of a plug-in, `SystemExit` included, into `BadInput` that names the plug-in."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -145,7 +145,7 @@ def named_in(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def for_children(files: Sequence[str]) -> Iterator[None]:
-    """What is started meanwhile loads the same files."""
+    """Processes that start inside the block load the same files."""
     before = os.environ.get(VARIABLE)
     if files:
         os.environ[VARIABLE] = os.pathsep.join(files)

@@ -1,4 +1,4 @@
-"""One status for every fit, of loss laws and of laws of learning rate and batch: what was found, and who may use it.
+"""One status for every fit of a law: what the checks found, and whether the fit may answer.
 
 The checks live beside what they look at (`jaxlaws.fitting.verdict`, `jaxlaws.recommender.verdict`); each gives
 `Finding`s, and `decide` makes one status of them. No numpy, no JAX: `jaxlaws recommend` reads it.

@@ -31,7 +31,7 @@ def _written_out(char: str, keep: str) -> str:
 
 
 def sentence(text: object, most: int = 2000) -> str:
-    """The text as one line of at most so many characters, printable; what is cut out of its middle is shown as …"""
+    """The text as one printable line; of more than `most` characters the middle becomes an ellipsis."""
     line = printable(" ".join(str(text).splitlines()))
     return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
 

@@ -27,7 +27,7 @@ from jaxlaws.text import in_quotes, quoted
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
 
-#: Keys of a run's config that say its length and its batch: of each pair one is given.
+#: Keys of a run's config that state its length and its batch; a config has one key of each pair.
 _PAIRS = {"tokens": "steps", "batch_sequences": "batch_tokens"}
 #: Text that Hydra's grammar takes without quotes: words and paths, and counts such as 250k.
 _PLAIN = re.compile(r"[A-Za-z./][\w./-]*|\d+(?:\.\d+)?[A-Za-z]")
@@ -69,11 +69,11 @@ def command(
     out: str,
     replacements: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The sweep over `swept` of a run.
+    """The command that trains a run once for each combination of the values of `grid`.
 
     Args:
       config: of the run.
-      swept: key → its values, such as {"optimizer.peak_lr": [0.001, 0.002]}.
+      grid: key → its values, such as {"optimizer.peak_lr": [0.001, 0.002]}.
       out: directory of the sweep.
       replacements: config group → the choice that replaces what the run has of it.
     """
@@ -93,7 +93,7 @@ def command(
 
 
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
-    """What `jaxlaws train` takes where nothing is said but these choices: of our config files, on top of the schema."""
+    """The settings that `jaxlaws train` uses for these choices alone: our config files on top of the schema."""
     settings = dict(dotted(asdict(RunConfig())))
     primary = yaml.safe_load((conf_dir() / "train.yaml").read_text())
     groups = {name: value for entry in primary["defaults"] if isinstance(entry, dict) for name, value in entry.items()}

@@ -9,7 +9,7 @@ from importlib import import_module
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.units import parse_whole
 
-#: Repeats of a benchmark, at most.
+#: Largest number of repeats of a benchmark.
 _MOST = 1000
 
 

@@ -1,4 +1,4 @@
-"""`jaxlaws collapse`: whether curves of several sizes are one curve once normalised, and which runs leave it."""
+"""`jaxlaws collapse`: whether the normalised curves of several sizes coincide, and which runs leave their curve."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def complete(parser: argparse.ArgumentParser, **how: Any) -> None:
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    """The options of `jaxlaws train`, and its overrides, as far as completion needs them."""
+    """Add the options and overrides of `jaxlaws train` that completion needs."""
     from jaxlaws.cli.train import FLAGS
 
     for name, values in {**FLAGS, "--dry-run": None, "-o": ()}.items():
@@ -46,10 +46,10 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """What an override may go on with: groups and keys, then the choices of a group, or a file.
+    """The continuations of an override: groups and keys, then the choices of a group, or a file.
 
     Args:
-      prefix: as typed so far.
+      prefix: what the user has typed so far.
       parsed_args: the words before it, with `config_dir` and `config_name` where they are given.
     """
     from jaxlaws.compose import PRIMARY, Sources, groups, options

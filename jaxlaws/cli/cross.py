@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Path → its letter.
 _LETTER = {"flops": "C", "params": "N", "tokens": "D"}
-#: Columns of the inputs that have no flag here: steps are tokens over the batch.
+#: Columns of inputs without a flag here: the steps follow from tokens and batch.
 _NO_FLAG = ("steps",)
 
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(answer: Cross, names: tuple[str, str]) -> list[tuple[str, str]]:
-    """What the screen shows."""
+    """The lines of the answer: (word, value)."""
     letter = _LETTER[answer.along]
     lines = [("cross at", "nowhere")]
     if answer.at is not None:

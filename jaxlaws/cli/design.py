@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from jaxlaws.designs.schedule import Design
     from jaxlaws.fitting.result import LossFit
 
-#: Horizons of one request; each is a search of its own.
+#: Largest number of horizons of one request; each horizon takes a search of its own.
 _MOST_HORIZONS = 32
-#: Columns of inputs whose names are flags of the schedule here.
+#: Columns of inputs that are flags of the schedule in this command.
 _OTHERS = ("steps", "peak_lr", "phase_start")
 
 

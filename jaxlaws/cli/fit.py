@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace, runs: Runs) -> dict[str, Any]:
-    """The options of the fit that flags were given for."""
+    """The options of the fit for which the user gives flags."""
     options = {
         "train": _train(args.train, runs),
         "noise": args.noise,
@@ -104,7 +104,7 @@ def _picture(result: Fit, runs: Runs, form: str) -> bytes:
 
 
 def _progress(args: argparse.Namespace) -> Callable[[str, int, int], None]:
-    """A line on a terminal that says how far the fit is, and is gone at the end of each stage."""
+    """A callback that shows the progress of each stage on one line of a terminal and clears the line at its end."""
     began = time.monotonic()
     last_print = began
 

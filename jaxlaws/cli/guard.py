@@ -15,7 +15,7 @@ from typing import Any
 from jaxlaws.errors import BadInput, Failed, Untrusted
 from jaxlaws.text import printable, sentence
 
-#: Failures of a file system that has nothing left to give, whoever asked for the file.
+#: Errors of an exhausted or read-only file system, which no other file name avoids.
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
 #: Our own errors and their exit codes.
 _CODES = ((BadInput, 2), (Untrusted, 3), (Failed, 1))
@@ -60,7 +60,7 @@ def explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str]:
 
 
 def _of_a_file(error: OSError, argv: Sequence[str]) -> tuple[int, str] | None:
-    """What the file system refused: bad input where the user named a file that cannot be read, a failure elsewhere."""
+    """The exit code and sentence of a file error: bad input if the user named an unreadable file, else a failure."""
     reason = error.strerror or type(error).__name__
     if error.filename is None:
         return (1, sentence(f"the file system failed ({reason}).")) if error.errno in _EXHAUSTED else None
@@ -76,7 +76,7 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _unforeseen(error: BaseException) -> str:
-    """One sentence on a bug, and where its traceback was kept: a file for each different one."""
+    """One sentence that reports a bug and names the file with its traceback; each different bug has one file."""
     from jaxlaws.records.files import cache_dir, write_atomic
 
     text = "".join(traceback.format_exception(error))
@@ -92,7 +92,7 @@ def _unforeseen(error: BaseException) -> str:
 
 
 class _Escaping:
-    """A stream of text on which control characters of whatever is printed are written out."""
+    """A stream of text that writes control characters as escape sequences."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -111,7 +111,7 @@ class _Escaping:
 
 @contextlib.contextmanager
 def _safe_streams() -> Iterator[None]:
-    """Standard output without control characters of others; no character that a terminal lacks is an error."""
+    """Escapes control characters on standard output, and characters that a terminal cannot show."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -126,7 +126,7 @@ def _safe_streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _complete(stream: Any) -> Iterator[None]:
-    """`Failed` where standard output does not take what is written; a pipe that is closed stays what it is."""
+    """Raises `Failed` where a write to standard output fails; `BrokenPipeError` of a closed pipe passes through."""
     try:
         yield
     except BrokenPipeError:
@@ -137,7 +137,7 @@ def _complete(stream: Any) -> Iterator[None]:
 
 
 def _tell(message: str) -> None:
-    """The sentence on stderr, after everything that was printed before it."""
+    """Print the sentence on stderr, after the text that standard output still holds."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -149,6 +149,6 @@ def _tell(message: str) -> None:
 
 
 def _abandon(stream: Any) -> None:
-    """Let what a stream still holds go nowhere, so that the interpreter does not fail on it at its end."""
+    """Discard the text that a stream still holds, so that the interpreter does not fail on it when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

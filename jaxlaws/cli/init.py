@@ -9,7 +9,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.files import write_atomic
 from jaxlaws.text import quoted
 
-#: The files that it writes.
+#: The folder of the files that the command writes.
 STARTER = Path(__file__).resolve().parent.parent / "starter"
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files, none over another, and print how to go on."""
+    """Write the files without replacing any, and print the next commands."""
     files = sorted(path for path in STARTER.rglob("*") if path.suffix in (".yaml", ".md"))
     targets = {args.directory / path.relative_to(STARTER): path for path in files}
     for folder in (args.directory, *args.directory.parents):

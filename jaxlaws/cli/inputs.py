@@ -1,4 +1,4 @@
-"""The flags of what laws read, generated from the table of inputs, the same for every command that asks a law."""
+"""Flags of the inputs of laws, generated from the table of inputs: every command that asks a law has the same ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxlaws.records.units import parse_number, parse_tokens
 
 
 def add_inputs(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
-    """A flag for every input that is not read off a schedule, such as --unique-tokens, of the laws of plug-ins too.
+    """Add a flag such as --unique-tokens for every input that is a value of a run, those of plug-ins included.
 
     Args:
       parser: to add them to.
@@ -33,7 +33,7 @@ def add_inputs(parser: argparse.ArgumentParser, without: Collection[str] = ()) -
 
 
 def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
-    """Column → value of the flags of `add_inputs`, None where one is not given, and what was understood of them.
+    """(column → value of the flags of `add_inputs`, None without the flag; sentences on how tokens were read).
 
     Tokens may be `20xN`, tokens a parameter; a number may have a suffix such as 7B.
     """

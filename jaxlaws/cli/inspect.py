@@ -13,7 +13,7 @@ from jaxlaws.records.files import finite
 from jaxlaws.records.units import short
 from jaxlaws.text import brief
 
-#: Rows of each table that are shown, and commands.
+#: Largest numbers of rows of each table, and of commands, on the screen.
 _ROWS, _COMMANDS = 60, 12
 
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def inspect(runs: Any, source: Path) -> dict[str, Any]:
-    """Everything that is shown, as plain data.
+    """The whole answer as plain data.
 
     Args:
       runs: opened so that refusals are collected.
@@ -57,7 +57,7 @@ def inspect(runs: Any, source: Path) -> dict[str, Any]:
 
 
 def _additions(runs: Any, gaps: Sequence[Mapping[str, Any]], source: Path) -> list[dict[str, Any]]:
-    """What to add, of a sweep of our own with the command that trains it; nothing while units are in doubt."""
+    """The runs to add, each with its command in a sweep of our own; none while units are in doubt."""
     if any(question for question, _ in runs.refusals):
         return []
     if source.is_dir() and (source / "sweep.yaml").exists():

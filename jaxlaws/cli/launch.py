@@ -1,4 +1,4 @@
-"""What `jaxlaws train` does with the runs that were asked for: say what they cost, train them, or send them off."""
+"""What `jaxlaws train` does with its runs: it states their cost, trains them, or submits them to a cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxlaws.data.config import DataConfig
 from jaxlaws.records.files import cache_dir
 from jaxlaws.text import printable
 
-#: Arguments that say how a sweep is trained, not what is asked.
+#: Arguments that decide how a sweep is trained and leave its runs as they are.
 _NO_QUESTION = (
     "sweep.shard=",
     "sweep.wait=",
@@ -27,7 +27,7 @@ _NO_QUESTION = (
 
 
 class Dry(NamedTuple):
-    """A dry run: where its picture goes, the sweep's directory where that is None."""
+    """A dry run: the file of its picture; None stands for the sweep's directory."""
 
     picture: Path | None
 
@@ -114,7 +114,7 @@ def launch(
 
 
 def _for_shards(question: Sequence[str]) -> list[str]:
-    """The arguments for one shard: those of the sweep, trained where it is."""
+    """The arguments of one shard: those of the sweep without the launcher."""
     return [
         text
         for text in question

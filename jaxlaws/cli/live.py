@@ -1,4 +1,4 @@
-"""What is being trained right now, on one screen: read from the runs' own files, so that any process can show it."""
+"""The runs in training on one screen, read from the runs' own files, so that any process can show it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.table import Table
 from jaxlaws.config import steps
 from jaxlaws.sweep.plan import Planned
 
-#: Runs that are shown at once.
+#: Largest number of runs on the screen.
 _ROWS = 12
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def live_table(planned: Sequence[Planned]) -> Table:
-    """The runs that are held by a process: how far each is, its last losses and norms, and its loss so far as bars."""
+    """The runs that a process holds: the step, the last losses and norms, and the losses so far as bars."""
     table = Table(
         "run", "layers x width", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far"
     )
@@ -40,7 +40,7 @@ _SHOWN = ("train_loss", "val_loss", "gradient_norm", "update_norm")
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """The whole rows of a curve.csv that may be being written; columns that are empty are left out."""
+    """The complete rows of a curve.csv, to which a process may be writing, without their empty columns."""
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = list(csv.DictReader(path.read_text().splitlines(keepends=True)))

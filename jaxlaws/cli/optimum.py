@@ -19,7 +19,7 @@ from jaxlaws.text import figure
 if TYPE_CHECKING:
     from jaxlaws.fitting.optimum import Optimum
 
-#: Field of an `Optimum` → its word on the screen, and how it is shown.
+#: Field of an `Optimum` → its word on the screen, and the text of its value.
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "flops": ("C", figure),
     "params": ("N", short),
@@ -32,7 +32,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "least_tokens": ("fewest tokens", short),
     "critical_batch": ("critical batch", short),
 }
-#: Columns of the inputs that have no flag here: steps are tokens over the batch, and --flops is the budget.
+#: Columns of inputs without a flag here: the steps follow from tokens and batch, and --flops is the budget.
 _NO_FLAG = ("steps", "flops")
 
 

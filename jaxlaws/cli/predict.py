@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxlaws.fitting.predict import Prediction
     from jaxlaws.fitting.result import LossFit
 
-#: Losses of a curve that one request may ask for, each with every resample.
+#: Largest number of losses of one request; each is computed for every resample.
 _MOST_POINTS = 20_000
 #: Inputs whose flags say the length and the peak of a schedule where one is given.
 _OF_A_SPEC = {"steps": "--steps", "peak_lr": "--peak-lr"}

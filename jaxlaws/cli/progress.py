@@ -16,19 +16,19 @@ _LINE_EVERY = 15.0
 
 
 class FailFast(BaseException):
-    """A run failed and the sweep is to end with it; no `Exception`, since it is not the failure of another run."""
+    """A run failed and ends the sweep; no `Exception`, so that no other run counts as failed."""
 
 
 @contextmanager
 def progress(plan: Sequence[Planned], title: str = "training", fail_fast: bool = False) -> Iterator[OnProgress]:
     """A callback for `train_sweep` that shows how much of a plan is done, by the FLOPs of the runs that have not ended.
 
-    On a terminal it shows the runs that are being trained too, as `live_table` has them. A run that fails is said at
-    once.
+    On a terminal it shows the runs that are being trained too, as `live_table` has them. It reports a run that
+    fails at once.
 
     Args:
       plan: from `jaxlaws.sweep.plan.plan`.
-      title: what is being done.
+      title: the word before the bar.
       fail_fast: whether the first failure raises `FailFast`.
     """
     from rich.console import Group

@@ -162,7 +162,7 @@ def _quantity(value: Quantity | None, form: str) -> str:
 
 
 def _unmeasured(a: Recommendation, name: str) -> str:
-    """What is said of a batch that the law did not measure and the question does not fix."""
+    """The remark on a batch that the law did not measure and the question does not fix."""
     if name != "batch_tokens" or a.level is None or name in a.question or a.batch_tokens is None:
         return ""
     return "  not measured: the batch of the law's runs" if a.batch_tokens.low is None else ""

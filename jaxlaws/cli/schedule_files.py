@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScheduleFiles:
-    """Files that are open for schedules that are still to be found.
+    """Files that are open before their schedules are computed.
 
     Attributes:
       tables: (file, ending of its format), one a schedule; none where no table is asked for.
@@ -27,7 +27,7 @@ class ScheduleFiles:
     picture: tuple[Output, str] | None
 
     def write(self, schedules: Sequence[tuple[str, np.ndarray]]) -> list[str]:
-        """Hand (name, lr[steps]) of every schedule to the files, which have them when their block ends: their names."""
+        """Write (name, lr[steps]) of every schedule when the block ends, and return the names of the files."""
         from jaxlaws.schedules.exchange import table_bytes
 
         for (file, suffix), (_, lr) in zip(self.tables, schedules, strict=False):

@@ -29,5 +29,5 @@ class Screen(Console):
             self.print(line, soft_wrap=True)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string that is printed or stands in a table, as rich shows it."""
+        """The text of a string as rich prints it, alone or in a table."""
         return super().render_str(printable(text, keep="\n"), **options)

@@ -120,7 +120,7 @@ def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = 
 
 
 def _progress(done: int, total: int) -> None:
-    """How many histories a tracker has given, on a terminal."""
+    """Show on a terminal how many histories a tracker has given."""
     if sys.stderr.isatty():
         print(f"\rruns read: {done}/{total}" if done < total else "\r\033[K", end="", file=sys.stderr, flush=True)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxlaws.records.run import Look, RunDir
     from jaxlaws.sweep.lanes import Summary
 
-#: Runs in the table at the end of a sweep, of one (N, D) in it at least, and rows at most.
+#: The table at the end of a sweep: its runs, the fewest of one (N, D), and the largest number of rows.
 _ROWS, _LEAST_OF_A_CELL, _MOST_ROWS = 30, 3, 60
 STATES = ("ok", "diverged", "failed", "running", "pending")
 
@@ -86,7 +86,7 @@ def status(runs: Sequence[RunDir]) -> dict[str, Any]:
 
 
 def _looks(runs: Sequence[RunDir]) -> tuple[dict[str, Look], float]:
-    """(run id → what its files say, FLOPs that those need which have not ended)."""
+    """(run id → the content of its files, FLOPs that the runs without an end still need)."""
     from jaxlaws.records.run import Look
 
     looks, flops_to_go = {item.name: item.look(whole=True) for item in runs}, 0.0
@@ -196,7 +196,7 @@ def _not_repeated(record: dict[str, Any]) -> float:
 
 
 def _left(item: RunDir, state: str) -> float:
-    """FLOPs that a run still needs; of a running one, what its last validation leaves."""
+    """FLOPs that a run still needs, counted from the last validation if it is running."""
     from jaxlaws.config import run_config, steps
     from jaxlaws.sweep.plan import Planned
 

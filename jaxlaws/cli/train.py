@@ -1,4 +1,4 @@
-"""`jaxlaws train`: one run, or with -m a sweep, under Hydra; what can be wrong is found before Hydra starts."""
+"""`jaxlaws train`: one run, or with -m a sweep, under Hydra; errors of the arguments are found before Hydra starts."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ FLAGS: dict[str, tuple[str, ...] | None] = {
     **dict.fromkeys(("--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"), ()),
     **dict.fromkeys(("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
 }
-#: Flags of Hydra's that do not → what to do instead.
+#: Flags of Hydra's that do not work here → what to do instead.
 INSTEAD = {
     **dict.fromkeys(("--config-path", "-cp"), "--config-dir DIR is searched beside jaxlaws's own configs"),
     "--experimental-rerun": "it reads a pickle, which may run code; the same command again trains what is missing",
     **dict.fromkeys(("--shell-completion", "-sc"), 'eval "$(jaxlaws completion bash)" installs completion'),
 }
-#: Those of which only one can be given, and those that say which configs there are.
+#: Flags of which a command has at most one, and flags that choose how and with which configs it trains.
 _ONE_OF = ("-m", "--multirun", "-r", "--run", "--cfg", "-c", "--info", "-i")
 _RUNS = {"-m", "--multirun", "-r", "--run", "--config-dir", "-cd", "--config-name", "-cn"}
-#: What Hydra, and Python's logging, say of a `hydra` block that cannot be.
+#: First words of the errors of Hydra and of Python's logging about an invalid `hydra` block.
 _OF_BLOCK = ("Hydra ", "Unable to ", "Unsupported version", "dictionary doesn't specify")
 _PLACE = re.compile(r"\+*(out|hydra\.run\.dir|hydra\.sweep\.dir)=")
-#: Those that Hydra answers, and ends the process.
+#: Flags that Hydra answers itself, after which it ends the process.
 _ANSWERED = {"--help", "-h", "--hydra-help"}
 
 
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         recipe = next((text.partition("=")[2] for text in overrides if re.match(r"\+*sweep=", text)), None)
         out = request.destination(recipe and Path(recipe).stem, any(name in ("-m", "--multirun") for name, _ in flags))
         texts = [text for text in texts if not _PLACE.match(text)] + [f"out={in_quotes(out)}"]
-        hidden = ["hydra.run.dir=."]  # which Hydra would make
+        hidden = ["hydra.run.dir=."]  # Hydra would make this directory
     argv = [part for flag in flags for part in flag if part] + texts
     return _under_hydra([*argv, *hidden], [in_words(text) for text in argv], request.given, dry)
 
@@ -162,7 +162,7 @@ def _sources(flags: Sequence[tuple[str, str]]) -> Sources:
 
 
 def _under_hydra(argv: list[str], question: Sequence[str], keys: Collection[str], dry: Dry | None) -> int:
-    """Exit code of what Hydra makes of its arguments; `asked` is the same in words."""
+    """Train what Hydra composes of its arguments, and return the exit code; `question` has the arguments in words."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -198,7 +198,7 @@ def _under_hydra(argv: list[str], question: Sequence[str], keys: Collection[str]
         raise BadInput(f"{error}: Hydra cannot use its hydra block, leave that as it was.") from None
     finally:
         sys.argv = before
-        logging.root.handlers[:] = handlers  # Hydra's write to the streams of this command
+        logging.root.handlers[:] = handlers  # Hydra's handlers write to the streams of this command
         logging.root.setLevel(level)
     if failures:
         raise failures[0]

@@ -1,4 +1,4 @@
-"""`jaxlaws recommend --verify`: the advice, trained beside its neighbours a factor of two away: whether it held."""
+"""`jaxlaws recommend --verify`: train the advice and its neighbours a factor of two away, and judge whether it held."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from jaxlaws.recommender.recommendation import Recommendation
     from jaxlaws.sweep.plan import Planned
 
-#: Seeds that every point is trained with; the same ones, so that differences are paired.
+#: Seeds of every point; all points share them, so that differences are paired.
 SEEDS = (0, 1)
-#: Seconds of training that are begun only with --yes.
+#: Seconds of training above which the command needs --yes.
 LONG = 3600.0
 
 
@@ -46,7 +46,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def verify(answer: Recommendation, dry_run: bool, yes: bool) -> dict[str, Any] | None:
-    """Train an answer and its neighbours in sweeps/verify-N-D, what is there already not again.
+    """Train an answer and its neighbours in sweeps/verify-N-D; runs that have ended there are not repeated.
 
     Args:
       answer: with a command that trains it.
@@ -199,7 +199,7 @@ def _loss(item: Planned) -> float:
 
 
 def _variance(advice: Sequence[float], rival: Sequence[float]) -> float:
-    """Of the relative difference between two points, seed by seed; 0 where one of them diverged."""
+    """The variance of the relative difference between two points, seed by seed; 0 if one of them diverged."""
     gaps = [b / a - 1 for a, b in zip(advice, rival, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(gaps) < 2:
         return 0.0

@@ -9,8 +9,8 @@ from jaxlaws.inputs import input_of, logged_inputs
 from jaxlaws.records.columns import COLUMNS, METRIC, TARGET, declared, is_column, target_of
 from jaxlaws.text import printable, quoted
 
-#: Ours → what others call it, compared without case and separators. The first line that is there decides; two of one
-#: line that hold different values are asked about. `params` is N whose name does not say whether embeddings count.
+#: Our name → what others call the column, compared without case and separators. The first line of which a table has a
+#: name decides; two columns of one line with different values are a question. `params` is N with or without embeddings.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "run_id": (
         "run_name name run runname display_name experiment_name exp_name experiment trial trial_name mlflow.runName",
@@ -110,16 +110,16 @@ ALONG: Mapping[str, tuple[str, ...]] = {
 }
 #: Columns of a table with a row a step.
 LONG_COLUMNS = ("run_id", "step", "lr", "loss")
-#: Columns that are read and are no columns of `Runs`: others are made of them.
+#: Columns that are no columns of `Runs`, from which others are computed.
 MADE_FROM = ("params", "warmup_fraction", "width", "untied")
-#: Settings that are known by the last part of a name such as `trainer.optim.lr` too.
+#: Settings that the last part of a name such as `trainer.optim.lr` identifies too.
 NESTED = (
     *("peak_lr", "final_lr", "weight_decay", "beta1", "beta2", "seq_len", "batch_sequences", "batch_tokens", "vocab"),
     *("warmup_steps", "warmup_fraction", "width", "clip", "seed", "params_nonembedding", "params_total", "params"),
 )
 #: Losses, one of which is the main one.
 LOSSES = ("val_loss_nats", "loss_nats", "loss", "train_loss_nats", "smooth_loss_nats")
-#: What a column that nothing reads may be, by a part of its name.
+#: Quantity → parts of names that suggest it, for columns that nothing reads.
 _HINTS = {
     "loss": re.compile(r"loss|(?:^|[^a-z])ce(?:$|[^a-z])|entropy|nll", re.I),
     "params": re.compile(r"param|(?:^|[_/ .])size", re.I),
@@ -128,7 +128,7 @@ _HINTS = {
     "batch": re.compile(r"batch|(?:^|[^a-z])bs(?:$|[^a-z])", re.I),
     "step": re.compile(r"step|iter", re.I),
 }
-#: Columns that one is made of, beside what the table has, and how to say them.
+#: (missing column, column of the table) → how the user states the rest from which it is computed.
 _MADE = {
     ("batch_tokens", "batch_sequences"): "say how long a sequence is with --set seq_len=2048",
     ("batch_tokens", "tokens"): "say the steps of the runs with --map steps=NAME, or --set batch_tokens=…",
@@ -140,7 +140,7 @@ def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> st
     """What to do about a column that is missing: a clause without a final stop.
 
     Args:
-      missing: ours.
+      missing: our name of the column.
       present: our columns that are there.
       unknown: columns of the file that nothing reads, among which it may be.
     """

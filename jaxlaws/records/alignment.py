@@ -8,9 +8,9 @@ from jaxlaws.records.doubts import ask
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.text import printable
 
-#: Share of the plateau of the LR whose line is the trend, and where the shares at its end begin that are compared.
+#: Share of the LR's plateau whose line is the trend, and where the shares at its end begin for the comparison.
 TREND, ENDS = (0.4, 0.75), (0.85, 0.92, 0.96)
-#: Losses that each needs.
+#: Fewest losses of each part.
 MIN_POINTS = 5
 #: How far the end has to lie below the line, in standard errors, and as a share of the fall that follows.
 ERRORS, SHARE = 5.0, 0.08

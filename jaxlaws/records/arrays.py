@@ -17,7 +17,7 @@ from jaxlaws.records.table import METRIC, Curve, Runs
 #: What holds runs: themselves, a frame, a file, a sweep, a tracker, or arrays.
 Data: TypeAlias = Runs | pd.DataFrame | str | os.PathLike[str] | Mapping[str, Any]
 
-#: Names of what a run reached.
+#: Names of the final loss of a run.
 _LOSSES = ("loss", "L")
 
 

@@ -11,7 +11,7 @@ from jaxlaws.records.columns import settings_in
 from jaxlaws.records.table import Runs
 
 PARAMS = ("params_nonembedding", "params_total")
-#: Gaps in ln D up to this are one budget, which a whole number of batches rounds; gaps in ln LR or ln B one label.
+#: Largest gap in ln D within one budget, which batches round, and in ln LR or ln B within one value.
 SAME_TOKENS, SAME_LABEL = 0.03, 0.03
 
 
@@ -20,9 +20,9 @@ TUNED = {"peak_lr": "learning rate", "batch_tokens": "batch"}
 
 
 def cell_of(table: pd.DataFrame, axes: Collection[str] = ()) -> np.ndarray:
-    """[runs] the number of the (N, D) of each run, of the part of it that the table states.
+    """[runs] the number of the cell (N, D) of each run; the table may state N or D alone.
 
-    Runs that differ in a column that laws declare are of several cells.
+    Runs that differ in a column that laws declare belong to different cells.
 
     Args:
       table: of runs.

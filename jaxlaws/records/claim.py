@@ -30,7 +30,7 @@ from jaxlaws.text import printable
 
 #: Seconds for which a waiting process sees a heartbeat stand still before it takes the run over.
 STALE = 120.0
-#: Of the time between two looks at a heartbeat, this share of STALE counts at most: who waits may have been away too.
+#: Between two looks at a heartbeat at most this share of STALE counts, since the waiting process may have slept.
 _LOOK = 0.25
 #: Seconds for which a process that wants a run waits for its lock.
 PATIENCE = 5.0
@@ -71,7 +71,7 @@ class Claim:
 
     @property
     def says(self) -> str:
-        """Who has held the run since when, by the clock of that process."""
+        """The holder of the run and since when it holds it, by the clock of that process."""
         try:
             return f"{self.owner} since {datetime.fromtimestamp(self.since):%Y-%m-%d %H:%M:%S}"
         except (OSError, OverflowError, ValueError):
@@ -132,9 +132,9 @@ class Claimant:
         return True
 
     def holds(self, path: Path) -> bool:
-        """Whether the claim is this process's own; where it has never had one, whether nobody has.
+        """Whether this process has the claim; if it never had one, whether nobody has.
 
-        A claim without a token was written by a version that knew none, and tells nothing.
+        A claim without a token comes from a version that wrote none, and counts as this process's own.
         """
         try:
             return Claim.read(path).token in ("", self._tokens.get(path))
@@ -151,14 +151,14 @@ class Claimant:
         return ours
 
     def release(self, path: Path) -> None:
-        """Give the claim back, under the lock, if it is this process's own; where it has to stay, it ends with it."""
+        """Give the claim back, under the lock, if this process has it; a claim that stays ends with the process."""
         if path in self._tokens and self.holds(path):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
                 del self._tokens[path]
 
     def void(self, path: Path) -> bool:
-        """Whether a claim binds nobody: absent, unreadable, of a process that has ended, or watched for long enough."""
+        """Whether a claim is absent or unreadable, its process has ended, or its heartbeat stands still."""
         try:
             claim = Claim.read(path)
             mark = (claim.token, path.stat().st_mtime_ns)
@@ -172,7 +172,7 @@ class Claimant:
         return self._ended(claim) or self._stands_still(path, mark)
 
     def _ended(self, claim: Claim) -> bool:
-        """Whether the process of a claim is known to have ended: it ran on this machine, and is not there any more."""
+        """Whether the process of a claim is known to have ended: it ran on this machine and runs no longer."""
         if claim.host != self.host or claim.place not in ("", self.place):
             return False
         try:
@@ -207,7 +207,7 @@ def _started(pid: int) -> str | None:
 
 @contextmanager
 def locked(folder: Path, patience: float = math.inf) -> Iterator[None]:
-    """Alone with a run's directory, as far as its file system has locks; where it has none, that is said once.
+    """Hold the lock of a run's directory; a file system without locks causes one warning.
 
     The lock is on config.yaml, which stays as it is: a network file system locks files that can be written, and no
     directories.

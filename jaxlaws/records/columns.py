@@ -50,13 +50,13 @@ COLUMNS: Mapping[str, str] = {
 
 #: Begins the columns of validation losses beside that of the training distribution: `val_loss.code`, nats a token.
 TARGET = "val_loss."
-#: Begins the columns of what else was measured, of any unit and sign: `metric.accuracy`.
+#: Begins the columns of other measurements, of any unit and sign: `metric.accuracy`.
 METRIC = "metric."
-#: The columns of the final loss where no target is chosen; the first that is there counts.
+#: Columns of the final loss without a target; the first that a table has counts.
 MAIN_LOSSES = ("val_loss_nats", "loss_nats")
 #: Columns whose values are words.
 WORDS = ("status", "model", "group", "parameterisation", "schedule", "optimizer", "corpus")
-#: Columns that say what was measured, beside those of targets.
+#: Columns of measurements beside those of targets.
 RESULTS = (
     *("status", "diverged_step", "loss_nats", "train_loss_nats", "smooth_loss_nats", "val_loss_nats"),
     *("flops_exact", "seconds", "tokens_per_second"),
@@ -98,13 +98,13 @@ def declared() -> tuple[Input, ...]:
 
 
 def declared_in(names: Iterable[object]) -> list[str]:
-    """Those of the columns that belong to `declared`."""
+    """The columns that belong to `declared`."""
     rows = declared()
     return [str(name) for name in names if input_of(str(name)) in rows]
 
 
 def settings_in(names: Iterable[object]) -> list[str]:
-    """Those of them that say what was run."""
+    """The columns of `declared_in` that state settings of runs."""
     return [name for name in declared_in(names) if not (row := input_of(name)) or not row.outcome]
 
 
@@ -130,7 +130,7 @@ def meaning_of(column: str) -> str:
 
 
 def no_loss(source: str, target: str, columns: Iterable[object]) -> BadInput:
-    """What to say of a table without the loss that is asked for, in a sentence with the valid targets."""
+    """`BadInput` for a table without the loss of the question; its sentence names the valid targets."""
     names = [name for column in columns if (name := target_of(str(column))) is not None]
     valid = f"it has {', '.join(map(printable, names))}" if names else "it has no column val_loss.NAME or metric.NAME"
     if target:
@@ -141,7 +141,7 @@ def no_loss(source: str, target: str, columns: Iterable[object]) -> BadInput:
 
 
 def is_result(column: str) -> bool:
-    """Whether a column says what was measured: all others say what was run."""
+    """Whether a column states a measurement; all others state settings."""
     return column in RESULTS or column.startswith((TARGET, METRIC))
 
 

@@ -21,19 +21,19 @@ CURVE = ("step", "tokens", "lr", "train_loss", "val_loss", "smooth_loss", "gradi
 
 
 def text(rows: Iterable[str]) -> str:
-    """The file with these rows."""
+    """The text of the file with these rows."""
     return "".join(f"{line}\n" for line in (",".join(CURVE), *rows))
 
 
 def row(point: Mapping[str, float]) -> str:
-    """One row, with its newline; what is not known is left empty."""
+    """One row with its newline; a value that the point lacks is an empty cell."""
     return ",".join(f"{point[name]:.9g}" if name in point else "" for name in CURVE) + "\n"
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
-    """(names of the columns, values [rows, columns]) of the whole rows of a curve.csv; what is empty is NaN.
+    """(names of the columns, values [rows, columns]) of the complete rows of a curve.csv; an empty cell is NaN.
 
-    A last row without its newline is being written, or was when its process ended: it is left out.
+    A last row without a newline is incomplete and is left out: its process still writes it, or ended meanwhile.
     """
     header, *rows = read_text(path).split("\n")[:-1] or [""]
     names = header.split(",")
@@ -60,7 +60,7 @@ def _values(header: str, rows: Iterable[str]) -> Iterator[list[float]]:
 
 
 def whole_rows(path: Path) -> list[tuple[int, str]]:
-    """(step, row) of the whole rows of a file that may be torn, up to the first that is damaged."""
+    """(step, row) of the complete rows of a file, up to the first damaged one."""
     try:
         header, *rows = path.read_bytes().decode(errors="replace").split("\n")[:-1] or [""]
     except OSError:

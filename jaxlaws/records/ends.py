@@ -9,7 +9,7 @@ from jaxlaws.records.columns import STATUS, status_of
 
 
 def ended(table: pd.DataFrame, loss: np.ndarray, nan_loss: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """([runs] our status, None where nothing says more than a finite loss does; [runs] the reason of those not ok).
+    """([runs] our status, None if finite losses say as much; [runs] the reason of every run that is not ok).
 
     A finished run whose loss is NaN diverged. In a file that spells NaN out, an empty cell is no loss at all, and the
     run is left out; in one that does not, an empty cell of a finished run is the NaN.

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 _COUNT = itertools.count()
-#: Names of a stream that is open already, with its number.
+#: Names of streams that are open already, with their numbers.
 _OPEN = re.compile(r"/dev/(?:(?P<name>stdout|stderr)|fd/(?P<fd>\d+))|/proc/self/fd/(?P<own>\d+)")
 _STREAMS = {"stdout": 1, "stderr": 2}
-#: Seconds that a named pipe is given for its reader to come.
+#: Seconds to wait for the reader of a named pipe.
 _READER = 5.0
 
 
@@ -75,7 +75,7 @@ class Output:
         return self
 
     def write(self, content: str | bytes) -> None:
-        """Take all of the content, which is written as the block ends."""
+        """Take the whole content; the end of the block writes it."""
         self._content = content.encode(errors="backslashreplace") if isinstance(content, str) else content
 
     def __exit__(self, *error: object) -> None:
@@ -87,7 +87,7 @@ class Output:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a name is of something that is written through: a device, a pipe, a stream that is open already.
+    """Whether a path is written through: a device, a pipe or a stream that is open already.
 
     /dev/stdout may be a link to a regular file that the shell holds open: that one is written through too.
     """
@@ -105,7 +105,7 @@ def read_array(path: str | Path, what: str) -> np.ndarray:
 
     Args:
       path: the file.
-      what: the numbers are, for people.
+      what: the meaning of the numbers, for people.
 
     Raises:
       BadInput: the file is no array of numbers, whatever it is.
@@ -122,7 +122,7 @@ def read_array(path: str | Path, what: str) -> np.ndarray:
 
 
 def remembered(path: Path, valid: Callable[[Any], bool]) -> dict[str, Any]:
-    """A table that `remember` kept, without entries that are not `valid`; empty where the file is something else."""
+    """The `valid` entries of a table that `remember` kept; empty if the file holds something else."""
     with suppress(OSError, ValueError, RecursionError):
         table = json.loads(path.read_text())
         return {key: value for key, value in table.items() if valid(value)} if isinstance(table, dict) else {}
@@ -130,7 +130,7 @@ def remembered(path: Path, valid: Callable[[Any], bool]) -> dict[str, Any]:
 
 
 def remember(path: Path, table: Mapping[str, Any]) -> None:
-    """Keep a table in a file that nothing depends on, so that one that cannot be written is no error."""
+    """Keep a table in a file; a failure to write it is no error, since nothing depends on the file."""
     with suppress(BadInput, Failed):
         write_atomic(path, json.dumps(table, indent=1) + "\n")
 
@@ -159,7 +159,7 @@ def _open_stream(path: Path) -> int:
 
 
 def _write_through(stream: int, content: bytes) -> None:
-    # What was printed before comes before it, where both go to one place.
+    # Flush the printed text first, so that it precedes the content where both go to one place.
     for standard in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             standard.flush()
@@ -189,7 +189,7 @@ def _replace(target: Path, content: bytes) -> None:
 
 
 def _draft(folder: Path, name: str) -> Path:
-    """A new empty file beside a target: a name has at most 255 bytes, and other threads and processes have others."""
+    """A new empty file beside a target, under a short name that no other thread or process uses."""
     draft = folder / f".{name[:40]}.{os.getpid()}.{next(_COUNT)}"
     draft.touch(exist_ok=False)
     return draft
@@ -242,7 +242,7 @@ def _write_all(file: int, content: bytes) -> None:
 
 @contextmanager
 def _sentence(path: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Any failure of the file system as one sentence that names the file."""
+    """Turns an error of the file system into one sentence that names the file."""
     try:
         yield
     except OSError as error:

@@ -21,15 +21,15 @@ from jaxlaws.text import printable
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 #: Configs beside the table of a run, or in a folder between it and the one that is read: Hydra's, Lightning's, others.
 CONFIGS = (".hydra/config.yaml", "hparams.yaml", "config.yaml", "config.json", "params.json", "args.json")
-#: Words in the name of the table that is read of a folder with several, best first.
+#: Words in the name of a table by which it is preferred in a folder with several, best first.
 _NAMES = ("metric", "result", "histor", "log", "loss")
-#: Folders between the one that is read and a run's: Hydra's date, time and number, and one for a logger.
+#: Largest depth of a run's folder: Hydra's date, time and number, and the folder of a logger.
 _DEPTH = 5
-#: Files below a folder, and bytes of a config.
+#: Largest numbers of files below a folder and of bytes of a config.
 _MOST, _LARGEST = 200_000, 2**20
 #: A node that stands for another one, by which a small file makes a huge tree.
 _ALIAS = re.compile(r"[:\-,\[{]\s*\*\w")
-#: What a folder holds that a tracker keeps itself → what to do about it.
+#: Pattern of the files that a tracker keeps itself → what such a folder is and how to read its runs.
 _STORES = {
     "*/meta.yaml": "is a store of MLflow: read it as mlflow: or mlflow:EXPERIMENT with MLFLOW_TRACKING_URI={path}",
     "*run-*/*.wandb": "is where W&B keeps runs before it sends them: run wandb sync, then read wandb:ENTITY/PROJECT",
@@ -43,7 +43,7 @@ def read_folder(path: Path, read: Callable[[Path], pd.DataFrame], has_id: Callab
 
     Args:
       path: of the folder; a run is a file in it, or a folder in it or below with a table of its own.
-      read: the table in a file.
+      read: returns the table in a file.
       has_id: whether a column of this name may be the id of a run; otherwise the file's or folder's name is.
 
     Raises:

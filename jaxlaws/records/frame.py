@@ -1,4 +1,4 @@
-"""From any table to `Runs`: what is made of its columns, how each run ended, and which are selected."""
+"""From any table to `Runs`: derives columns, decides how each run ended, and selects runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jaxlaws.records.usage import Usage, usage_of
 from jaxlaws.records.where import where as select_where
 from jaxlaws.text import printable
 
-#: A name of a column that holds something else than a loss in nats a token.
+#: Name of a column that holds something other than a loss in nats a token.
 _NO_NATS = re.compile(r"(?:^|[^a-z])(ppl|perplexity|bpb|bpc|bits?|acc|accuracy)(?:$|[^a-z])", re.IGNORECASE)
 
 
@@ -62,7 +62,7 @@ def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None 
 
 
 def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | None] = lambda name: None) -> Runs:
-    """The runs that `--where` selects, checked and questioned, with what was used of them."""
+    """The runs that `--where` selects, checked and questioned, with their `usage`."""
     runs = replace(runs, assume=reading.assume, refusals=() if reading.collect else None, target=reading.target)
     if reading.target:
         runs = replace(runs, notes=(*runs.notes, f"The loss is {runs.loss_column}, as --target {reading.target} says."))
@@ -105,9 +105,9 @@ def _runs(table: Table, reading: Reading) -> Runs:
     return Runs(ours, curves, source=table.source, notes=tuple(table.notes), usage=usage)
 
 
-#: Columns without which a table of curves is of no use to a law of final losses.
+#: Columns of which a law of final losses needs one in a table of curves.
 _SIZES = ("params_nonembedding", "params_total", "tokens")
-#: What is said to be made of what, where the fit may read it: the settings of the runs are not.
+#: Columns whose origin a fit states, since it may read them; other settings are left out.
 _STATED = (*POSITIVE, "val_loss_nats", "loss_nats", "lr", "loss", "warmup_steps", "status")
 
 
@@ -126,12 +126,12 @@ def _targets(target: str, table: pd.DataFrame) -> list[str]:
 
 
 def _losses(target: str, table: pd.DataFrame) -> list[str]:
-    """The columns of which the first that is there says how a run ended."""
+    """Columns of final losses; the first one in the table decides how a run ended."""
     return [*([] if target else MAIN_LOSSES), *_targets(target, table)]
 
 
 def _with_loss(table: Table, target: str) -> pd.DataFrame:
-    """The rows, where the loss along a run is that of the target; `BadInput` where there is no such target."""
+    """The rows, with the target as the loss along a run; `BadInput` if the table lacks the target."""
     columns = _targets(target, table.data)
     if (target and not columns) or (columns and not target and table.along and "loss" not in table.data):
         raise no_loss(table.source, target, table.data)
@@ -183,7 +183,7 @@ def _theirs(table: Table, runs: Runs, name: str) -> pd.Series | None:
 
 
 def _without_incomplete(runs: Runs) -> Runs:
-    """The runs without failed ones that lack what every other states: a run that crashed often does."""
+    """The runs without failed ones that lack a required value, as crashed runs often do."""
     if "status" not in runs.table:
         return runs
     required = [name for name in POSITIVE if name in runs.table]

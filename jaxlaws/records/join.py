@@ -17,8 +17,8 @@ def joined(left: Table, right: Table) -> Table:
     """The left table with the columns of the right one that it lacks.
 
     Run ids are matched by the columns of both that may hold them and share the most values. A table with a row a run
-    is added to each row of the other; where the left one has a row a run and the right one a row a step, they change
-    places.
+    is added to each row of the other; if only the right table has a row a step, the two
+    change places.
 
     Raises:
       BadInput: no id of one is in the other.
@@ -75,7 +75,7 @@ def _candidates(table: Table) -> list[pd.Series]:
 
 
 def _by_step(left: Table, right: Table, mine: pd.Series, theirs: pd.Series) -> Table:
-    """Rows of both, of which a curve reads the loss of some and the LR of others."""
+    """The rows of both tables: a curve reads its losses from some of them and its LRs from others."""
     more = right.data.assign(run_id=theirs.to_numpy())
     more = more[[name for name in more if name in ("run_id", "step") or name not in left.data]]
     data = pd.concat([left.data.assign(run_id=mine.to_numpy()), more], ignore_index=True)

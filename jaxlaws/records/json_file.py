@@ -1,4 +1,4 @@
-"""JSON files that somebody may have edited: read whatever they hold, and checked field by field.
+"""JSON files, which somebody may have edited, read and checked field by field.
 
 A check takes a value and the name of its place, and returns the value to keep or raises `Wrong`. Checks of parts make
 checks of wholes: `mapping(pair)` is an object of [low, high] pairs.
@@ -16,7 +16,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.text import printable
 
 Check = Callable[[Any, str], Any]
-#: Bytes up to which a file is read; a fit has less than a hundredth of it.
+#: Largest size of a file in bytes; a fit has less than a hundredth of it.
 LARGEST = 256 * 2**20
 _SHOWN = 40
 

@@ -18,9 +18,9 @@ from jaxlaws.text import printable
 MAX_GAP = 0.05
 #: Steps of one curve, and of all curves of a file, whose learning rates are kept in memory.
 LONGEST, LONGEST_TOGETHER = 10 * MAX_STEPS, 3e8
-#: Columns that grow along a run: the last value is the run's.
+#: Columns that grow along a run, whose last value is that of the run.
 _GROWING = ("tokens", "flops_6nd", "seconds", "status", "diverged_step", "warmup_steps")
-#: What a law computes with, and so may not change along a run; what else changes is left out.
+#: Columns that laws compute with, which have to be constant along a run; others that change are left out.
 _CONSTANT = ("params_nonembedding", "params_total", "seq_len", "batch_tokens", "batch_sequences", "flops_budget")
 
 
@@ -30,11 +30,11 @@ def curves_of(
     """(table of runs, curves) of rows `run_id, step, lr, loss`, a row a logged step.
 
     `step` counts from 0, `lr` is the LR of that step, and the loss has seen the LRs up to and including it. Rows
-    without a loss or an LR are gaps. Between logged steps the LR is linear. Of rows with one step the last counts, as
-    after a run was resumed. A curve that does not begin at its first steps needs the column `warmup_steps` = W: before
-    its first row, LR = first logged LR · min((t+1)/W, 1). Columns of `COLUMNS` that are constant along a run become
-    columns of the table of runs, and of tokens the last value does; the column `nan_loss` says whether the loss of a
-    run ends as NaN.
+    without a loss or an LR are gaps. Between logged steps the LR is linear. Of several rows of one step the last
+    counts, as after a run was resumed. A curve that does not begin at its first steps needs the column `warmup_steps`
+    = W: before its first row, LR = first logged LR · min((t+1)/W, 1). Columns of `COLUMNS` that are constant along a
+    run become columns of the table of runs, and so does the last value of the tokens; its column `nan_loss` says
+    whether the loss of a run ends as NaN.
 
     Args:
       table: the rows.
@@ -71,7 +71,7 @@ def curves_of(
 
 
 def last_rows(table: pd.DataFrame, source: str, nan_loss: np.ndarray) -> pd.DataFrame:
-    """[runs] the last row of each run with a loss, of a table that has no LR: what a law of final losses reads."""
+    """[runs] the last row with a loss of each run, for laws of final losses; the table needs no LR."""
     table, names, code, nan_loss = _ordered(table, source, nan_loss)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step, loss = table["step"].to_numpy(float), table["loss"].to_numpy(float)
@@ -123,7 +123,7 @@ def _ordered(
 def _with_constants(
     rows: dict[str, dict[str, Any]], table: pd.DataFrame, code: np.ndarray, source: str
 ) -> pd.DataFrame:
-    """The table of runs, with what the rows say of each."""
+    """The table of runs with the constant columns of their rows."""
     runs = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run_id")
     for name in table.columns:
         if not is_column(name) or name in runs:
@@ -143,7 +143,7 @@ def _with_constants(
 
 
 def _grows(name: str) -> bool:
-    """Whether the last value of a column is the run's: of what is counted along it, and of what is measured."""
+    """Whether the last value of a column is that of the run, as for counts along the run and for measurements."""
     row = input_of(name)
     accumulates = row is not None and row.falls and row in declared()
     return accumulates or name in _GROWING or target_of(name) is not None
@@ -204,7 +204,7 @@ def _check_gaps(name: str, on: np.ndarray, lr: np.ndarray, last: int) -> None:
 
 
 def _warmup_steps(columns: Mapping[str, np.ndarray], lr: np.ndarray, on: np.ndarray, name: str) -> int:
-    """W as stated, else the steps until the LR first stops rising."""
+    """The warm-up that the table states, else the steps until the LR first stops rising."""
     warmup = _stated_warmup(columns, name)
     if warmup is not None:
         return warmup

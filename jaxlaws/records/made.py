@@ -1,4 +1,4 @@
-"""Columns that are made of others: what the user sets, what run ids say, and products such as batch · length."""
+"""Derived columns: from the values that the user sets, from run ids, and products such as batch · length."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def set_columns(table: Table, values: Mapping[str, object]) -> None:
 
 
 def _truth(value: object) -> object:
-    """1 for true and 0 for false."""
+    """The value, with 1 for true or yes and 0 for false or no."""
     return {"true": 1, "yes": 1, "false": 0, "no": 0}.get(str(value).lower(), value)
 
 
 def ours_of(name: str, along: bool) -> str | None:
-    """Our name for any known one, None where it is none."""
+    """Our name for any known name, None for an unknown one."""
     if is_ours(name):
         return name
     return next((ours for ours, *_ in candidates(name, along)), None)
@@ -68,7 +68,7 @@ def name_parts(table: Table, pattern: str | None) -> None:
 
 
 class Rule(NamedTuple):
-    """`ours` from other columns, where it is not there itself."""
+    """A formula for the column `ours` of other columns, for tables that lack it."""
 
     ours: str
     needs: tuple[str, ...]
@@ -80,7 +80,7 @@ def _whole(values: Any) -> np.ndarray:
     return np.round(np.asarray(values, float))
 
 
-#: In order. The batch of a table that knows D and T is D/T whatever its batch column counts.
+#: Rules in order. In a table with D and T the batch is D/T, whatever its batch column counts.
 RULES: tuple[Rule, ...] = (
     Rule("batch_tokens", ("batch_sequences", "seq_len"), lambda b, length: b * length, "{} × {}"),
     Rule("batch_tokens", ("tokens", "steps"), lambda d, t: d / t, "{} / {}"),
@@ -97,7 +97,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def derive(table: Table) -> None:
-    """Make the columns of `RULES` that are not there, and decide what N and a batch without a unit are."""
+    """Derive the columns of `RULES` that the table lacks, and decide the meaning of N and of a batch without a unit."""
     _unspecified_params(table)
     _batch_in_tokens(table)
     counts_log = _logged_steps(table)
@@ -124,7 +124,7 @@ def _origin(table: Table, name: str) -> str:
 
 
 def _unspecified_params(table: Table) -> None:
-    """N whose name does not say whether embeddings count: what the other column is not, else without them."""
+    """Decide whether N of an unspecific name counts embeddings: the opposite of the other N, else it does not."""
     if "params" not in table.data:
         return
     data, theirs = table.data, table.origins.pop("params", "params")
@@ -151,7 +151,7 @@ _PARAMS = ("params_nonembedding", "params_total")
 
 
 def _logged_steps(table: Table) -> bool:
-    """Whether the steps are a tracker's own count, which counts what was logged: nothing is made of them."""
+    """Whether the steps are a tracker's count of log entries, from which nothing is derived."""
     theirs = table.origins.get("steps")
     return not table.along and theirs is not None and normal(theirs) in map(normal, ALIASES["steps"][1].split())
 
@@ -167,7 +167,7 @@ def _drop_contradicted_steps(table: Table) -> None:
 
 
 def _batch_in_tokens(table: Table) -> None:
-    """A batch in sequences by its name, whose product with the steps is the tokens all the same, counts tokens."""
+    """Take `batch_sequences` as tokens if its product with the steps is the tokens of the run."""
     data = table.data
     if "batch_sequences" not in table.origins or "batch_tokens" in data or not {"tokens", "steps"} <= set(data.columns):
         return

@@ -13,7 +13,7 @@ from jaxlaws.records.aliases import ALIASES, ALONG, LOSSES, NESTED
 from jaxlaws.records.columns import COLUMNS, TARGET, declared, target_of
 from jaxlaws.text import printable, quoted
 
-#: First parts of a name that say where a tracker keeps it, and those of metrics, which are no settings.
+#: First parts of names: the place where a tracker keeps a value, and metrics, which are no settings.
 _PLACE = re.compile(
     r"^(?:config|params|hparams|hyperparameters|parameters|args|cfg|summary|metrics|tags|_content)[./:]+", re.I
 )
@@ -34,7 +34,7 @@ _COUNTS = ("params_nonembedding", "params_total", "params", "tokens", "batch_tok
 
 
 def normal(name: str) -> str:
-    """A name as it is compared: without the tracker's place, case and separators."""
+    """A name for comparison: without the tracker's place, case and separators."""
     return re.sub(r"[\W_]+", "", _bare(name)).lower()
 
 
@@ -61,12 +61,12 @@ def _lines(tables: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, list[tu
 _OWN = {name: () for name in COLUMNS if name not in ALIASES and name != "group"}
 _RUNS = _lines([ALIASES, _OWN])
 _STEPS = _lines([{name: ALIASES[name] for name in ALIASES if name not in ("steps", *LOSSES)}, _OWN, ALONG])
-#: Columns of which two different ones are asked about; of the others the first in the file is taken.
+#: Columns for which two candidates with different values are a question; of others the first candidate counts.
 _ASKED = (
     *("val_loss_nats", "loss_nats", "loss", "step", "lr", "params_nonembedding", "params_total", "params", "tokens"),
     *("steps", "seq_len", "batch_tokens", "batch_sequences", "peak_lr"),
 )
-#: What a mapped loss stands in for.
+#: Columns that one loss of `--map` stands for.
 _SAME_LOSS = ("loss", "loss_nats", "val_loss_nats")
 
 

@@ -1,4 +1,4 @@
-"""The questions that a table of runs is asked, by name, and how a user answers for one himself. No pandas."""
+"""The questions about a table of runs, by name, and how a user answers them. No pandas."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VALUES = {"checkpoints": "last", "tuning": "best", "outliers": "out", "settings
 
 
 def parse_assume(entries: Sequence[str]) -> dict[str, str]:
-    """{question: value or ""} of entries `NAME` or `NAME=VALUE`; `BadInput` for a name or value that there is not."""
+    """{question: value or ""} of entries `NAME` or `NAME=VALUE`; `BadInput` for an unknown name or value."""
     answers: dict[str, str] = {}
     for entry in entries:
         name, sign, value = (part.strip() for part in entry.partition("="))

@@ -1,4 +1,4 @@
-"""The one reader of a run's files: what is there, checked, or `Unreadable` with the name of the file and the reason."""
+"""The one reader of a run's files: the checked content, or `Unreadable` with the name of the file and the reason."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.files import read_array
 from jaxlaws.text import printable
 
-#: What run.json may say of how a run ended.
+#: Statuses that run.json may state.
 ENDED = ("ok", "diverged", "failed")
 #: Keys of run.json that hold text or a mapping. Every other one that is a column of the table of runs holds a number.
 TEXT = frozenset({"status", "model", "parameterisation", "schedule", "optimizer", "corpus"})
 MAPPINGS = ("identity", "versions", "devices")
 #: Keys of run.json that are no columns and hold a number.
 NUMBERS = ("trunk_steps", "compile_seconds", "step_seconds", "lanes")
-#: More bytes than any file of a run has.
+#: A size in bytes that no file of a run exceeds.
 _LARGEST = 1 << 30
 
 
 class Unreadable(BadInput):
-    """A file that is there and cannot be read, or says what no file of its kind says.
+    """A file that exists and cannot be read, or whose content is not of its kind.
 
     Attributes:
       errno: where the file system refused it, otherwise None.
@@ -122,7 +122,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def yaml_of(text: str) -> Any:
-    """The value of a YAML text, by the safe loader in C, which deep nesting crashes: Python's own is asked then."""
+    """The value of a YAML text, by the safe loader in C, or by Python's if deep nesting would crash it."""
     brackets = itertools.accumulate(1 if sign in "[{" else -1 for sign in text if sign in "[]{}")
     deep = max(brackets, default=0) > _DEEP or _NESTED.search(text)
     return yaml.load(text, yaml.SafeLoader if deep else getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,4 +1,4 @@
-"""Runs against a run of constant LR at equal LR sums: what the law of SGD noise reads."""
+"""Runs against a run of constant LR at equal LR sums, as the law of SGD noise reads them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _constant(curve: Curve, reference: Curve, keep: np.ndarray, early: np.ndarra
     return np.full(int(keep.sum()), np.mean(reference.logged[TRACE][~early]))
 
 
-#: How the trace is known: from the run itself, which then must have been trained; or from the reference alone, at equal
-#: time, as a power of time or as one number.
+#: Where the trace comes from: the run itself, which has to be trained; or the reference alone, at equal time, as a
+#: power of time, or as one number.
 TRACES: Mapping[str, Callable[[Curve, Curve, np.ndarray, np.ndarray], np.ndarray]] = {
     "run": _of_run,
     "reference": _of_reference,

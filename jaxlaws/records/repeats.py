@@ -17,15 +17,15 @@ from jaxlaws.text import printable
 PROGRESS = ("tokens", "steps", "flops_6nd", "flops_budget", "final_lr")
 #: Spread of ln loss within one config that is noise: with the seed equal, without a seed, and whatever the others show.
 SAME_SEED, SAME_CONFIG, MOST = 0.02, 0.05, 0.15
-#: Spreads of the other configs that one has to exceed.
+#: Multiple of the other configs' median spread that a spread has to exceed.
 TIMES_OTHERS = 5.0
-#: Checkpoints that a run has to have to be seen, and by how much their distances differ.
+#: Fewest checkpoints by which a run is recognised, and the largest relative difference of their distances.
 MIN_CHECKPOINTS, EVEN = 5, 0.01
 _STEP_IN_NAME = r"(?i)^(.*?)[-_./ :=]*(?:step|ckpt|chkpt|checkpoint|iter|iteration|update)[-_=: ]*(\d{1,18})\D*$"
 
 
 def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
-    """[runs] a number for each config: equal where all columns but results and `without` are, and the LR of curves."""
+    """[runs] a number a config: equal for equal settings, those of `without` excepted, and equal LRs of curves."""
     columns = [name for name in runs.table if not is_result(str(name)) and name not in without]
     key = pd.util.hash_pandas_object(runs.table[columns], index=False).to_numpy() if columns else None
     key = np.zeros(len(runs.table), np.uint64) if key is None else key
@@ -63,7 +63,7 @@ def repeats(runs: Runs) -> Runs:
 
 
 def checkpoints(runs: Runs) -> Runs:
-    """Losses along one run, taken as runs that ended there: seen by numbered names, or by evenly spaced tokens.
+    """Asks about checkpoints of one run that look like runs: their names are numbered, or their tokens evenly spaced.
 
     With `--assume checkpoints=last` the last of each run is kept.
     """
@@ -94,7 +94,7 @@ def checkpoints(runs: Runs) -> Runs:
 
 
 def last_of_each(runs: Runs) -> Runs:
-    """Of rows with one run id the last, by tokens or steps, where `--assume checkpoints=last` asks for it."""
+    """The last row of each run id, by tokens or steps, if `--assume checkpoints=last` asks for it."""
     progress = next((name for name in ("tokens", "steps") if name in runs.table), None)
     if runs.assume.get("checkpoints") != "last" or progress is None or not runs.table.index.has_duplicates:
         return runs

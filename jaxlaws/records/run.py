@@ -25,7 +25,7 @@ from jaxlaws.text import printable
 
 log = logging.getLogger(__name__)
 
-#: What a file that cannot be read is called once it has been set aside.
+#: Suffix of an unreadable file that `reset` sets aside.
 ASIDE = ".unreadable"
 
 
@@ -67,7 +67,7 @@ class RunDir:
         return self.path.name
 
     def ask(self, config: Mapping[str, Any], lr: np.ndarray) -> None:
-        """Record that this run is wanted: config.yaml and lr.npy, the LR of every step.
+        """Write what the run is to be: config.yaml and lr.npy, the LR of every step.
 
         Does nothing a second time, unless the run has not ended and one of them is missing or damaged.
         """
@@ -88,7 +88,7 @@ class RunDir:
         """What the run's files say.
 
         Args:
-          whole: read those too that decide nothing here; a run with one that cannot be read counts as failed.
+          whole: read also the files that do not decide the state; a run with an unreadable one counts as failed.
         """
         try:
             record = read_record(self.path / "run.json")
@@ -121,13 +121,13 @@ class RunDir:
         return read_config(self.path / "config.yaml")
 
     def holder(self) -> Claim | None:
-        """Who holds the claim, None where nobody is known to."""
+        """The holder of the claim, None if there is none or its claim is unreadable."""
         with suppress(FileNotFoundError, Unreadable):
             return Claim.read(self._claim)
         return None
 
     def owner(self) -> str | None:
-        """`host:pid` of whoever holds the claim, None where nobody is known to."""
+        """`host:pid` of the holder of the claim, None if no holder is known."""
         holder = self.holder()
         return holder.owner if holder else None
 
@@ -151,7 +151,7 @@ class RunDir:
         return self.claimant.holds(self._claim) and not (self.path / "run.json").exists()
 
     def lost(self) -> ClaimLost:
-        """What is to be said where this process no longer holds the run."""
+        """The error of a process that no longer holds the run."""
         now = "it has ended" if (self.path / "run.json").exists() else f"{self.owner() or 'nobody'} holds it"
         return ClaimLost(
             f"run {self.name} is no longer held by this process ({now}): it writes nothing more there, and what the "
@@ -178,7 +178,7 @@ class RunDir:
             write_atomic(self._own("curve.csv"), curve.text(row for step, row in rows if step <= steps))
 
     def add_point(self, point: Mapping[str, float]) -> None:
-        """Append one row to curve.csv; what is not known is left empty."""
+        """Append one row to curve.csv; a value that the point lacks is an empty cell."""
         with self._writing():
             append(self._own("curve.csv"), curve.row(point))
 
@@ -211,7 +211,7 @@ class RunDir:
         return self.path / "claim.json"
 
     def _own(self, name: str) -> Path:
-        """A file of the run that is to be written. Raises `Failed` where that would write somewhere else."""
+        """The path of a file to write in the run. Raises `Failed` if a symbolic link leads elsewhere."""
         path = self.path / name
         for link in (self.path, path):
             if link.is_symlink():
@@ -222,7 +222,7 @@ class RunDir:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Under the lock, as the process whose claim it is."""
+        """Hold the lock; raises `ClaimLost` if this process has no claim to the run."""
         with locked(self.path):
             if not self.holds():
                 raise self.lost()

@@ -20,18 +20,18 @@ SETTINGS = (
     *("corpus", "group", "vocab", "seq_len", "parameterisation", "optimizer", "weight_decay", "beta1", "beta2", "clip"),
     *("schedule", "cooldown_fraction"),
 )
-#: What a curve law reads off the curve.
+#: Settings that a law of curves reads off the curve.
 ON_THE_CURVE = ("schedule", "cooldown_fraction")
-#: Largest relative difference of numbers that are one setting.
+#: Largest relative difference of numbers that count as one setting.
 _SAME = 1e-3
-#: Settings that a sentence names, at most.
+#: Largest number of settings in a sentence.
 _SHOWN = 6
-#: Spread of ln loss within one (N, D) that its best run stands for.
+#: Spread of ln loss within one (N, D) up to which its runs count as equally well tuned.
 _TUNED = 0.02
 
 
 def comparable(runs: Runs, law: str, reads: Collection[str], curves: bool = False) -> Runs:
-    """The runs as a law of the loss may take them: of one setting, and at the best LR and batch of each (N, D).
+    """The runs of one setting at the best LR and batch of each (N, D), to which a law of the loss is fitted.
 
     Args: see `one_setting`.
     """
@@ -89,7 +89,7 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
 
 
 def _follows(name: str, reads: Collection[str], table: pd.DataFrame) -> bool:
-    """Whether a column is a multiple of one that the law reads, as the unique tokens of runs that repeat none are."""
+    """Whether a column is a multiple of one that the law reads, as unique tokens are where no token is repeated."""
     values = table[name].to_numpy(float)
     columns = (table[column].to_numpy(float) for column in reads if column in table and len(table))
     with np.errstate(divide="ignore", invalid="ignore"):  # a value of 0 is no multiple
@@ -97,7 +97,7 @@ def _follows(name: str, reads: Collection[str], table: pd.DataFrame) -> bool:
 
 
 def _values(column: pd.Series) -> pd.Series:
-    """What is stated: an empty cell is no other setting."""
+    """The values of the column without its empty cells, which are no other setting."""
     if column.name in WORDS:
         return column[column.notna()].astype(str)[lambda words: words != ""]
     return pd.to_numeric(column, errors="coerce").dropna()
@@ -124,7 +124,7 @@ def tuned(runs: Runs, law: str, reads: Collection[str]) -> Runs:
     """The runs of a law of the loss at the best LR and batch, if each (N, D) has one of them.
 
     With `--assume tuning=best` the lowest loss of each (N, D) is taken; of each (N, D, batch) for a law of the batch.
-    Of a metric it is not known whether less of it is better: its runs are taken as they are.
+    Runs of a metric stay as they are, since less of it may be worse.
 
     Raises:
       BadInput: runs of one of them differ in LR or batch, so that most of them are badly tuned.

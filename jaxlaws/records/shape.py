@@ -9,16 +9,16 @@ import pandas as pd
 
 from jaxlaws.records.naming import candidates, normal
 
-#: What stands between a run and its metric in a chart that W&B exports, and the columns around it that are bounds.
+#: Separator of run and metric in a chart that W&B exports, and endings of the columns that are bounds.
 _DASH, _BOUNDS = " - ", ("__MIN", "__MAX")
-#: Columns of a chart that are no run's: its axis, by any name.
+#: Names of the axis of a chart, a column that is no run.
 _AXIS = re.compile(r"^(?:relative time.*|wall ?time|.*timestamp|time)$", re.IGNORECASE)
 #: Names of the columns of a table with a row a metric and step.
 _KEY, _VALUE = ("key", "metric", "metricname", "tag"), ("value", "metricvalue")
 
 
 def reshaped(raw: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """(the table with a row a step or a run, what was done to it): charts with a column a run, and rows a metric."""
+    """(the table with a row a step or a run, its former shape in words) of a chart or a table with a row a metric."""
     for shape in (_chart, _metrics):
         table = shape(raw)
         if table is not None:

@@ -38,17 +38,17 @@ SHARED: dict[str, Any] = {
     "optimizer.init_scale": 1.0,
     "eval.sequences": 256,
 }
-#: Those whose default depends on another choice.
+#: Keys whose default depends on another choice.
 SHARED_ALWAYS = ("model.base_width", "optimizer.momentum", "optimizer.eps", "optimizer.clip")
-#: Those of runs of one model and one batch, which is what a law of curves is fitted to.
+#: Keys that runs of one model and one batch share; laws of curves are fitted to such runs.
 OF_ONE_MODEL = (
     *("model.width", "model.depth", "model.heads", "model.kv_heads", "model.mlp_width"),
     *("data.seq_len", "batch_sequences", "batch_tokens"),
 )
-#: Those that a table of runs has as columns too.
+#: Keys that are columns of a table of runs too.
 _COLUMNS = ("optimizer.name", "optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2")
 ALL = (*SHARED, *SHARED_ALWAYS, *OF_ONE_MODEL, *_COLUMNS)
-#: Configs that are read, at most, evenly spaced over the runs.
+#: Largest number of configs to read, evenly spaced over the runs.
 _MOST = 64
 
 

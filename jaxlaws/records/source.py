@@ -132,7 +132,7 @@ def _table(source: str | Path | pd.DataFrame, map: Mapping[str, str], label: str
 
 
 def _is_sweep(path: Path) -> bool:
-    """Whether jaxlaws wrote it: other trainers keep a config.yaml a run too, and no array of its learning rates."""
+    """Whether jaxlaws wrote the folder: other trainers keep a config.yaml a run, but no array of learning rates."""
     return (path / "sweep.yaml").exists() or any(any(path.glob(f"*/{name}")) for name in ("lr.npy", "run.json"))
 
 
@@ -152,6 +152,6 @@ def _file(path: Path, map: Mapping[str, str]) -> pd.DataFrame:
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """A table with a row a run, with our names: what was planned, not what came of it."""
+    """A table of planned runs with a row a run and our names."""
     name, frame = _table(path, {}, "")
     return understood(frame, name, Reading()).data

@@ -14,7 +14,7 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.columns import COLUMNS, MAIN_LOSSES, METRIC, TARGET, is_column, no_loss, target_of
 from jaxlaws.records.usage import Usage
 
-#: More optimiser steps than any run has had: one that implies more is in another unit.
+#: A number of optimiser steps that no run has exceeded; a larger one is in another unit.
 MAX_STEPS = 1e7
 
 
@@ -120,7 +120,7 @@ class Runs:
 
     @property
     def loss_label(self) -> str:
-        """What a fit says of the loss: its column, or the name of the metric."""
+        """The name of the loss in a fit: its column, or the metric."""
         return self.loss_column.removeprefix(METRIC)
 
     @property
@@ -151,7 +151,7 @@ class Runs:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What was changed of the source, and what the user answers for."""
+        """Sentences on changes of the source and on answers of the user."""
         return (*self.unread, *self.notes, *(f"--assume {name}: {what}." for name, what in self.doubts.items()))
 
     def need(self, *columns: str) -> pd.DataFrame:

@@ -30,9 +30,9 @@ from jaxlaws.text import from_spreadsheet, printable
 #: Bytes of a table, unpacked, and its columns: tables of runs and curves are far below, and both fit in memory.
 MAX_BYTES = 2 * 2**30
 MAX_COLUMNS = 10_000
-#: Characters of a header: what a file without line ends is refused by.
+#: Largest number of characters of a header, which a file without line ends exceeds.
 MAX_HEADER = 4 * 2**20
-#: What loggers and people write in a cell without a number.
+#: Words of loggers and people for a cell without a number.
 _EMPTY = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None", "none"]
 _COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 #: First bytes of a file in UTF-16.
@@ -244,7 +244,7 @@ def _parquet(path: Path, words: Callable[[str], bool]) -> pd.DataFrame:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Whatever a parser raises as one sentence that names the file."""
+    """Turns every error of a parser into one sentence that names the file."""
     try:
         yield
     except ImportError:

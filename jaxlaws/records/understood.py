@@ -1,4 +1,4 @@
-"""A table as it came and as it is understood: which column is which, numbers as numbers and words as words."""
+"""A table in its original form and with our columns, numbers as numbers and words as words."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from jaxlaws.records.shape import reshaped
 from jaxlaws.records.units import parse_number
 from jaxlaws.text import printable
 
-#: A plain number, and what an empty cell and a loss that is no number are written as.
+#: A plain number, and the words for an empty cell and for a loss that is no number.
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EMPTY, _NO_NUMBER = ("", "none", "null", "na", "n/a", "<na>"), ("nan", "inf", "-inf", "infinity", "-infinity")
-#: Columns of one of which a table with a row a run has several values, and a run of a curve one.
+#: Columns of sizes: a table with a row a run has several values of one of them, a single curve one value.
 _SIZES = ("params_nonembedding", "params_total", "params", "batch_sequences")
 
 
@@ -128,12 +128,12 @@ def understood(frame: pd.DataFrame, source: str, reading: Reading) -> Table:
 
 
 def _losses(target: str) -> tuple[str, ...]:
-    """The columns of which one is the loss that decides how a run ended."""
+    """Columns of losses, of which one decides how a run ended."""
     return (TARGET + target, METRIC + target) if target else tuple(set(LOSSES) - {"train_loss_nats"})
 
 
 def place(theirs: str, raw: pd.DataFrame) -> str | None:
-    """The column of this name, else the one whose name differs in case and separators only."""
+    """The column of this name, else the only one whose name differs just in case and separators."""
     if theirs in raw:
         return theirs
     alike = [name for name in map(str, raw) if normal(name) == normal(theirs)]
@@ -141,7 +141,7 @@ def place(theirs: str, raw: pd.DataFrame) -> str | None:
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame whose index is no column: what is named, or text, becomes one."""
+    """The frame with a plain index: a named index, or one of text, becomes a column."""
     if frame.index.names != [None]:
         frame = frame.reset_index()
     elif not isinstance(frame.index, pd.RangeIndex) and frame.index.dtype.kind not in "iufb":
@@ -151,7 +151,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _along(raw: pd.DataFrame, readable: Sequence[str], ids: Sequence[str], mapping: Mapping[str, str]) -> bool:
-    """Whether the table has a row a step: it has steps, and a run id comes twice, or there is none and one size."""
+    """Whether the table has a row a step: it has steps, and either a run id twice, or neither run ids nor two sizes."""
     ids = [mapping["run_id"]] if "run_id" in mapping else list(ids)
     step = "step" in mapping or any(ours == "step" for name in readable for ours, *_ in candidates(name, along=True))
     if not step:
@@ -171,7 +171,7 @@ def _same(left: pd.Series, right: pd.Series) -> bool:
 
 
 def words(values: pd.Series) -> pd.Series:
-    """The column as text, empty where there is nothing."""
+    """The column as text, with empty text for an empty cell."""
     return pd.Series([value if isinstance(value, str) else str(value) for value in values.astype(object).fillna("")])
 
 

@@ -1,4 +1,4 @@
-"""Units of a table, questioned from what is physically possible: a function for each question."""
+"""Checks of the units of a table against what is physically possible, a function for each question."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jaxlaws.text import printable
 MAX_VOCAB = 1e6
 #: Nats that half of the runs stay below: a model that has only learned how frequent each token is does.
 MAX_MEDIAN_LOSS = 8.0
-#: Steps after which it has.
+#: Steps after which a model has learned that.
 TRAINED = 100
 #: Fewer tokens a step than models from 50M parameters are trained with, and yet a usual number of sequences.
 MIN_BATCH_TOKENS, LARGE_MODEL = 8192, 5e7
@@ -25,7 +25,7 @@ MIN_BATCH_TOKENS, LARGE_MODEL = 8192, 5e7
 MIN_STEPS, SMALL_MODEL = 20, 1e6
 #: Parameters below which a count is in thousands, millions or billions.
 MIN_PARAMS = 1e3
-#: Parameters below which a count that is not whole is one too; above, it is read off a figure.
+#: Parameters below which a fraction is in such a unit; a larger fraction is read off a figure.
 MAX_FRACTION = 1e6
 #: Tokens per parameter beyond which one of the two is not a plain count: of any run, and of half of the runs.
 TOKENS_PER_PARAM = (1e-3, 1e6)
@@ -247,5 +247,5 @@ def flops(runs: Runs) -> Runs:
     return runs
 
 
-#: What is asked of every table, in order: the relations that name a cause first.
+#: The checks of every table in order, relations that name a cause first.
 UNITS: tuple[Callable[[Runs], Runs], ...] = (loss_unit, steps_unit, counts, batch_unit, lr_unit, flops)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: The reason of a run whose own status says that it diverged.
 DIVERGED = "diverged"
-#: Run ids named in a sentence, at most.
+#: Largest number of run ids in a sentence.
 _NAMED = 3
 
 
@@ -52,12 +52,12 @@ def _counted(ids: Sequence[str], reason: str) -> str:
 
 
 def usage_of(before: Runs, selection: Runs, remainder: Runs) -> Usage:
-    """What is used of a source.
+    """The usage of a source.
 
     Args:
       before: all its runs, with what an importer says of them in `usage`.
       selection: those that the user selects.
-      remainder: those that are left by checks and questions.
+      remainder: those that remain after checks and questions.
     """
     usage = before.usage or Usage(len(before.table))
     outside, refusals = _missing(before, selection), _missing(selection, remainder)
@@ -75,12 +75,12 @@ def usage_of(before: Runs, selection: Runs, remainder: Runs) -> Usage:
     return replace(usage, exclusions=_some(exclusions), diverged=_some(diverged))
 
 
-#: Question whose answer leaves runs out → what they are.
+#: Question whose answer leaves runs out → the word for such a run.
 _DROPPING = {"outliers": "outlier", "checkpoints": "earlier checkpoint"}
 
 
 def _dropped(names: Sequence[str], selection: Runs, remainder: Runs) -> dict[str, list[str]]:
-    """The runs that a question left out; of outliers with their losses."""
+    """Reason → the runs that a question left out, outliers with their losses."""
     reasons = [_DROPPING[name] for name in remainder.doubts if name in _DROPPING and remainder.assume.get(name)]
     reason = "refused" if remainder.refusals else reasons[0] if len(reasons) == 1 else "left out by --assume"
     if reason == _DROPPING["outliers"]:
@@ -90,13 +90,13 @@ def _dropped(names: Sequence[str], selection: Runs, remainder: Runs) -> dict[str
 
 
 def _within(ids: Sequence[str], runs: Runs) -> list[str]:
-    """Those of the ids that are among the runs."""
+    """The ids that are among the runs."""
     members = set(runs.table.index[runs.table.index.isin(list(ids))]) if ids else ()
     return [name for name in ids if name in members]
 
 
 def _others(runs: Runs, status: str, groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """The runs of a status that no group has yet."""
+    """The runs of a status that belong to no group yet."""
     if "status" not in runs.table:
         return []
     members = {name for ids in groups.values() for name in ids}

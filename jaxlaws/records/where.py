@@ -24,7 +24,7 @@ _OPERATORS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     ">": np.greater,
 }
 _CLAUSE = re.compile(r"\s*([^<>=!]*?)\s*(<=|>=|!=|==|<|>)(?![<>=!])\s*(.*?)\s*", re.DOTALL)
-#: What joins clauses, and a quoted value, inside which nothing joins.
+#: The word that joins clauses, and a quoted value, inside which it does not join.
 _PARTS = re.compile(r"'[^']*'|\"[^\"]*\"|(\s+and\s+)")
 
 

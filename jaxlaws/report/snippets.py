@@ -16,7 +16,7 @@ from jaxlaws.text import printable
 
 _TORCH_ADAM = "(model.parameters(), lr=PEAK_LR, betas=({b1}, {b2}), eps={eps}"
 _TORCH_SGD = "torch.optim.SGD(model.parameters(), lr=PEAK_LR, momentum={momentum}, weight_decay={decay}"
-#: Optimiser → the call that makes it in torch, and in optax its rules; those that are missing are not there.
+#: Optimiser → the call that makes it in torch, and its rules in optax; a library lacks those without a row.
 TORCH = {
     "adamw": f"torch.optim.AdamW{_TORCH_ADAM}, weight_decay={{decay}})",
     "adam": f"torch.optim.Adam{_TORCH_ADAM})",

@@ -15,7 +15,7 @@ from jaxlaws.text import printable
 
 #: Called with how many of how many runs have been read.
 Progress = Callable[[int, int], None]
-#: What stands before the colon of a source → the module that reads it, and the extra and package of the same name.
+#: Schemes: the text before the colon of a source, and the name of its reader, of its extra and of its package.
 SCHEMES = ("wandb", "mlflow")
 #: The address of a page of W&B, as it is copied.
 _PAGE = re.compile(r"https?://wandb\.ai/")
@@ -87,5 +87,5 @@ def row(run: str, name: str, state: str, config: Mapping[str, object], last: Map
 
 
 def said(value: object) -> object:
-    """The value, and the word NaN for one that was logged and is no number, which an empty cell is not."""
+    """The value, or the word NaN for a logged NaN, which differs from an empty cell."""
     return "NaN" if value != value else value

@@ -1,4 +1,4 @@
-"""Histories that have been read, kept in the cache: a download that was interrupted goes on where it ended."""
+"""Histories in the cache, so that an interrupted download continues where it ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def table_of(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def kept(key: str | None, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The table of this key from the cache, or what `read` returns, which then is kept.
+    """The table of this key from the cache, or the one that `read` returns, which the cache then keeps.
 
     Args:
       key: of a run that has ended and its last change; None for one that goes on, which is always read.

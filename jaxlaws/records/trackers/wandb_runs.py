@@ -23,7 +23,7 @@ _PATH = re.compile(
 )
 #: Runs in one request of their configs and summaries, rows in one of a history.
 _RUNS, _ROWS = 200, 10_000
-#: What counts the optimiser's steps, best first: trainers log theirs, W&B counts calls of its `log`.
+#: Columns that count optimiser steps, best first: trainers log their own, and W&B counts calls of its `log`.
 _STEPS = ("train/global_step", "trainer/global_step", "global_step", "_step")
 
 
@@ -62,7 +62,7 @@ def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) 
 
 
 def _history(run: Any) -> pd.DataFrame:
-    """Every logged step: asked for single metrics, W&B leaves out the steps that lack one of them."""
+    """Every logged step; a request of single metrics would leave out the steps that lack one of them."""
     return table_of(run.scan_history(page_size=_ROWS))
 
 
