@@ -142,12 +142,15 @@ def step_law(published):
 ONE_SIZE = ("params_nonembedding>4.2e8", "params_nonembedding<4.4e8")
 
 
-def over_lr(published):
-    """The lowest loss at each LR for one (N, D) of the step-law table: a U."""
-    table = where(
-        step_law(published), "params_nonembedding>4.2e8 and params_nonembedding<4.4e8 and tokens>4.9e10"
-    ).table
-    return Runs(table.groupby("peak_lr")["loss_nats"].min().reset_index().rename(columns={"peak_lr": "x"}))
+def over_lr(cell):
+    """The lowest loss at each LR of one (N, D) of the step-law table, by its number in the order of the file: a U."""
+
+    def runs_of(published):
+        cells = step_law(published).table.groupby(["params_nonembedding", "tokens"], sort=False)
+        table = list(cells)[cell][1]
+        return Runs(table.groupby("peak_lr")["loss_nats"].min().reset_index().rename(columns={"peak_lr": "x"}))
+
+    return runs_of
 
 
 def along_a_cosine(published):
@@ -204,11 +207,14 @@ TABLES = {
         {"E": (0.1, 2), "A": (10, 1e3), "B": (1, 10), "C": (1, 10)}
         | {"alpha": (0.1, 0.5), "beta": (0.05, 0.5), "gamma": (0.05, 0.5)},
     ),
-    "broken_power": (
-        "broken_power",
-        over_lr,
-        {"a": (0.1, 2), "b": (0.1, 2), "c0": (-0.2, 0.3), "c1": (-1, 0.5), "d1": (5e-4, 1e-2), "f1": (0.1, 2)},
-    ),
+    **{
+        f"broken_power {cell}": (
+            "broken_power",
+            over_lr(cell),
+            {"a": (0.1, 2), "b": (0.1, 2), "c0": (-0.2, 0.3), "c1": (-1, 0.5), "d1": (5e-4, 1e-2), "f1": (0.1, 2)},
+        )
+        for cell in (0, 8, 16)
+    },
     "broken_power_2": (
         "broken_power_2",
         along_a_cosine,

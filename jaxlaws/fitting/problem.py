@@ -14,7 +14,17 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fitting.noise import DELTA, Noise
 from jaxlaws.fitting.points import Points
-from jaxlaws.fitting.solve import RESAMPLE_TOLERANCE, TOLERANCE, Shared, Solution, Task, run_tasks, solver
+from jaxlaws.fitting.solve import (
+    RESAMPLE_STEPS,
+    RESAMPLE_TOLERANCE,
+    STEPS,
+    TOLERANCE,
+    Shared,
+    Solution,
+    Task,
+    run_tasks,
+    solver,
+)
 from jaxlaws.fitting.start import starts
 from jaxlaws.laws.law import Law, Parameter
 
@@ -86,7 +96,13 @@ class Problem:
         """[2, parameters] centre and sd of the coordinates; an infinite sd where there is no prior."""
         return np.array([p.prior or (0.0, np.inf) for p in self.law.parameters]).T
 
-    def shared(self, tolerance: float = TOLERANCE, delta: float | None = None, plain: bool = False) -> Shared:
+    def shared(
+        self,
+        tolerance: float = TOLERANCE,
+        delta: float | None = None,
+        plain: bool = False,
+        steps: int = RESAMPLE_STEPS,
+    ) -> Shared:
         """What the tasks share; `plain` asks the same program for the plain Huber objective."""
         low, high = self.bounds
         sd = self.prior[1]
@@ -101,6 +117,7 @@ class Problem:
             offset_precision=1 / self.noise.offset**2 if self.noise.offset and not plain else _NO_OFFSET,
             prior_precision=np.zeros(len(sd)) if plain else 1 / sd**2,
             tolerance=tolerance,
+            steps=steps,
         )
 
     def solve(self, tasks: Task, shared: Shared, stage: str) -> Solution:
@@ -126,7 +143,8 @@ class Problem:
         tasks = Task(
             theta, ones, np.broadcast_to(self.target, (count, len(weight))), np.broadcast_to(self.prior[0], theta.shape)
         )
-        return self.solve(tasks, self.shared(plain=plain), "scale" if plain else "starts")
+        shared = self.shared(plain=plain, steps=STEPS[self.law.kind])
+        return self.solve(tasks, shared, "scale" if plain else "starts")
 
     def from_best(
         self,

@@ -12,7 +12,10 @@ import numpy as np
 
 from jaxlaws.laws.law import Law
 
-ITERATIONS = 300
+#: Most steps of a task: points are cheap, and some laws have long valleys.
+STEPS = {"point": 3000, "curve": 300}
+#: The same for a resample, which starts at the best constants.
+RESAMPLE_STEPS = 300
 #: Curvature of a point in the absolute part of Huber, as a share of its Gauss–Newton value (its true value is 0).
 _TAIL = 0.3
 #: A task has converged once a Gauss–Newton step would lower its objective by less than this share of it.
@@ -33,6 +36,7 @@ class Shared(NamedTuple):
       offset_precision: 1/s² of the offsets of runs.
       prior_precision: [parameters] of the coordinates.
       tolerance: of convergence.
+      steps: most of a task.
     """
 
     inputs: Mapping[str, Any]
@@ -45,6 +49,7 @@ class Shared(NamedTuple):
     offset_precision: Any
     prior_precision: Any
     tolerance: Any = TOLERANCE
+    steps: Any = RESAMPLE_STEPS
 
 
 class Task(NamedTuple):
@@ -175,7 +180,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, S
 
         def going(state):
             _, _, _, damping, count, gain = state
-            return (count < ITERATIONS) & (gain > shared.tolerance) & (damping < 1e12 * size)
+            return (count < shared.steps) & (gain > shared.tolerance) & (damping < 1e12 * size)
 
         def body(state):
             theta, offset, here, damping, count, _ = state

@@ -78,7 +78,8 @@ def sized_basis(params, inputs):
 def replay_first_basis(params, inputs):
     """The terms of `basis` for the loss on the first corpus, of which the share r is replayed (Eq. 8).
 
-    The area of the second phase is multiplied by exp(a1·r), and the shift by 1 − exp(−a2·(1 − r)).
+    The area of the second phase is multiplied by exp(a1·r), and the shift by 1 − exp(−a2·(1 − r)). The β of the fit
+    with replay is unreadable in the source, so that no preset is shipped.
 
     Args:
       params: those of `basis`, `a1` and `a2`.
@@ -91,7 +92,8 @@ def replay_second_basis(params, inputs):
     """The terms of `basis` for the loss on the second corpus where the share r of the first is replayed (Eq. 8).
 
     The area of the second phase is multiplied by exp(a1·r) – the paper does not tell whether r or 1 − r is meant – and
-    the shift by exp(a2·(1 − r)) − 1.
+    the shift by exp(a2·(1 − r)) − 1. The β of the fit with replay is unreadable in the source, so that no preset is
+    shipped.
 
     Args: see `replay_first_basis`.
     """
