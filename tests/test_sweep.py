@@ -337,7 +337,7 @@ def test_an_unknown_key_is_one_sentence_with_the_valid_ones(tmp_path, flag):
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert answer.stderr.count("\n") == 1
-    assert "'model.widht': did you mean 'model.width'? valid: model.base_width, model.depth, " in answer.stderr
+    assert "'model.widht': did you mean 'model.width'? valid: model.architecture, model.base_width, " in answer.stderr
 
 
 @pytest.mark.parametrize(

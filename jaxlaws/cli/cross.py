@@ -1,4 +1,4 @@
-"""`jaxlaws cross A B`: where two fitted laws cross, how sure that is, and which is better on either side."""
+"""`jaxlaws cross`: where two fitted laws cross, how sure that is, and which is better on either side."""
 
 from __future__ import annotations
 
