@@ -72,7 +72,7 @@ def test_optimistix_finds_the_same_optimum():
 def test_the_correlated_model_is_at_its_minimum_with_offsets_and_prior():
     problem = problem_of("multi_power", multi_power_runs(), "correlated")
     problem = replace(
-        problem, noise=problem.noise.resolved(noise_scale(problem, problem.from_starts(16, 0, plain=True)))
+        problem, noise=problem.noise.at_scale(noise_scale(problem, problem.from_starts(16, 0, plain=True)))
     )
     solved = problem.from_starts(16, 0)
     i = best(solved)

@@ -22,7 +22,7 @@ def cells(rng, count, rates, batches, loss):
 def passing(count, rates, batches, loss, trials=100):
     """Share of trials in which a valley in the LR is seen."""
     drawn = (cells(np.random.default_rng(seed), count, rates, batches, loss) for seed in range(trials))
-    return np.mean([curvature(one, 0).resolved for one in drawn])
+    return np.mean([curvature(one, 0).is_clear for one in drawn])
 
 
 def test_a_valley_that_moves_with_the_batch_is_seen():

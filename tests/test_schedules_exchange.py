@@ -102,7 +102,7 @@ def test_a_schedule_that_a_fit_names_runs_no_program(tmp_path):
     (tmp_path / "lr.py").write_text("raise SystemExit")
     own = {"schedule": f"optax(file={tmp_path}/lr.py:lr)"}
     run = {"peak_lr": 1e-3, "batch_tokens": 2**20, "steps": 1000, "batches": None, "at": lambda n, d: (None, None)}
-    case = Case("law", question(params="1B", tokens="1B"), measured=own, request={"schedule": "linear"}, **run)
+    case = Case("law", question(params="1B", tokens="1B"), convention=own, request={"schedule": "linear"}, **run)
     assert isinstance(transfer.change(case), Refusal)
 
 

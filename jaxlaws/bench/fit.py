@@ -1,4 +1,4 @@
-"""Fits against their scipy equivalents, on simulated data of the published shapes: nothing has to be downloaded."""
+"""Fits against their scipy equivalents, on simulated data of the published shapes, without any download."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def multi_power_runs() -> Runs:
 
 
 def _certain(share: float, starts: int) -> float:
-    """Starts until one has reached the optimum with 99% probability; a share of none counts as half a start."""
+    """Starts of which one reaches the optimum with 99% probability; a share of 0 counts as half a start."""
     share = max(share, 0.5 / starts)
     return 1.0 if share >= 0.99 else float(np.log(0.01) / np.log1p(-share))
 

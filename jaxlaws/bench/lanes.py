@@ -119,7 +119,7 @@ def _plain(launcher: str, *overrides: str) -> int:
 
 
 def _run(arguments: Sequence[str], folder: str) -> None:
-    """A command of this Python, with empty caches in a folder of its own."""
+    """Runs a command of this Python, with empty caches in a folder of its own."""
     own = {"XDG_CACHE_HOME": f"{folder}/cache", "JAX_COMPILATION_CACHE_DIR": ""}
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **own})
 

@@ -1,4 +1,4 @@
-"""The best schedule for the published Multi-Power Law against what one would do otherwise: every step a variable."""
+"""The best schedule for the published Multi-Power Law against optimisers for which every step is a variable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxlaws.laws.call import FittedLaw
 
 #: The published setting, with the authors' own warm-up from 0.
 STEPS, WARMUP, PEAK = 24_000, 2160, 3e-4
-#: What the authors' 10,000 Adam steps reach.
+#: Loss that the authors' 10,000 Adam steps reach.
 PUBLISHED = 3.149677
 _ADAM_STEPS, _ADAM_RATE = 10_000, 1e-3
 _LONG = (100_000, 1_000_000)
@@ -69,7 +69,7 @@ def rows(repeats: int = 5) -> list[Row]:
 
 
 def _fit():
-    """The published constants; the LR changes of the warm-up are left out, as the authors' optimiser does."""
+    """The published constants; the LR changes of the warm-up are left out, as in the authors' optimiser."""
     fit = open_fit("multi_power:25M")
     return replace(fit, convention={**fit.convention, "warmup_ld": "excluded"})
 

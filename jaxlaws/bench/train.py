@@ -43,7 +43,7 @@ def rows(repeats: int = 5) -> list[Row]:
 
 
 def _steps(name: str, repeats: int) -> Row:
-    """Both loops in turn, so that what else the machine does falls on both."""
+    """Times both loops in turn, so that other work of the machine slows both alike."""
     steps = _STEPS[name]
     run = RunConfig(
         model=_SHAPES[name],
@@ -81,7 +81,7 @@ def _steps(name: str, repeats: int) -> Row:
 
 
 def _cold(repeats: int) -> Row:
-    """A process from its start to the end of a run of one step, nothing cached."""
+    """Times a process from its start to the end of a run of one step, with empty caches."""
     command = [sys.executable, "-m", "jaxlaws", "train", "steps=1", "tokens=null", "eval.sequences=1"]
 
     def start() -> None:

@@ -108,7 +108,7 @@ def gradient(
 
 
 def transfer(source: np.ndarray, target: np.ndarray) -> float:
-    """γ*(target)/γ*(source): what a tuned peak LR of one schedule is multiplied by for another of the same peak 1."""
+    """γ*(target)/γ*(source): the factor from a tuned peak LR of one schedule to that of another, both with peak 1."""
     return bound(target).best_lr / bound(source).best_lr
 
 

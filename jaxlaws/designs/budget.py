@@ -15,7 +15,7 @@ from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array
 
-#: Shares of the steps that the table of cooldowns has.
+#: Cooldowns of the table, as shares of the steps.
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 
 #: Last LR of an exponential cooldown as a share of the peak; the others end at 0.

@@ -1,4 +1,4 @@
-"""The numbers of a named schedule family that a fitted law likes best."""
+"""The numbers of a named schedule family with the lowest loss by a fitted law."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jaxlaws.schedules.config import family
 from jaxlaws.schedules.shapes import SHAPES
 from jaxlaws.schedules.spec import ScheduleConfig, parse, schedule_array, spec_string
 
-#: Fields of a family that are searched, and within which range.
+#: Field of a family that the search varies → its range.
 RANGES: dict[str, tuple[float, float]] = {
     "floor": (0.0, 1.0),
     "cooldown": (0.01, 1.0),
@@ -25,9 +25,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "level": (0.01, 1.0),
     "phi": (0.02, 4.0),
 }
-#: An exponential decay and the infinite schedule have no floor below this.
+#: Lowest floor of an exponential decay and of the infinite schedule.
 _LEAST = 1e-4
-#: Steps of the smaller schedule on which the search is done.
+#: Steps of the smaller schedule of the search.
 _STEPS = 2048
 
 

@@ -1,4 +1,4 @@
-"""What a designed schedule is expected to gain, how sure that is, and what of it lies outside the data."""
+"""The expected gain of a designed schedule, its uncertainty, and the parts of it outside the data."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def run_sd(fit: LossFit) -> float:
 
 
 def warnings(fit: LossFit, lr: np.ndarray, warmup_steps: int) -> list[str]:
-    """What of the schedule's shape lies outside the fit's data, and what the gains rest on."""
+    """Sentences on the shape of the schedule outside the fit's data, and on the sources of the gains."""
     out = []
     ranges = fit.ranges
     decay = lr[max(warmup_steps - 1, 0) :]

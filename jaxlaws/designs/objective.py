@@ -51,7 +51,7 @@ def staircase(warm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=64)
-def _compiled(law: Law) -> Any:
+def _program(law: Law) -> Any:
     return jax.jit(lambda *arguments: loss(law, *arguments))
 
 
@@ -73,6 +73,6 @@ def final_loss(
     widths = np.pad(np.diff(np.r_[starts, len(lr)]) * stretch, (pad, 0))
     first = pad + first_block(fit, int(np.searchsorted(starts, warmup_steps)))
     with jax.enable_x64(True):
-        value = float(_compiled(fit.model)(dict(fit.params), levels, widths, first, dict(inputs or {})))
+        value = float(_program(fit.model)(dict(fit.params), levels, widths, first, dict(inputs or {})))
     need_finite(fit.law, value)
     return value

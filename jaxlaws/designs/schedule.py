@@ -1,4 +1,4 @@
-"""The schedule that a fitted law likes best: a free curve, a curve of a few knots, for one horizon or several."""
+"""The best schedule by a fitted law: a free curve, a curve of a few knots, for one horizon or several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Inputs, Law
 from jaxlaws.schedules.spec import MOST_STEPS
 
-#: Share of each of several horizons that they have in common at least: where the cooldowns may begin.
+#: Smallest share of each horizon before its cooldown, where all horizons have one trunk.
 TRUNK = 0.5
 
 
@@ -128,7 +128,7 @@ def design(
     origins = np.stack([form.start(rng) for _ in range(starts)])
 
     def solve(peak: float) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
-        """Horizons do not meet but in the peak, so that each is minimised by itself."""
+        """Minimises each horizon by itself, since they share nothing but the peak."""
         solutions = []
         for n, flat in zip(horizons, stable, strict=True):
             with jax.enable_x64(True):
@@ -162,7 +162,7 @@ def design(
 
 @lru_cache(maxsize=32)
 def _minimise(law: Law, form: Form):
-    """Every start minimised in turn, in one program: the constants, the lengths and the peak are its arguments."""
+    """The program that minimises every start in turn, with the constants, the lengths and the peak as arguments."""
 
     def run(origins, params, extra, climb, climb_steps, first, steps, stable, peak):
         def value(x):

@@ -10,9 +10,9 @@ from jaxlaws.quantity import Quantity
 
 #: Resamples of the recipes.
 _RESAMPLES = 1000
-#: Recipes below which two rankings say nothing of each other.
+#: Fewest recipes for an agreement.
 LEAST = 3
-#: Recipes below which resamples of them give no interval: of three in one order every resample has that order.
+#: Fewest recipes for an interval: with three in one order every resample has that order.
 FOR_INTERVAL = 8
 
 
@@ -59,16 +59,16 @@ def spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def kendall(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[resamples] τ_b: pairs in the same order less those in the other, over the pairs that do not tie."""
+    """[resamples] τ_b: pairs in the same order minus those in the opposite one, over the pairs that do not tie."""
     a, b = ((value[:, None] > value).astype(float) - (value[:, None] < value) for value in (x, y))
     sums = [np.sum((weights @ pairs) * weights, axis=1) for pairs in (a * b, a**2, b**2)]
     return _ratio(*sums)
 
 
 def regret(score: np.ndarray, loss: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[resamples] loss of the recipe with the lowest score over the lowest, among those that are drawn."""
+    """[resamples] loss of the recipe with the lowest score over the lowest, among the recipes of a resample."""
     choice = np.argmin(np.where(weights > 0, np.minimum(score, np.finfo(float).max), np.inf), axis=1)
-    with np.errstate(invalid="ignore"):  # of resamples in which all diverged
+    with np.errstate(invalid="ignore"):  # resamples in which all recipes diverged
         return loss[choice] - np.min(np.where(weights > 0, loss, np.inf), axis=1)
 
 
@@ -78,7 +78,7 @@ def _ratio(both: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
 
 
 def _quantity(values: np.ndarray, count: int, level: float, limits: tuple[float, float]) -> Quantity | None:
-    """Row 0 with the percentiles of the others; None where it is no finite number."""
+    """Row 0 with the percentiles of the others; None where it is not finite."""
     if not np.isfinite(values[0]):
         return None
     draws = values[1:][np.isfinite(values[1:])]

@@ -11,7 +11,7 @@ from jaxlaws.laws.law import Law
 
 
 def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the points of a law say of N, D, D/N, C = 6·N·D, batch, steps, LR sum and peak LR, [points] each.
+    """The values at the points of a law of N, D, D/N, C = 6·N·D, batch, steps, LR sum and peak LR, [points] each.
 
     Args:
       law: whose inputs they are.

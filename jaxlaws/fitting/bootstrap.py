@@ -1,4 +1,4 @@
-"""Refits to resamples: the constants that other draws of the same data would have given."""
+"""Refits to resamples: the constants of other draws of the same data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jaxlaws.fitting.problem import Problem
 from jaxlaws.fitting.scatter import Scatter
 from jaxlaws.fitting.solve import Solution
 
-#: Share of its objective that another step may gain in a refit that counts.
+#: Largest share of its objective that another step may gain in a valid refit.
 _GAIN = 1e-3
-#: Share of refits that do not count from which it is worth a warning.
-_FAILED = 0.05
+#: Share of invalid refits above which there is a warning.
+_MOST_FAILURES = 0.05
 
 
 class Bootstrap(NamedTuple):
@@ -32,9 +32,9 @@ class Bootstrap(NamedTuple):
     counts: Mapping[str, int]
 
     def warnings(self) -> list[str]:
-        """A sentence where many refits do not count."""
+        """A sentence where many refits are invalid."""
         failures = self.counts.get("rank_deficient", 0) + self.counts.get("not_converged", 0)
-        if failures <= _FAILED * self.counts.get("resamples", 0):
+        if failures <= _MOST_FAILURES * self.counts.get("resamples", 0):
             return []
         return [f"{failures} of {self.counts['resamples']} resamples could not be fitted: intervals are too narrow."]
 
@@ -43,7 +43,7 @@ def refit(problem: Problem, theta: np.ndarray, spread: Scatter, count: int, seed
     """Refit `count` resamples, from the optimum on.
 
     Cells are drawn where there are two for every constant at least: a draw of n cells holds about .63 n distinct ones,
-    and with fewer of them than constants it says nothing. Elsewhere losses are simulated about the law. Where a prior
+    and with fewer of them than constants it is useless. Elsewhere losses are simulated about the law. Where a prior
     is used its centre is drawn anew for every resample, so that the constants spread as the posterior.
 
     Args:
@@ -64,7 +64,7 @@ def refit(problem: Problem, theta: np.ndarray, spread: Scatter, count: int, seed
         solution, full_rank = _of_clusters(problem, theta, spread, prior, rng)
         resampling = f"bootstrap of {points.cells} {unit}"
     else:
-        solution, full_rank = _of_simulated(problem, theta, spread, prior, rng), np.ones(count, bool)
+        solution, full_rank = _parametric(problem, theta, spread, prior, rng), np.ones(count, bool)
         resampling = f"parametric: fewer than {enough} {unit} to draw from"
     good = full_rank & (solution.gain <= _GAIN)
     counts = {
@@ -92,7 +92,7 @@ def _of_clusters(
     return solution, enough
 
 
-def _of_simulated(
+def _parametric(
     problem: Problem, theta: np.ndarray, spread: Scatter, prior: np.ndarray, rng: np.random.Generator
 ) -> Solution:
     """Refits to losses that are simulated about the law."""

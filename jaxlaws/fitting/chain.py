@@ -1,4 +1,4 @@
-"""Two fits in a row, the second of which reads what the first predicts: the errors of both reach the answer."""
+"""Two fits in a chain: the second reads the prediction of the first, and the interval has the errors of both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxlaws.inputs import INPUTS
 
 
 def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: Any) -> Prediction:
-    """What `second` predicts of a new run from what `first` predicts of it, such as accuracy from bits a byte.
+    """The prediction of `second` for a new run from that of `first`, such as accuracy from bits a byte.
 
     The interval is of new runs: each has constants of the first fit, the scatter of a run about it, and at that value
     constants of the second fit and the scatter of a run about that.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FACTOR, LEAST = 3.0, 0.01
 #: Largest difference of two LRs over their peaks up to which runs have one schedule.
 ONE_SCHEDULE = 0.02
-#: Columns in which runs that repeat a setting may differ, beside what was measured.
+#: Columns in which runs of one setting may differ, besides results.
 _SEEDS = ("seed", "data_seed")
 
 

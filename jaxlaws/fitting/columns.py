@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def columns_of(law: Law) -> tuple[str, ...]:
-    """The columns of a table that the law may read, or whose differences its inputs explain.
+    """The columns of a table that the law may read, and those whose differences its inputs explain.
 
     `share.` stands for all that begin with it.
     """
@@ -66,7 +66,7 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
     """What a law reads of the table besides schedules.
 
     Returns:
-      symbol → values [runs], or [runs, names] of an input of several columns; and what of it is a convention.
+      symbol → values [runs], or [runs, names] of an input of several columns; and the conventions among them.
 
     Raises:
       BadInput: a column is missing, or has a value that the law is not defined for.
@@ -105,7 +105,7 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
 
 
 def _with(column: str, law: Law, runs: Runs, params_column: str | None) -> tuple[Runs, dict[str, str]]:
-    """The runs with a column that follows from others of theirs, where it does, and what of it is a convention."""
+    """The runs with a column computed from others, if it can be, and the convention that the computation adds."""
     parts = {name: runs.table[name] for name in FOLLOWS[column][1] if name in runs.table}
     convention = {}
     if "params" in FOLLOWS[column][1] and any(name in runs.table for name in PARAMS):

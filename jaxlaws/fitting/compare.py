@@ -1,4 +1,4 @@
-"""Fits side by side, by the errors on what they were not fitted to."""
+"""Fits side by side, by their errors on runs that they were not fitted to."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 #: Where a crossing is searched for: this far below and above the data of both laws, or in all of `EVERYWHERE`.
 BELOW, ABOVE = 10.0, {"flops": 1e6, "params": 1e3, "tokens": 1e3}
 EVERYWHERE = {"flops": (1e12, 1e30), "params": (1e4, 1e15), "tokens": (1e6, 1e17)}
-#: Points of a path, and how many times finer the spline through them is read.
+#: Points of a path, and points of its spline for each of them.
 _POINTS, _FINER = 81, 25
 #: Pairs of resamples, one of each law.
 _PAIRS = 1000
-#: Pairs without an answer, as a share, from which the answer says so.
+#: Share of pairs without an answer above which a warning says so.
 _MOST_FAILURES = 0.05
 
 
@@ -154,7 +154,7 @@ def _path(params: float | None, tokens: float | None, before: float | None) -> s
 
 
 def _one_loss(a: LossFit, b: LossFit) -> None:
-    """`BadInput` where the losses of two fits are not of one kind; a preset of nats says no more than that."""
+    """`BadInput` where the losses of two fits are of different kinds; a preset of nats can be of any loss in nats."""
     if unit_of(a) != unit_of(b):
         raise BadInput(f"{a.law} predicts {unit_of(a)} and {b.law} {unit_of(b)}: only losses of one unit can cross.")
     targets = [fit.convention.get("loss", "nats") for fit in (a, b)]

@@ -32,7 +32,7 @@ def what_to_run(law: Law) -> str:
 
 
 def too_few(law: Law, runs: int, distinct: int) -> str:
-    """Why so little cannot be fitted at all, as a clause; empty where it can be tried.
+    """A clause that says why there is too little data for any fit; empty where there is enough to try.
 
     Args:
       law: what is to be fitted.
@@ -55,7 +55,7 @@ def too_few(law: Law, runs: int, distinct: int) -> str:
 
 
 def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray) -> list[Finding]:
-    """What the design leaves open in a law.
+    """Findings on what the design leaves open in a law.
 
     Args:
       law: which.
@@ -133,7 +133,7 @@ def on_a_line(
 
 
 def _clause(law: Law, *inputs: str) -> str:
-    """That the constants of these inputs cannot be told from one another: those whose unit is made of theirs."""
+    """A clause: the constants whose units contain these inputs cannot be identified one by one."""
     units, own = {INPUTS[name].unit for name in inputs} - {""}, set()
     for parameter in law.parameters:
         for unit in units & set(parameter.units):
@@ -179,11 +179,11 @@ def decays(lr: np.ndarray, peak: np.ndarray) -> list[Finding]:
 
 
 def logs_of(values: np.ndarray) -> np.ndarray:
-    """ln of values; what is 0 counts as half the smallest other."""
+    """ln of values, where a 0 counts as half the smallest other value."""
     some = values[values > 0]
     return np.log(np.where(values > 0, values, some.min() / 2 if len(some) else 1.0))
 
 
 def distinct(logs: np.ndarray) -> int:
-    """How many values differ by more than 1%, of their logs."""
+    """The number of values that differ by more than 1%, from their logs."""
     return 1 + int(np.sum(np.diff(np.sort(logs)) > 0.01))

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxlaws.laws.law import Law
 
-#: sd of a direction, in ln of its constants, from which it is named as weak, and from which it is unidentified.
+#: sd of a direction, in ln of its constants, above which it is weak, and above which it is unidentified.
 WEAK, UNIDENTIFIED = 1.0, 5.0
 
 
@@ -61,7 +61,7 @@ def at_bounds(law: Law, theta: np.ndarray, low: np.ndarray, high: np.ndarray) ->
 
 
 def prior_in_words(law: Law, of_the_prior: Mapping[str, tuple[float, float]], scale: Mapping[str, float]) -> list[str]:
-    """What the prior is, how much of each constant is its, and how far from it the published constants lie.
+    """A sentence on the prior: its centre, its share of each constant, and its distance from the published constants.
 
     Args:
       law: with its prior and presets.

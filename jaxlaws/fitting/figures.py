@@ -1,4 +1,4 @@
-"""A loss law beside losses that were measured."""
+"""Figures of a loss law beside measured losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxlaws.fitting.predict import evaluate
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.records.arrays import Data, as_runs
 
-#: Curves that have a colour and a name of their own.
+#: Number of curves with a colour and a label of their own.
 _MOST_LABELS = 10
 
 

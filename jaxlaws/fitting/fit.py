@@ -98,7 +98,7 @@ def _solve(problem: Problem, count: int, seed: int) -> tuple[Problem, Solution]:
     """The solutions from `count` starts, where the noise adapts under the scale of the residuals of a plain fit."""
     if problem.noise.adaptive:
         scale = noise_scale(problem, problem.from_starts(count, seed, plain=True))
-        problem = replace(problem, noise=problem.noise.resolved(scale))
+        problem = replace(problem, noise=problem.noise.at_scale(scale))
     return problem, problem.from_starts(count, seed)
 
 

@@ -1,4 +1,4 @@
-"""What the profiles of approaches 1 and 2 say of their N*(C): findings on plain numbers, as for a fitted law."""
+"""Checks of the N*(C) of approaches 1 and 2 by their profiles: findings on plain numbers, as for a fitted law."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jaxlaws.status import Finding
 if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Profile
 
-#: Factor between a stated budget and 6ND from which FLOP are counted otherwise, and from which they are not FLOP.
+#: Factors between a stated budget and 6ND: above the first the count of FLOP differs, above the second it is no FLOP.
 SAME_FLOPS, WRONG = 1.25, 2.5
 #: Standard errors by which a profile must curve upwards to have a minimum.
 MINIMUM = 3.0
-#: A loss over the median of its budget from which it is no loss of such a run.
+#: Ratio of a loss to the median of its budget above which it is an outlier.
 OUTLIER = 2.0
 #: Share of the variance of ln N* that its power law in C must explain.
 FOLLOWS = 0.5
@@ -26,7 +26,7 @@ _GRID = "widen the grid of N at each budget, or use approach 3 (jaxlaws fit chin
 
 
 def of_profiles(profiles: Sequence[Profile]) -> list[Finding]:
-    """Budgets against 6ND, losses that are none, and whether the profiles have a minimum beyond their noise."""
+    """Findings on budgets that differ from 6ND, on outliers, and on profiles without a minimum beyond their noise."""
     out = []
     ratio = np.concatenate([6 * p.params * p.tokens / p.flops for p in profiles])
     middle = float(np.exp(np.median(np.log(ratio))))
@@ -66,7 +66,7 @@ def minimum_beyond_noise(x: np.ndarray, y: np.ndarray, unit: float) -> float:
 
 
 def of_frontier(flops: np.ndarray, best_params: np.ndarray, best_loss: np.ndarray, exponent: float) -> list[Finding]:
-    """Whether N* follows a power law in C that can be, and the lowest loss falls with C."""
+    """Findings where N* follows no possible power law in C, or the lowest loss does not fall with C."""
     out, x, y = [], np.log(flops), np.log(best_params)
     x = x - x.mean()
     if len(np.unique(flops)) < 3:

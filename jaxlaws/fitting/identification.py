@@ -1,4 +1,4 @@
-"""What the data say of each constant of a fit: whether it is at a bound, changes any loss, or is the prior's."""
+"""How far the data identify each constant: whether it is at a bound, changes any loss, or only repeats the prior."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxlaws.fitting.solve import Solution
 
 #: Step of a finite difference in a coordinate.
 _STEP = 1e-3
-#: δ that constants are fitted under once more, over that of the noise model.
+#: Factors on the δ of the noise model under which the constants are fitted again.
 _DELTAS = (1 / 3, 3.0)
 
 

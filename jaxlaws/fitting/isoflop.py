@@ -12,11 +12,11 @@ from jaxlaws.fitting import frontier_checks
 from jaxlaws.records.table import Runs
 from jaxlaws.status import Finding, decide
 
-#: A gap of this factor in 6ND begins a new profile where the budgets are not stated.
+#: Ratio of neighbouring 6ND that begins a new profile where the budgets are not stated.
 PROFILE_GAP = 1.3
 #: Largest ratio of 6ND within one profile.
 PROFILE_SPAN = 1.5
-#: Share of the half-width of a profile by which its minimum may be off its middle before the warning.
+#: Largest distance of a minimum from the middle of its profile without a warning, as a share of the half-width.
 OFF_CENTRE = 0.5
 #: Bias of N* on noiseless points from which approach 2 is reported as biased.
 BIAS = 0.02
@@ -58,7 +58,7 @@ class Frontier:
 
     @property
     def status(self) -> str:
-        """The gravest that a finding asks for."""
+        """The gravest status of the findings."""
         return decide([Finding(**item) for item in self.findings])
 
     def params(self, flops: float) -> float:

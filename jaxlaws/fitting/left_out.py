@@ -14,14 +14,14 @@ from jaxlaws.fitting.points import Points
 from jaxlaws.fitting.problem import Problem
 from jaxlaws.inputs import INPUTS
 
-#: Up to how many runs each is left out in turn.
+#: Largest number of runs of which each is left out in turn.
 _MOST_RUNS = 256
 #: Runs from which on the largest fifth is predicted from the others.
 _FEWEST_RUNS = 8
 
 
 def held_out(problem: Problem, theta: np.ndarray, everything: Points, train: Sequence[str] | None) -> dict[str, Any]:
-    """Every error where data were left out, by its kind, as `Fit.held_out` has them.
+    """Every kind of error on held-out data, as in `Fit.held_out`.
 
     Args:
       problem: with the points of the fit.

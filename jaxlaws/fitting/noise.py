@@ -1,4 +1,4 @@
-"""Noise models: how the loss scatters about a law, and what that makes of the objective."""
+"""Noise models: how the loss scatters about a law, and the objective that follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.laws.law import Law
 
 _TEMPER = 4.0
-#: Where the squared error of the plain objective turns into an absolute one, in ln L.
+#: Residual of ln L at which the squared error of the plain objective turns into an absolute one.
 DELTA = 1e-3
 
 
@@ -27,7 +27,7 @@ class Noise:
       offset: s, the sd of the offset of a whole run; 0 for none.
       shrink: whether weakly identified constants are drawn to the law's prior.
       log: whether residuals are in ln L, or in L.
-      adaptive: whether σ and s are multiples of the scale of the residuals of a plain Huber fit (`resolved`).
+      adaptive: whether σ and s are multiples of the scale of the residuals of a plain Huber fit (`at_scale`).
     """
 
     name: str
@@ -39,8 +39,8 @@ class Noise:
     log: bool = True
     adaptive: bool = False
 
-    def resolved(self, scale: float) -> Noise:
-        """Itself with σ = 4·scale and s = scale, where the model is adaptive.
+    def at_scale(self, scale: float) -> Noise:
+        """The noise model with σ = 4·scale and s = scale if it is adaptive, otherwise unchanged.
 
         `scale` is the sd of a point within its run, inflated by √((1+φ)/(1−φ)) for the correlation φ of neighbours, so
         that a curve counts as the number of independent points it is worth. The two factors and the prior's sd of .25

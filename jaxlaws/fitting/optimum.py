@@ -1,4 +1,4 @@
-"""Where a law of N and D says that compute is best spent, what reaches a loss, and how many steps that takes."""
+"""The best use of compute by a law of N and D, what reaches a loss, and how many steps that takes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from jaxlaws.fitting.isoflop import Frontier
     from jaxlaws.fitting.result import LossFit
 
-#: Tokens a parameter that anything was trained with.
+#: Range of tokens per parameter of any model that was ever trained.
 POSSIBLE = (1e-3, 1e6)
-#: Resamples without an answer, as a share, from which the answer says so.
+#: Share of resamples without an answer above which a warning says so.
 MOST_FAILURES = 0.05
 #: Fields of an `Optimum` that only a law of batch and steps has.
 OF_BATCH = ("steps", "least_steps", "least_tokens", "critical_batch")

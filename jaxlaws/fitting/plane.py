@@ -37,7 +37,7 @@ def reads_plane(law: Law) -> bool:
 
 
 def reads_batch(law: Law) -> bool:
-    """Whether a law tells steps of one batch from steps of another."""
+    """Whether a law reads the batch and the steps apart."""
     return {"B", "steps"} <= set(law.inputs)
 
 
@@ -158,7 +158,7 @@ def along(
 def of_batches(
     fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, by which a loss is reached."""
+    """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, that reach a loss."""
     rows = np.array(fit.rows(), float)
     others = {name: value for name, value in setting.items() if name != "B"}
     return solve(_of_batches, fit, rows, others, log_n, np.broadcast_to(loss, len(rows)))

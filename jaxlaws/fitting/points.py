@@ -75,7 +75,7 @@ class Points:
 
     @property
     def cells(self) -> int:
-        """How many (N, D) pairs or curves there are: what a bootstrap draws from."""
+        """How many (N, D) pairs or curves there are: the units of a bootstrap."""
         return int(self.cell.max()) + 1
 
     @property
@@ -158,7 +158,7 @@ _CURVE = ("drop", "S", "lr", "peak")
 
 
 def read_logged(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """Symbol → what a law reads of what was logged along a run; `BadInput` where it was not, at every loss."""
+    """Symbol → what a law reads of what was logged along a run; `BadInput` where it was not logged at every loss."""
     out = {}
     for key in law.inputs:
         row = INPUTS[key]

@@ -196,7 +196,7 @@ def evaluate(fit: LossFit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def need_finite(law: str, losses: np.ndarray | float) -> None:
-    """`BadInput` where a predicted loss is not a finite number, which every comparison would pass over."""
+    """`BadInput` where a predicted loss is not finite, since comparisons with NaN would pass unnoticed."""
     if not np.all(np.isfinite(losses)):
         raise BadInput(
             f"the law {law} with these constants has no finite loss at what is asked: check the constants of the fit, "

@@ -1,4 +1,4 @@
-"""One law, one noise model and one set of points as a problem that the solver takes, with its starts and tasks."""
+"""One law, one noise model and one set of points as a problem for the solver, with its starts and tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jaxlaws.fitting.solve import (
 from jaxlaws.fitting.start import starts
 from jaxlaws.laws.law import Law, Parameter
 
-#: Precision of offsets that are as good as none.
+#: Precision of the prior of offsets that stands for no offsets.
 _NO_OFFSET = 1e12
 Progress = Callable[[str, int, int], None]
 

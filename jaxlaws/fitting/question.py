@@ -80,7 +80,7 @@ class Question:
         return np.full(rows, np.log(params)), np.full(rows, np.log(tokens))
 
     def require(self, fit: LossFit, setting: Mapping[str, Any], answer: float) -> None:
-        """`BadInput` that says why nothing answers a question, where `answer` is no number."""
+        """`BadInput` with the reason why nothing answers a question, where `answer` is not finite."""
         if np.isfinite(answer):
             return
         if self.loss is None:

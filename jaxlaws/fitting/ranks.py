@@ -191,7 +191,7 @@ def _pair(
 
 
 def _order(size: tuple[Any, ...], place: int) -> tuple[float, int]:
-    """What sizes are sorted by."""
+    """Sort key of sizes."""
     product = 1.0
     for value in size:
         try:
@@ -202,7 +202,7 @@ def _order(size: tuple[Any, ...], place: int) -> tuple[float, int]:
 
 
 def _words(values: tuple[Any, ...], columns: Sequence[str]) -> str:
-    """A recipe or a size for people; that of a mixture only what it has of any domain."""
+    """A recipe or a size for people; of a mixture only its shares."""
     if len(values) != len(columns):
         return " ".join(figure(value, 2) for value in values)
     texts = (

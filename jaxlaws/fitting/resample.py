@@ -1,4 +1,4 @@
-"""Resamples of losses: clusters of runs where there are enough of them, simulated losses where there are not."""
+"""Resamples of losses: clusters of runs drawn with replacement or, where there are too few, simulated losses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cell_weights(points: Points, count: int, rng: np.random.Generator) -> np.nda
 
 
 def correlation(points: Points, residual: np.ndarray) -> float:
-    """Correlation of neighbouring residuals within a run, after the mean of the run; 0 for single points."""
+    """Correlation of neighbouring residuals within a run, about the mean of the run; 0 for single points."""
     deviation = residual - run_means(points, residual)[points.run]
     same = points.run[1:] == points.run[:-1]
     variance = float(np.mean(deviation**2))

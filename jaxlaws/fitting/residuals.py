@@ -1,4 +1,4 @@
-"""Structure in residuals: how much of them follows the inputs, and by how many standard errors that is no chance."""
+"""Structure in residuals: the share of them that follows the inputs, and its standard errors from chance."""
 
 from __future__ import annotations
 

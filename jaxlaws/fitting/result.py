@@ -123,7 +123,7 @@ class LossFit(Fit):
         c, some_number = json_file, json_file.optional(json_file.number)
         law: list[Law] = []
 
-        def known(value: Any, name: str) -> str:
+        def law_name(value: Any, name: str) -> str:
             if value not in LAWS:
                 raise c.Wrong(name, value, f"one of {', '.join(LAWS)}, and {REMEDY}")
             law.append(LAWS[value])
@@ -149,7 +149,7 @@ class LossFit(Fit):
             size = c.between(0, 1e308)
             return c.record(sigma=size, offset=size, size=size, quantiles=c.sequence(c.number))(value, name)
 
-        first = {"law": known, "convention": convention, "noise": c.text}
+        first = {"law": law_name, "convention": convention, "noise": c.text}
         own = {
             "params": params,
             "objective": some_number,

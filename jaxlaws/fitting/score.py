@@ -83,7 +83,7 @@ def gaps(points: Points, prediction: np.ndarray, train: Sequence[str] | None, mo
 
 
 def decay_ratio(points: Points, prediction: np.ndarray, train: Sequence[str] | None) -> dict[str, float]:
-    """By how much a law exaggerates the gaps between schedules that both decay: measured over predicted.
+    """Measured over predicted gaps between schedules that both decay: below 1 the law exaggerates them.
 
     Pairs of curves that end within 2% of the same step with the LR below half its peak; at least one is held out where
     some are. Losses are means over the last three evaluations.

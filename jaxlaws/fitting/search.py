@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 #: Points of the grid in which a root is bracketed.
 _ROOT = 17
-#: Most steps between two of them, and the width at which a bracket has closed.
+#: Most steps within a bracket, and its relative width at which the search ends.
 _STEPS, _TOLERANCE = 60, 1e-13
 
 Function = Callable[[Any], Any]

@@ -1,4 +1,4 @@
-"""What the evidence of a fit says of its status: checks on plain numbers, each giving `jaxlaws.status.Finding`s.
+"""The status of a fit by its evidence: checks on plain numbers, each of which gives `jaxlaws.status.Finding`s.
 
 Nothing here fits or predicts: `Evidence` holds what the fit knows already, and `findings` runs every check on it.
 """
@@ -21,7 +21,7 @@ from jaxlaws.status import Finding
 
 #: Share of starts at the best optimum below which the search is weak.
 AGREE = 0.2
-#: Share of the variance of its prior that the data leave a constant, from which they say nothing of it.
+#: Share of a prior's variance that the data leave, above which they say nothing of the constant.
 PRIOR = 0.8
 #: Error over the error of a constant from which a law says no more than the constant, and from which it says little.
 NO_BETTER, LITTLE = 0.95, 0.5
@@ -33,7 +33,7 @@ SURE = 4.0
 NEIGHBOURS = 3.0
 #: Scatter of a run about the law over that of its neighbouring points, from which its residuals drift.
 DRIFT = 5.0
-#: Share of the scatter that structure has to be before it is worth a word; points read off a figure have .4 and .45.
+#: Smallest share of the scatter at which structure is reported; points read off a figure have .4 and .45.
 STRUCTURE = 0.5
 
 _OTHERS = "compare other laws on these runs (jaxlaws compare), and do not predict far from them"

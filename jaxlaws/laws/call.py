@@ -16,7 +16,7 @@ from jaxlaws.laws.lazy import jax, jnp
 from jaxlaws.laws.schedule import along, at_end, first_change
 from jaxlaws.text import brief
 
-#: Points of a schedule from which on the losses at all of its steps are computed, and those that are summed at once.
+#: Number of points from which the losses at all steps are computed instead, and points summed in one batch.
 _MANY, _AT_ONCE = 32, 8
 
 
@@ -112,8 +112,8 @@ class FittedLaw:
             possible = np.isfinite(value) & (value >= 0 if row.zero else value > 0)
             if not np.all(possible):
                 domain = "at least 0" if row.zero else "positive"
-                got = np.asarray(value)[~np.asarray(possible)].flat[0]
-                raise BadInput(f"{key} has the value {got:g}, expected it to be {domain} and finite.")
+                wrong = np.asarray(value)[~np.asarray(possible)].flat[0]
+                raise BadInput(f"{key} has the value {wrong:g}, expected it to be {domain} and finite.")
         return value
 
 
@@ -180,10 +180,10 @@ def numbers(name: str, value: Any) -> Any:
     try:
         array = value
         if not isinstance(value, jax.Array):
-            mixed = isinstance(value, list | tuple) and any(
+            has_jax = isinstance(value, list | tuple) and any(
                 isinstance(one, jax.Array) for one in jax.tree.leaves(value)
             )
-            array = jnp.asarray(value) if mixed else np.asarray(value)
+            array = jnp.asarray(value) if has_jax else np.asarray(value)
         if array.dtype == object and value is not None:
             array = array.astype(float)
         real = any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
@@ -200,7 +200,7 @@ def _of_rank(value: Any, rank: int) -> Any:
 
 
 def is_concrete(value: Any) -> bool:
-    """Whether the numbers are there, which while JAX traces they are not."""
+    """Whether the numbers are known, which they are not while JAX traces."""
     return not isinstance(value, jax.core.Tracer)
 
 
@@ -237,7 +237,7 @@ def _points(at: Any) -> Any:
 
 
 def _check_points(lr: Any, at: Any) -> None:
-    """`BadInput` where a loss is asked for outside the schedule, or before it has had an LR."""
+    """`BadInput` where a point lies outside the schedule, or before its first positive LR."""
     begin = steps = lr.shape[-1]
     if at is not None and is_concrete(at):
         if not 0 <= at.min() <= at.max() < steps:

@@ -173,9 +173,9 @@ def _select(drops, sign, lr, total, at, tolerance):
             inside = end <= at[point] + 1
             near_steps = np.maximum(at[point] + 2 - end, 1)
             near_sum = total[at[point] + 1] - total[np.minimum(end, len(lr)) - 1]
-            with np.errstate(over="ignore"):  # LRs next to none: as far apart as can be
+            with np.errstate(over="ignore"):  # LRs near 0 make blocks infinitely far apart
                 spread = (end - start) / near_steps + (total[end] - total[start]) / np.maximum(near_sum, 1e-300)
-                if sign > 0:  # what a drop gains may depend on the LR sum before it, from which the block is as far
+                if sign > 0:  # the gain of a drop may depend on the LR sum before it, whose distance counts too
                     spread += (total[end] - total[start]) / np.maximum(total[start], 1e-300)
             slope = blocks["cross"] / np.maximum(blocks["second"], 1e-300)
             bend = 0.5 * spread + np.abs(slope) * (end - start)  # w/u and the change of ln LR

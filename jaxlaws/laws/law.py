@@ -1,4 +1,4 @@
-"""What a loss law is: named parameters with units, a prediction, and the unitless coordinates it is fitted in."""
+"""The type of a loss law: named parameters with units, a prediction, and the unitless coordinates of its fits."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class Law:
         return with_numbers(self.formula, params)
 
     def dimensional(self, unitless: Params, scale: Scale) -> dict[str, Any]:
-        """Constants of unitless ones."""
+        """Constants from unitless ones."""
         if self.coordinates is not None:
             return self.coordinates.dimensional(unitless, scale)
         return with_units(self.parameters, unitless, scale)

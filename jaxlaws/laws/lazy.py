@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
 
     class _Later:
-        """A module that is imported when something of it is asked for."""
+        """A module that is imported at the first access to one of its names."""
 
         def __init__(self, name: str) -> None:
             self._name = name

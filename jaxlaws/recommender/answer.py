@@ -35,7 +35,7 @@ from jaxlaws.recommender.words import near
 from jaxlaws.records.units import short
 from jaxlaws.status import require_trusted
 
-#: Tokens in a sequence where neither the question nor the law says.
+#: Tokens in a sequence where neither the question nor the law states them.
 _SEQ_LEN = 2048
 #: Preset → another form fitted to the same runs.
 _OTHER = {
@@ -119,7 +119,7 @@ def every_law(**question: Any) -> dict[str, Recommendation | str]:
 def _answer(
     q: Question, source: HyperFit | presets.Published, name: str, settings: Mapping[str, Any], force: bool
 ) -> Recommendation:
-    """The answer of one law, converted to the setting that is asked for, without its command."""
+    """The answer of one law, converted to the setting of the question, without its command."""
     if isinstance(source, presets.Published):
         answer = _from_formula(q, source, name, force)
     else:
@@ -145,7 +145,7 @@ def _at(
 
 
 def _seq_len(source: HyperFit | presets.Published) -> int:
-    """Tokens in a sequence where the question does not say: the law's, or 2048."""
+    """Tokens in a sequence where the question does not state them: the law's, or 2048."""
     value = source.convention.get("seq_len")
     return int(value) if isinstance(value, int | float) and value >= 1 else _SEQ_LEN
 

@@ -11,7 +11,7 @@ from jaxlaws.recommender.question import Question
 from jaxlaws.recommender.timescales import exchange
 from jaxlaws.records.units import short
 
-#: A batch is whole sequences: a change of it by less, in logs, is not worth a word.
+#: Change of a batch in logs, by rounding to whole sequences, below which no sentence reports it.
 ROUNDING = 0.01
 _ROOT = "it is taken to go as √B (arXiv 2205.10287), between not at all and as B"
 
@@ -60,7 +60,7 @@ def lr_at_batch(
 
 
 def beyond(fit: HyperFit, log_batch: float, log_best: float) -> float:
-    """How far in logs a batch that is not the law's own lies outside the data's, or further than measured from it."""
+    """How far in logs a batch lies outside those of the data, or beyond `FARTHEST_BATCH` from the law's own."""
     low, high = (math.log(value) for value in fit.ranges.get("batch_tokens", (1e-300, 1e300)))
     offset = abs(log_batch - log_best)
     return max(min(max(low - log_batch, log_batch - high, 0.0), offset), offset - FARTHEST_BATCH, 0.0)

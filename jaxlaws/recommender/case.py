@@ -1,4 +1,4 @@
-"""A learning rate that is to be converted to another setting, and what a rule makes of it."""
+"""A learning rate to convert to another setting, and the result of a rule."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jaxlaws.recommender.question import Question
 
 @dataclass(frozen=True)
 class Case:
-    """A learning rate that is to be converted.
+    """A learning rate to convert.
 
     Attributes:
       law: its name.
       q: the question.
-      measured: convention of the law.
+      convention: of the law.
       request: of `setting.parse_settings`.
       peak_lr: after the conversions before this one.
       batch_tokens: of the answer.
@@ -27,7 +27,7 @@ class Case:
 
     law: str
     q: Question
-    measured: Mapping[str, Any]
+    convention: Mapping[str, Any]
     request: Mapping[str, Any]
     peak_lr: float
     batch_tokens: float | None
@@ -37,11 +37,11 @@ class Case:
 
     def get(self, name: str) -> Any:
         """The value of a setting in the answer: as the question asks, otherwise as the law was measured."""
-        return self.request.get(name, self.measured.get(name))
+        return self.request.get(name, self.convention.get(name))
 
 
 class Change(NamedTuple):
-    """What a rule makes of an answer.
+    """The change of an answer by a rule.
 
     Attributes:
       sentence: what it does, for people.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AXES = ("peak_lr", "batch_tokens")
 #: Runs that a cell needs: a parabola in ln η has three constants.
 _LEAST = 3
-#: ln of the loss over the best of its cell from which a run did not train: no LR or batch near the best costs ×1.5.
+#: ln of a loss over the best of its cell above which a run has diverged: no LR or batch near the best costs ×1.5.
 FAR = float(np.log(1.5))
 
 
@@ -129,7 +129,7 @@ def _column(table: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _far(log_lr: np.ndarray, log_loss: np.ndarray) -> tuple[np.ndarray, int]:
-    """[runs] whether a run diverged by its loss, and how many are far above the best for no such reason."""
+    """[runs] whether a run diverged by its loss, and the number of other runs far above the best."""
     best = int(np.argmin(log_loss))
     high = log_loss - log_loss[best] > FAR
     diverged = high & (log_lr > log_lr[best])
@@ -199,7 +199,7 @@ def _side(grid: np.ndarray, best: float) -> str | None:
 
 
 def _possible(name: str, ends: Sequence[float], grid: np.ndarray, cell: Cell, seq_len: int) -> list[float]:
-    """The values e^ends that can be run and are not in the grid."""
+    """The values e^ends that a run can have and the grid lacks."""
     values = np.exp(ends)
     if name == "batch_tokens":
         values = seq_len * np.maximum(np.round(values / seq_len), 1.0)

@@ -17,7 +17,7 @@ class Conversion:
     """A row of the table.
 
     Attributes:
-      name: what is asked for.
+      name: of the change of setting.
       lr: factor on the peak LR.
       batch: factor on the batch.
       sd: of ln LR, by which the interval widens in quadrature.

@@ -16,12 +16,12 @@ from jaxlaws.recommender.recommendation import Recommendation
 from jaxlaws.recommender.smallest import smallest_sweep
 from jaxlaws.recommender.student import student
 
-#: Names of a setting that are fields of an answer too.
+#: Fields of an answer that are names of a setting too.
 _FIELDS = ("schedule", "final_lr", "warmup_steps", "weight_decay")
 
 
 class NoConversion(BadInput):
-    """A setting that no source converts: the reason alone, and in the sentence the sweep that would answer."""
+    """No source converts the setting: `reason` alone, and in the message also the sweep that would answer."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}; {remedy}")
@@ -54,7 +54,7 @@ def convert(
     case = Case(
         law=answer.law,
         q=q,
-        measured=answer.convention,
+        convention=answer.convention,
         request=settings,
         peak_lr=answer.peak_lr.value,
         batch_tokens=None if answer.batch_tokens is None else answer.batch_tokens.value,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HYPER_LAWS = {"step_law": "η* and B* as power laws of N and D, from LR × batch grids in (N, D) cells"}
 #: Columns that they read, which may differ between runs.
 READS = ("params_nonembedding", "params_total", "tokens", "peak_lr", "batch_tokens")
-#: Option of a law of the loss that these do not read → its flag, the values that change nothing, and why.
+#: Option of laws of the loss that these do not read → its flag, its harmless values, and the reason.
 UNREAD: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "train": ("--train", (), "which leaves every cell out once; select runs with --where"),
     "noise": ("--noise", (), "whose noise is the scatter of the cells"),
@@ -46,7 +46,7 @@ _MOST_RESAMPLES = 100_000
 
 
 def refuse(law: str, options: dict[str, Any]) -> None:
-    """Take out of `options` those of laws of the loss that change nothing; `BadInput` for the first that would."""
+    """Removes harmless options of laws of the loss from `options`; `BadInput` for the first that is not harmless."""
     for option in set(UNREAD) & set(options):
         flag, harmless, reason = UNREAD[option]
         if (value := options.pop(option)) is not None and value not in harmless:
@@ -217,7 +217,7 @@ def _scatter(
 
 
 def _regret(surfaces: Sequence[Surface | None], advice: np.ndarray, local: Local) -> np.ndarray:
-    """[cells] on the regret surface, or on the local one where there is none."""
+    """[cells] regret on the regret surface, or on the local one where there is none."""
     gap = advice - local.optimum
     regret = np.einsum("ci,cij,cj->c", gap, local.hessian, gap) / 2
     return np.array(
@@ -229,13 +229,13 @@ def _regret(surfaces: Sequence[Surface | None], advice: np.ndarray, local: Local
 
 
 def _standard_error(surfaces: Sequence[Surface | None], advice: np.ndarray) -> float | None:
-    """Of the mean regret, from the noise of runs."""
+    """Standard error of the mean regret, from the noise of runs."""
     errors = [s.standard_error(x[None])[0] for s, x in zip(surfaces, advice, strict=True) if s is not None]
     return float(np.sqrt(np.sum(np.square(errors))) / len(errors)) if errors else None
 
 
 def _intervals(draws: np.ndarray, batch: bool) -> dict[str, list[float]]:
-    """Of the constants that some form of the mixture has."""
+    """Intervals of the constants of any form of the mixture."""
     if not len(draws):
         return {}
     edges = np.quantile(draws, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 FAR = 5.0
 #: Deviation of a batch in logs up to which the runs of a fit say how the best LR moves with it.
 FARTHEST_BATCH = math.log(4)
-#: Exponent whose power a float still holds.
+#: Largest exponent of e whose power is a safe float.
 _MOST = 300.0
 
 

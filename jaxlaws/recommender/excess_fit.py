@@ -1,4 +1,4 @@
-"""Fitting the excess loss: about optima that are known, and in one stage with the power law of the optimum."""
+"""Fitting the excess loss: about known optima, or in one stage with the power law of the optimum."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jaxlaws.recommender.excess import Excess
 
 #: Coordinates of the excess loss: ln a, ln b, atanh ρ, k_η, k_B; c = ρ √(ab).
 _START = (np.log(0.02), np.log(0.015), 0.0, 1.0, 0.3)
-#: Prior sd of the same, which decides only where runs are too few to say.
+#: Prior sd of the same, which matters only where there are too few runs.
 _WIDTH = (2.0, 2.0, 0.7, 1.0, 1.0)
 #: Prior sd of (intercept at the middle of the data, slopes) about stage two's, which decides only in tiny sweeps.
 _LAW_WIDTH = (0.5, 0.3, 0.3)
 #: Runs weigh exp(−d²/2·reach²) at distance d (in logs) from a known optimum: the excess at ×2 is wanted.
 _REACH = 0.6
-#: A diverged run says that its excess is at least this.
+#: Lower bound of the excess of a diverged run.
 _DIVERGED = 0.05
 _FAR = 5.0
 
@@ -40,7 +40,7 @@ class OneStage(NamedTuple):
 
 
 def fit_excess(cells: Sequence[Cell], optimum: np.ndarray) -> Excess:
-    """The excess loss about optima [cells, 2] that are known, by the runs within a few factors of two of them."""
+    """The excess loss about known optima [cells, 2], by the runs within a few factors of two of them."""
     problem = _Problem(cells, lambda theta: optimum, np.zeros(0))
     distance = problem.x - optimum[problem.cell]
     problem.weigh(np.exp(-(distance**2).sum(1) / (2 * _REACH**2)))

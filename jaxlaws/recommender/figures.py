@@ -23,14 +23,14 @@ _LINES = 6
 
 
 def optima(fit: HyperFit) -> Figure:
-    """The best LR on the left and the best batch on the right, by D: a line of the law for each of some sizes N.
+    """The best LR on the left and the best batch on the right, by D, with a line of the law for each of some sizes N.
 
     Cells are points of the colour of their size, with intervals at the level of the fit.
     """
-    measured = AXES if fit.batch_measured else AXES[:1]
-    figure = Figure(figsize=(5 * len(measured), 3.8), layout="constrained")
+    axis_names = AXES if fit.batch_measured else AXES[:1]
+    figure = Figure(figsize=(5 * len(axis_names), 3.8), layout="constrained")
     sizes = _sizes(fit)
-    for axes, axis in zip(figure.subplots(1, len(measured), squeeze=False).flat, measured, strict=True):
+    for axes, axis in zip(figure.subplots(1, len(axis_names), squeeze=False).flat, axis_names, strict=True):
         for i, params in enumerate(sizes):
             _line(axes, fit, axis, params, f"C{i}")
         for cell in fit.cells:

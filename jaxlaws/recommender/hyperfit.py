@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from jaxlaws.records.arrays import Data
 
 AXES = ("lr", "batch")
-#: Axis → what it is a law of, with its unit.
+#: Axis → its quantity, with the unit.
 MEANINGS = {"lr": "best peak LR", "batch": "best batch, tokens a step"}
 TERMS = ("intercept", "N", "D")
 PARAMS = tuple(f"{axis}_{name}" for axis in AXES for name in TERMS)
-#: Form of a batch that is not measured.
+#: Form of the batch where the runs do not show the best one.
 FIXED = "fixed"
 #: Cells that a terminal shows at most.
 _CELLS = 40
@@ -190,7 +190,7 @@ class HyperFit(Fit):
 
 
 def _cell() -> json_file.Check:
-    """The check of a cell, which answers near it speak of."""
+    """The check of a cell, which answers near it mention."""
     c = json_file
     above_zero, count = c.between(0, 1e308, ends=False), c.between(0, 1e15)
     edge = c.record(edge=c.optional(c.one_of(("low", "high", "single"))), add=c.sequence(above_zero))

@@ -1,4 +1,4 @@
-"""Which laws a table can identify, by its shape and by the rules that a fit uses before it fits anything. No JAX."""
+"""The laws that a table can identify, by its shape and by the checks that precede a fit. No JAX."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from jaxlaws.records.settings import comparable, one_setting
 from jaxlaws.records.table import Runs
 from jaxlaws.status import Finding, decide
 
-#: Status that a fit would have at best → whether the table identifies the law.
+#: Best possible status of a fit → whether the table identifies the law.
 _WORDS = {"converged": "yes", "weak": "weakly"}
 
 
 def identifiable(runs: Runs) -> dict[str, dict[str, Any]]:
     """Law → `identified` (yes, weakly or no) and `why`, sentences with what to do about it.
 
-    A yes says that the design does not forbid it: the losses are looked at by a fit.
+    A yes means that the design allows it; the losses themselves are judged by a fit.
 
     Args:
       runs: opened with `collect`.
@@ -62,7 +62,7 @@ def _for_fit(name: str, runs: Runs) -> Runs:
 
 
 def _clause(runs: Runs, sentence: str) -> str:
-    """A refusal without the name of the source, which stands above it."""
+    """A refusal without the name of the source, which the report has above it."""
     return sentence.removeprefix(runs.source).removeprefix(":").strip()
 
 

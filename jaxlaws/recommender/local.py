@@ -25,7 +25,7 @@ _COLUMNS = {1: [1, 1, 0, 1, 0, 0, 1, 0, 0, 0], 2: [1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
 
 
 class Local(NamedTuple):
-    """What the cells' surfaces say.
+    """The optima of the cells by their surfaces.
 
     Attributes:
       optimum: [cells, 2] (ln η, ln B) of the lowest loss.
@@ -159,7 +159,7 @@ def _solve(
 
 
 def _hessian(own: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """[cells, 2, 2], the shared one, made positive definite, where a cell's own is not clearly so."""
+    """[cells, 2, 2] of each cell where it is clearly positive definite, elsewhere the shared one, made so."""
     if not _positive(shared[None])[0]:
         shared = np.array([max(shared[0], 1e-3), 0.0, max(shared[2], 1e-3)])
     terms = np.where(_positive(own - 0.2 * shared)[:, None], own, shared)

@@ -15,17 +15,17 @@ from jaxlaws.recommender.resample import by_cell, by_size, normal, parametric, s
 
 #: Forms of one axis: which of (1, ln N, ln D) it is a power law of, the smallest first.
 FORMS = {"constant": (0,), "N": (0, 1), "D": (0, 2), "N, D": (0, 1, 2)}
-#: Clusters from which a bootstrap by cell is trusted.
+#: Fewest clusters for a bootstrap by cell.
 CLUSTERS = 8
 #: Spread of the cells in a direction of (ln N, ln D) below which the direction is not identified.
 _SPREAD = 0.1
-#: A form of less weight is left out of the mixture.
+#: Smallest weight of a form in the mixture.
 _LEAST = 0.01
-#: Variance in logs of an optimum that is not known at all.
+#: Variance in logs of an unknown optimum.
 _UNKNOWN = 100.0
 #: Draws that give the covariance of the shared part where there are no resamples.
 _SHARED = 400
-#: The smallest regret that another is compared with: below it every form is exact.
+#: Smallest regret in a ratio: below it every form counts as exact.
 _EXACT = 1e-12
 
 
@@ -44,7 +44,7 @@ class Component(NamedTuple):
 
 
 class Power(NamedTuple):
-    """Two power laws and what is known of them.
+    """Two power laws with their uncertainty.
 
     Attributes:
       coefficients: [2, 3], rows ln η and ln B over (1, ln N, ln D): the mean of the mixture.
@@ -193,7 +193,7 @@ def _weights(regrets: dict[tuple[str, str], float], cells: int) -> dict[tuple[st
 
 
 def _components(axis: int, weights: dict[tuple[str, str], float], fits: dict[tuple[int, str], Axis]) -> list[Component]:
-    """The forms of one axis, whatever the other's, the heaviest first; those of next to no weight left out."""
+    """The forms of one axis, summed over those of the other, the heaviest first, without those below `_LEAST`."""
     share: dict[str, float] = {}
     for pair, weight in weights.items():
         share[pair[axis]] = share.get(pair[axis], 0.0) + weight

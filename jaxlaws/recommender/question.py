@@ -8,7 +8,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.records.units import parse_length, parse_positive, parse_tokens, parse_whole, short
 
 _SMALLEST = 1000.0
-#: More than anybody has trained: a larger number is a slip, and the laws' powers of it overflow.
+#: Name → largest value: more than anybody has trained, and small enough that powers of it do not overflow.
 _LARGEST = {"params": 1e18, "params-total": 1e18, "tokens": 1e18, "batch-tokens": 1e18, "loss": 100.0}
 _LARGEST |= {"seq-len": 1e8, "multiple-of": 1e8, "vocab": 1e9, "width": 1e7, "layers": 1e6}
 _LEAST = {"loss": 0.01}

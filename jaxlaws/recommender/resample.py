@@ -24,10 +24,10 @@ def by_cell(
     """
     times = np.zeros((0, len(z)))
     deficient = 0
-    centred = z[:, form] - np.r_[0.0, z[:, form[1:]].mean(0)]
+    deviation = z[:, form] - np.r_[0.0, z[:, form[1:]].mean(0)]
     while len(times) < count:
         counts = rng.multinomial(len(z), np.full(len(z), 1 / len(z)), size=count)
-        good = np.linalg.eigvalsh(np.einsum("bc,ci,cj->bij", counts, centred, centred))[:, 0] > _SPREAD**2
+        good = np.linalg.eigvalsh(np.einsum("bc,ci,cj->bij", counts, deviation, deviation))[:, 0] > _SPREAD**2
         deficient += int((~good).sum())
         times = np.concatenate([times, counts[good]])
     weights = times[:count] * fit.weight

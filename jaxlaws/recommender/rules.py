@@ -1,4 +1,4 @@
-"""How a learning rate follows the setting, a function a setting, each after its source in `conversions.CONVERSIONS`.
+"""Rules for the LR in another setting, one function a setting, after the sources in `conversions.CONVERSIONS`.
 
 A rule gives a `Change`, a `Refusal` where no source says how, or nothing where the question does not ask for the
 setting or asks for that of the law.
@@ -20,15 +20,15 @@ from jaxlaws.records.units import short
 _EXPERTS, _MOST_EXPERTS = 0.25, 32.0
 #: An sd of ln LR: 80% within ×2 either way.
 _TWICE = math.log(2) / 1.2815515655
-#: Tokens after a checkpoint over those before it, between which re-warming is answered; it was tried at 2/3 and 1.
+#: Tokens after a checkpoint over those before it: range with an answer; sources tried 2/3 and 1.
 _RETRAINING = (1 / 3, 3.0)
-#: Names of a setting whose values are an optimiser's own.
+#: Names of settings that each optimiser has values of its own for.
 OWN = ("weight_decay", "beta1", "beta2", "eps", "momentum")
-#: Largest factor on the weight decay that is answered.
+#: Largest factor on the weight decay with an answer.
 _DECAYS = 10.0
 #: Assumed sd of ln LR for each doubling of the half-life of second moments.
 _BETA2_SD = 0.1
-#: A batch this many times below those of the data takes β2 along; one this far from the law's own is worth a word.
+#: Factor below the data's batches from which β2 changes, and from the law's own batch from which a sentence says so.
 _SMALL_BATCH, _FAR = 2.0, 4.0
 
 
@@ -92,7 +92,7 @@ def checkpoint(case: Case) -> Change | Refusal | None:
     )
 
 
-#: Optimiser → what is known of its LR, and where the LRs of a sweep lie: over AdamW's, or fixed.
+#: Optimiser → a note on its LR, and the LRs of a sweep: a factor on AdamW's, or a fixed value.
 _OTHER_OPTIMIZERS: dict[str, tuple[str, float, float | None]] = {
     "lion": (" (3 to 10 times lower than AdamW's, arXiv 2302.06675, is a range to sweep)", 30**-0.5, None),
     "sgd": ("", 1.0, 0.1),
@@ -102,17 +102,17 @@ _OTHER_OPTIMIZERS: dict[str, tuple[str, float, float | None]] = {
 
 def optimizer(case: Case) -> Change | Refusal | None:
     """Another optimiser: Muon at AdamW's RMS keeps AdamW's LR."""
-    name, measured = case.request.get("optimizer"), case.measured.get("optimizer")
-    if name is None or name == measured:
+    name, own = case.request.get("optimizer"), case.convention.get("optimizer")
+    if name is None or name == own:
         return None
-    if measured is None:
+    if own is None:
         return Change(
             f"{case.law} does not state its optimiser: its LR is taken as {name}'s.", setting={"optimizer": name}
         )
     note, over, fixed_lr = _OTHER_OPTIMIZERS.get(name, ("", 1.0, None))
-    if (measured, name) != ("adamw", "muon") or case.get("parameterisation") == "mup":
-        also = " under μP" if (measured, name) == ("adamw", "muon") else ""
-        reason = f"no source converts the LR of {measured} to {name}{also}{note}"
+    if (own, name) != ("adamw", "muon") or case.get("parameterisation") == "mup":
+        also = " under μP" if (own, name) == ("adamw", "muon") else ""
+        reason = f"no source converts the LR of {own} to {name}{also}{note}"
         return Refusal(reason, [f"optimizer={name}"], over, fixed_lr, 2.0 if fixed_lr is None else 4.0)
     return Change(
         "Muon with updates of 0.2·√max(fan_in, fan_out), the RMS of AdamW's, as optimizer=muon has them, keeps AdamW's "
@@ -120,36 +120,36 @@ def optimizer(case: Case) -> Change | Refusal | None:
         "not.",
         1.0,
         _TWICE,
-        {"optimizer": name, "config": without_optimizer(case.measured)},
+        {"optimizer": name, "config": without_optimizer(case.convention)},
     )
 
 
-def without_optimizer(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a law's runs share, without the numbers of their optimiser."""
-    return {key: value for key, value in (measured.get("config") or {}).items() if not key.startswith("optimizer.")}
+def without_optimizer(convention: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that a law's runs share, without the numbers of their optimiser."""
+    return {key: value for key, value in (convention.get("config") or {}).items() if not key.startswith("optimizer.")}
 
 
 def parameterisation(case: Case) -> Change | Refusal | None:
-    """Another parameterisation: from a base width, what keeps the LR of matrices."""
-    measured = case.measured.get("parameterisation")
-    name = case.request.get("parameterisation", measured)
+    """Another parameterisation: the factor that keeps the LR of matrices, from a base width."""
+    own = case.convention.get("parameterisation")
+    name = case.request.get("parameterisation", own)
     base = base_width(case)
     setting: dict[str, Any] = {"parameterisation": name}
     if base is not None and name == "mup":
         setting["config"] = {**_config(case), "model.base_width": base}
-    if name == measured and name == "mup" and base is None:
+    if name == own and name == "mup" and base is None:
         return Change(
             f"{case.law} does not state its base width: give --base-width, for the command takes the default."
         )
-    if name == measured:
+    if name == own:
         if name != "mup" or base == _config(case).get("model.base_width"):
             return None
         return Change(f"the base width of its sweep is taken as {base}: the LR stays.", setting=setting)
-    if measured is None:
+    if own is None:
         return Change(f"{case.law} does not state its parameterisation: its LR is taken as {name}'s.", setting=setting)
     if base is None or case.q.width is None or case.q.layers is None:
         return Refusal(
-            f"{case.law} was measured under the {measured} parameterisation, and only a base width makes its LR one "
+            f"{case.law} was measured under the {own} parameterisation, and only a base width makes its LR one "
             f"under {name}: give --base-width of its sweep, with --width and --layers of this model",
             ["model.parameterisation=mup", "model.base_width=64"] if name == "mup" else [],
         )
@@ -173,7 +173,7 @@ def base_width(case: Case) -> int | None:
 
 def _config(case: Case) -> Mapping[str, Any]:
     """Keys of `jaxlaws train` that the law's runs share."""
-    return case.measured.get("config") or {}
+    return case.convention.get("config") or {}
 
 
 def _check_reads(case: Case, name: str, word: str) -> None:
@@ -186,7 +186,7 @@ def _check_reads(case: Case, name: str, word: str) -> None:
 
 def weight_decay(case: Case) -> Change | Refusal | None:
     """Another weight decay: the LR stays, and the sentence gives the timescale."""
-    new, old = case.request.get("weight_decay"), case.measured.get("weight_decay")
+    new, old = case.request.get("weight_decay"), case.convention.get("weight_decay")
     if new is None:
         return _same_timescale(case, old)
     if new == old:
@@ -234,8 +234,8 @@ def _far(case: Case) -> float | None:
 
 
 def beta2(case: Case) -> Change | Refusal | None:
-    """Another β2, or another batch than was measured: half-lives in tokens."""
-    new, old = case.request.get("beta2"), case.measured.get("beta2")
+    """Another β2, or a batch outside the data: it keeps the half-life in tokens."""
+    new, old = case.request.get("beta2"), case.convention.get("beta2")
     low, high = case.batches or (0.0, math.inf)
     batch = case.q.batch_tokens
     ratio = 1.0 if batch is None else batch / min(max(batch, low), high)

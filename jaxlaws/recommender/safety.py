@@ -1,4 +1,4 @@
-"""How much room there is around a recommendation: its safe band, the excess loss beside it, its own expected regret."""
+"""The room around a recommendation: its safe band, the excess loss beside it, and its expected regret."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fixed_batch(fit: HyperFit, q: Question) -> bool:
 
 
 def _cost(fit: HyperFit, q: Question, axis: str) -> Callable[[float], float] | None:
-    """The excess loss of a deviation along an axis from an optimum that is known; None for a batch that is given."""
+    """The excess loss of a deviation along an axis from a known optimum; None for a batch that is given."""
     excess = fit.excess
     if excess is None or (axis == "batch" and fixed_batch(fit, q)):
         return None

@@ -12,7 +12,7 @@ from jaxlaws.recommender.override import OPTIMIZERS
 from jaxlaws.records.units import parse_number, parse_positive, parse_whole
 from jaxlaws.text import brief, printable
 
-#: What decides the best LR and batch besides N and D; a law's convention says some of it.
+#: Names of what decides the best LR and batch besides N and D; a law's convention states some of them.
 NAMES = (
     *("architecture", "optimizer", "beta1", "beta2", "weight_decay", "clip", "schedule", "final_lr", "warmup_steps"),
     *("seq_len", "parameterisation", "start", "corpus"),
@@ -31,7 +31,7 @@ _SPELLINGS = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", 
 
 
 def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
-    """`NAMES` → what the convention of a law says of it, None where it does not.
+    """`NAMES` → its value in the convention of a law, None where the convention does not state it.
 
     Runs of `jaxlaws train`, whose configs are in the convention, are of dense models from scratch.
     """
@@ -42,7 +42,7 @@ def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def valid_convention(convention: Mapping[str, Any]) -> dict[str, Any]:
-    """The convention without what is not of the kind that its name has: a file may hold anything."""
+    """The convention without values of a wrong type, since a file may hold anything."""
 
     def is_valid(name: str, value: Any) -> bool:
         if name == "config":
@@ -56,15 +56,15 @@ def valid_convention(convention: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(text: str, kind: str) -> str:
-    """The name as we write it, of one that others write AdamW, torch.optim.AdamW, adam_w or μP; otherwise the text."""
+    """The name in our spelling of names such as AdamW, torch.optim.AdamW, adam_w or μP; otherwise the text."""
     plain = re.sub(r"[^a-z0-9]", "", text.rpartition(".")[2].casefold().replace("μ", "mu"))
     name = {"sp": "standard", "maximalupdate": "mup"}.get(plain, plain)
     return name if name in _CHOICES[kind] else text
 
 
-def sentence(measured: Mapping[str, Any]) -> str:
+def sentence(convention: Mapping[str, Any]) -> str:
     """`measured under: dense, AdamW β 0.9/0.95, …; not stated: corpus`."""
-    setting = {name: value for name, value in measured.items() if value is not None}
+    setting = {name: value for name, value in convention.items() if value is not None}
     parts = [text for text in (part(setting) for part in _PARTS.values()) if text]
     gaps = [name for name, part in _PARTS.items() if not part(setting)]
     words = ", ".join(parts) or "a setting that the law does not state"
@@ -105,14 +105,14 @@ def _schedule(setting: Mapping[str, Any]) -> str:
 
 
 def _warm_up(setting: Mapping[str, Any]) -> str:
-    """Of the steps that the law states, or as its schedule has it."""
+    """The warm-up of the law in steps, or the share in its schedule."""
     if "warmup_steps" in setting:
         return f"warm-up {setting['warmup_steps']:g} steps"
     share = _SHARE.search(str(setting.get("schedule")))
     return f"warm-up {float(share[1]):.3g} of the steps" if share else ""
 
 
-#: Item of the sentence → its text, empty where the law does not say.
+#: Item of the sentence → its text, empty where the law does not state it.
 _PARTS = {
     "architecture": lambda setting: setting.get("architecture", ""),
     "optimiser": _optimizer,

@@ -27,7 +27,7 @@ LADDER = {
     "500m": 509_118_720,
     "1b": 1_004_991_232,
 }
-#: A named size is taken where its N is within this share of the one asked for.
+#: Largest relative difference in N between a named size and the question that takes the name.
 _NEAR = 0.02
 #: Share of N by which it may change for a width of the MLP that hardware likes.
 _ROUNDED = 0.004

@@ -54,7 +54,7 @@ def smallest_sweep(case: Case, refusal: Refusal) -> str:
 
 
 def _sizes(params: float) -> list[str]:
-    """Three named models, the largest a thirtieth of the one that is asked for, or the smallest three."""
+    """Three named models, the largest a thirtieth of that of the question, or the smallest three."""
     names = sorted(LADDER, key=lambda name: LADDER[name])
     sizes: list[str] = []
     most = params * _LARGEST
@@ -72,10 +72,10 @@ def _lrs(centre: float, ratio: float) -> list[float]:
 def _setting(case: Case, refusal: Refusal) -> list[str]:
     """The rest of the setting, the question's before the law's; a new optimiser keeps its own numbers."""
     overrides = {argument.partition("=")[0]: argument for argument in refusal.train or ()}
-    setting = {**case.measured, **case.request}
-    if case.get("optimizer") != case.measured.get("optimizer"):
+    setting = {**case.convention, **case.request}
+    if case.get("optimizer") != case.convention.get("optimizer"):
         setting = {name: value for name, value in setting.items() if name not in OWN or name in case.request}
-        setting["config"] = without_optimizer(case.measured)
+        setting["config"] = without_optimizer(case.convention)
     parts = [f"{key}={value}" for key, value in setting_arguments(setting)[0].items()]
     fields = spec_fields(str(setting.get("schedule")))
     if fields is not None and "schedule" not in overrides:

@@ -16,12 +16,12 @@ from jaxlaws.records.columns import WORDS, meaning_of
 from jaxlaws.records.files import finite
 from jaxlaws.records.table import Curve, Runs
 
-#: Values of a column of words, and levels of a grid, that are listed.
+#: Number of values of a column of words that a report lists.
 _EXAMPLES = 6
 
 
 def columns(runs: Runs) -> dict[str, dict[str, Any]]:
-    """Column → what it was made of, its unit, how many values differ, and the lowest and highest or some of them."""
+    """Column → its origin, its unit, how many values differ, and the lowest and highest or some of them."""
     origins = runs.usage.columns if runs.usage else {}
     answer = {}
     for name in runs.table.columns:
@@ -100,7 +100,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def additions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the runs lack: N and D of a cell, and lists of `peak_lr` and `batch_tokens` to multiply in it.
+    """Runs to add: N and D of a cell, and lists of `peak_lr` and `batch_tokens` to multiply in it.
 
     First the cells without which no law of N and D is identified, at the best LR of the smallest cell and its
     neighbours. Then LRs beyond an edge at the best batch of their cell, and batches beyond one at its best LR and the

@@ -1,8 +1,8 @@
-"""How LR, β2 and weight decay follow the batch and the tokens, as plain formulas of their sources."""
+"""LR, β2 and weight decay against the batch and the tokens, as plain formulas of their sources."""
 
 from __future__ import annotations
 
-#: d ln LR / d ln B beyond what was measured: √κ (Malladi et al.), between an LR that stays and one that goes with B.
+#: d ln LR / d ln B beyond the data: √κ (Malladi et al.), between an LR that stays and one that goes with B.
 EXCHANGE = 0.5
 
 

@@ -15,7 +15,7 @@ from jaxlaws.schedules.names import FROM_FILE
 from jaxlaws.schedules.spec import ScheduleConfig, identity, parse, reads, schedule_array, spec_string
 from jaxlaws.text import printable
 
-#: Steps of the arrays that the bound is computed on: the ratio depends on shapes, hardly on the length.
+#: Steps of the arrays for the bound: the ratio depends on the shapes and hardly on the length.
 _STEPS = 4000
 #: rms error of the ln of the factor over the 60 pairs of `experiments/lr_transfer.py`.
 SD = 0.11
@@ -30,7 +30,7 @@ def change(case: Case) -> Change | Refusal | None:
     source = _law_schedule(case)
     target = _target(case, source)
     if source is None:
-        spec = case.measured.get("schedule")
+        spec = case.convention.get("schedule")
         what = "does not state its schedule" if spec is None else f"was measured with '{printable(spec)}'"
         return Refusal(f"{case.law} {what}, and the bound needs one shape to convert from", _arguments(target))
     if case.steps is None:
@@ -56,12 +56,12 @@ def change(case: Case) -> Change | Refusal | None:
 
 def _law_schedule(case: Case) -> ScheduleConfig | None:
     """The law's schedule with its warm-up, None where it names none."""
-    spec, steps = case.measured.get("schedule"), case.measured.get("warmup_steps")
+    spec, steps = case.convention.get("schedule"), case.convention.get("warmup_steps")
     try:
         fields = parse(str(spec))
     except BadInput:
         return None
-    if fields["name"] in ("power", "optax"):  # no shape of its own, and a program that nobody asked to run
+    if fields["name"] in ("power", "optax"):  # one has no shape of its own, the other would run a program
         return None
     if fields["name"] in FROM_FILE and case.steps is not None:
         check_file({"name": fields["name"], "file": fields.get("file", "")}, case.steps)
@@ -72,7 +72,7 @@ def _law_schedule(case: Case) -> ScheduleConfig | None:
 
 
 def _target(case: Case, source: ScheduleConfig | None) -> ScheduleConfig:
-    """The schedule that is asked for, or the law's own, with the warm-up that is asked for, or the law's own."""
+    """The schedule of the question, or the law's own, with the warm-up of the question, or the law's own."""
     spec, warmup = case.request.get("schedule"), case.request.get("warmup")
     if spec is None:
         if source is None:
@@ -106,7 +106,7 @@ def _convertible(spec: str, config: ScheduleConfig, steps: int | None) -> Schedu
 
 
 def _arguments(config: ScheduleConfig) -> list[str]:
-    """Of `jaxlaws train`, for the schedule without its warm-up."""
+    """Arguments of `jaxlaws train` for the schedule without its warm-up."""
     own = {name: getattr(config, name) for name in (*family(config.name).fields, "floor_lr")}
     values = {name: value for name, value in own.items() if value is not None}
     if "floor_lr" in values:
@@ -115,7 +115,7 @@ def _arguments(config: ScheduleConfig) -> list[str]:
 
 
 def _shape(config: ScheduleConfig, steps: int, peak: float) -> np.ndarray:
-    """The schedule at `_STEPS` steps, its warm-up and cooldown the same shares of the run."""
+    """The schedule at `_STEPS` steps, with its warm-up and cooldown at the same shares of the run."""
     if config.name in FROM_FILE:
         lr = schedule_array(config, steps, peak)
         return lr[np.linspace(0, steps - 1, min(steps, _STEPS)).round().astype(int)]

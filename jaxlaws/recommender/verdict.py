@@ -1,4 +1,4 @@
-"""What a table of LR × batch grids can say of its optima: the checks whose findings make the status of a `HyperFit`."""
+"""The checks of a table of LR × batch grids, whose findings give the status of a `HyperFit`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxlaws.recommender.local import Local
 from jaxlaws.recommender.power import FORMS, Power, identifiable_forms
 from jaxlaws.status import Finding
 
-#: A curvature that chance makes more often than `_CHANCE` is none; one that it makes more often than `_RARE` is weak.
+#: Probabilities under chance: above `_CHANCE` there is no curvature, above `_RARE` it is weak.
 _CHANCE, _RARE = 0.05, 0.01
 _SHUFFLES = 499
 #: Shares of cells with the best run on the edge of the grid: from the first an optimum is weak, from the second none.
@@ -34,8 +34,8 @@ class Curvature(NamedTuple):
     extreme: bool
 
     @property
-    def resolved(self) -> bool:
-        """Whether there is a minimum, as far as so many runs can show one."""
+    def is_clear(self) -> bool:
+        """Whether the runs show a minimum."""
         return self.chance <= _CHANCE or self.extreme
 
 
@@ -76,7 +76,7 @@ def _lines(cell: Cell, axis: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _independent(u: np.ndarray, v: np.ndarray) -> list[bool]:
-    """Which of 1, u, v, v² the grid of a cell can tell apart."""
+    """Flags of those of 1, u, v, v² that the grid of a cell determines."""
     across = len(levels(v))
     return [True, len(levels(u)) > 1, across > 1, across > 2]
 
@@ -87,7 +87,7 @@ def edge_share(cell_edges: Sequence[dict], name: str) -> float:
 
 
 class Batch(NamedTuple):
-    """What the cells say of the best batch.
+    """The verdict of the cells on the best batch.
 
     Attributes:
       measured: whether the runs show it; otherwise the law is of the LR at one batch a cell.
@@ -112,7 +112,7 @@ def of_batches(cells: Sequence[Cell], cell_edges: Sequence[dict], seq_len: int) 
         remedy = f"{at}; shorter sequences allow smaller ones"
     elif share > _MOST:
         what, remedy = "not measured, it lies at the edge of the grid in most cells", f"{at}; {add}"
-    elif not (clear := curvature(cells, 1)).resolved:
+    elif not (clear := curvature(cells, 1)).is_clear:
         what = "not measured, the loss has no minimum in it that its noise could not make"
         remedy = "the answer is the learning rate at one batch; add batches on both sides, or seeds"
     else:
@@ -132,7 +132,7 @@ def findings(
     half: float,
     batch: Batch,
 ) -> list[Finding]:
-    """Everything that speaks against a law of LR and batch, the gravest first in each group.
+    """All findings against a law of LR and batch, the gravest first in each group.
 
     Args:
       cells: the runs.
@@ -156,7 +156,7 @@ def findings(
 
 
 def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
-    """What speaks against a law of LR and batch by the measured runs alone, before anything is fitted to them.
+    """Findings against a law of LR and batch by the measured runs alone, before a fit.
 
     Args: see `findings`; `seq_len` is the tokens of a sequence.
     """
@@ -170,13 +170,13 @@ def of_grids(cells: Sequence[Cell], seq_len: int) -> list[Finding]:
 
 
 def _rates(cells: Sequence[Cell], cell_edges: Sequence[dict], convex: bool = True) -> list[Finding]:
-    """What the grids of LRs cannot show."""
+    """Findings on the grids of LRs."""
     count = int(np.median(level_counts(cells, 0)))
     if count < 3:
         what = f"most cells have {'one learning rate' if count == 1 else 'two learning rates'}"
         return [Finding("unidentified", what, "sweep at least four peak LRs in every cell")]
     clear, share = curvature(cells, 0), edge_share(cell_edges, "peak_lr")
-    if not (clear.resolved and convex):
+    if not (clear.is_clear and convex):
         what = "the loss has no minimum in the learning rate that its noise could not make"
         return [
             Finding("unidentified", what, "add LRs on both sides of the best ones, or seeds, and check the columns")
@@ -189,7 +189,7 @@ def _rates(cells: Sequence[Cell], cell_edges: Sequence[dict], convex: bool = Tru
 
 
 def _runs(cells: Sequence[Cell], last_move: float = 0.0) -> list[Finding]:
-    """What is wrong with the runs themselves, and with the surfaces through them."""
+    """Findings on the runs themselves and on the surfaces through them."""
     answer = []
     odd, total = sum(cell.odd for cell in cells), sum(len(cell.y) for cell in cells)
     if odd:
@@ -208,7 +208,7 @@ def _runs(cells: Sequence[Cell], last_move: float = 0.0) -> list[Finding]:
 
 
 def _forms(z: np.ndarray, note: str = "") -> list[Finding]:
-    """The exponents that the cells cannot tell."""
+    """Findings on exponents that the cells do not identify."""
     gaps = [name for name in FORMS if name not in identifiable_forms(z)]
     if not gaps:
         return []
@@ -217,7 +217,7 @@ def _forms(z: np.ndarray, note: str = "") -> list[Finding]:
 
 
 def _advice(cells: Sequence[Cell], regret: np.ndarray, half: float) -> list[Finding]:
-    """Whether the law is worth more than a look at the grids."""
+    """Findings where the law is worth no more than a look at the grids."""
     answer = []
     blind = float(np.mean([np.median(np.expm1(cell.y - cell.y.min())) for cell in cells]))
     if regret.mean() > blind:

@@ -1,4 +1,4 @@
-"""What a law of LR and batch says of its cells, in words. No numpy: `jaxlaws recommend` reads it."""
+"""Sentences on the cells of a law of LR and batch. No numpy, since `jaxlaws recommend` imports it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.records.units import short
 
-#: Axis of a grid → its word, and how its values are shown.
+#: Axis of a grid → its name for people, and the format of its values.
 _AXES = {"peak_lr": ("LR", "{:.3g}".format), "batch_tokens": ("batch", lambda value: f"{value:,.0f}")}
-#: Cells that an answer speaks of, and the factor in N or D up to which another cell is as near as the nearest.
+#: Most cells that an answer mentions, and the factor in N or D within which a cell is as near as the nearest.
 _CELLS, _NEAR = 3, 2.0
 
 
@@ -57,7 +57,7 @@ def _of(cell: Mapping[str, Any], fit: HyperFit) -> str:
     return edge_words(edges if fit.batch_measured else {"peak_lr": edges.get("peak_lr", {})})
 
 
-#: Heads of `rows`.
+#: Headers of `rows`.
 HEADS = ("N", "D", "D/N", "runs", "diverged", "best LR", "batch", "loss", "its grid")
 
 

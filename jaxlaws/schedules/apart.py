@@ -1,4 +1,4 @@
-"""Names of schedules that a person tells apart, in a table that holds several of one family."""
+"""Short, distinct names of schedules, for a table with several of one family."""
 
 from __future__ import annotations
 

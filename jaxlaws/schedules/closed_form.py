@@ -1,4 +1,4 @@
-"""A schedule as text: the expression of every stretch of steps, for programs that know nothing of this one."""
+"""A schedule as text: the expression of every stretch of steps, for other programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxlaws.schedules.config import ScheduleConfig, numbers
 from jaxlaws.schedules.spec import schedule_array, warmup_steps
 
-#: Decay → its expression in u, as `jaxlaws.schedules.shapes.SHAPES` has it at a floor of 0; the exponential has none.
+#: Decay → its expression in u, as in `jaxlaws.schedules.shapes.SHAPES` at a floor of 0; the exponential has none.
 FORMS = {
     "linear": "1 - {u}",
     "1-sqrt": "1 - sqrt({u})",
@@ -22,7 +22,7 @@ FORMS = {
 }
 #: Warm-up → its expression in v = k / W.
 WARMUPS = {"linear": "{v}", "cosine": "0.5 * (1 - cos(pi * {v}))", "sqrt": "sqrt({v})"}
-#: A schedule from a file is linear between steps of it; how far it may be from them, as a share of the peak.
+#: Largest error, as a share of the peak, of the straight lines that stand for a schedule from a file.
 TOLERANCE = 1e-5
 
 
@@ -166,7 +166,7 @@ def _power(steps: int, warmup: int, values: dict, peak_lr: float) -> Iterator[Pi
 def _trunk(
     pieces: list[Piece], share: Callable[[int], float], steps: int, warmup: int, values: dict
 ) -> Iterator[Piece]:
-    """The pieces up to the cooldown, and a decay from where they are at its start."""
+    """The pieces up to the cooldown, and a decay from their level at its start."""
     length = min(_whole(values["cooldown"] * steps), steps - warmup)
     start = steps - length
     for piece in pieces:

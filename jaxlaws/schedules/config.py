@@ -130,10 +130,10 @@ _OURS: dict[str, Family] = {
 #: Name → family.
 FAMILIES = Table("schedule", "jaxlaws.schedules", _OURS)
 
-#: Field → the field that wins over it where both are given.
+#: Field → the field that has precedence over it.
 WINS = {"warmup_fraction": "warmup_steps", "floor": "floor_lr"}
 SHARE = "a share of the steps between 0 and 1"
-#: Field → (what is expected of it, whether a value is that).
+#: Field → (its domain in words, whether a value lies in it).
 _VALID: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cooldown": (SHARE, lambda x: 0 <= x <= 1),
     "descent": (SHARE, lambda x: 0 <= x <= 1),
@@ -158,7 +158,7 @@ def family(name: str) -> Family:
 
 
 def numbers(config: ScheduleConfig) -> dict[str, Any]:
-    """The fields that the family reads, its own defaults where the config gives none, the floor a share of the peak."""
+    """The fields that the family reads, or else their defaults; the floor is a share of the peak."""
     values = {}
     for name, default in family(config.name).fields.items():
         value = getattr(config, name)

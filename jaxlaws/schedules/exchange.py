@@ -21,9 +21,9 @@ from jaxlaws.text import brief, printable
 
 #: Endings of the files that hold a schedule.
 FORMATS = (".csv", ".npy", ".json")
-#: Learning rates, at most: float32, in which runs are trained, holds little more, and sums of squares stay finite.
+#: Largest learning rate: near the limit of float32, and small enough for finite sums of squares.
 MOST_LR = 1e38
-#: Bytes of such a file, at most: millions of steps.
+#: Most bytes of such a file, enough for millions of steps.
 MOST_BYTES = 100_000_000
 
 
@@ -146,7 +146,7 @@ def optax_from(file: str, steps: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _run_file(path: str, content: bytes) -> dict[str, Any]:
-    """What a Python file of this content defines."""
+    """The names that a Python file of this content defines."""
     print(f"note: schedule=optax runs {printable(path)} as a Python program.", file=sys.stderr)
     with _foreign(path):
         return runpy.run_path(path)

@@ -148,7 +148,7 @@ def inverse_sqrt(
     warmup_shape: str = "linear",
     xp: Any = np,
 ) -> Array:
-    """Warm-up, then max(f, √(W/k)) (W = 1 without a warm-up), and where asked a cooldown from there to the floor.
+    """Warm-up, then max(f, √(W/k)) (W = 1 without a warm-up), then, with `cooldown`, a decay to the floor.
 
     Vaswani et al. 2017, arXiv 1706.03762; with a cooldown Zhai et al. 2022, arXiv 2106.04560.
     """
@@ -173,7 +173,7 @@ def power(
     warmup_shape: str = "linear",
     xp: Any = np,
 ) -> Array:
-    """Warm-up, then min(1, B·a·n^b / η_max), then a cooldown from there: an LR that knows tokens, not the horizon.
+    """Warm-up, then min(1, B·a·n^b / η_max), then a cooldown from there: an LR by tokens, not by the horizon.
 
     Shen et al. 2024, arXiv 2408.13359, who report a ≈ 4.6, b ≈ −.51 and η_max = .02 under μP; the unit of their B is
     read here as sequences, which the magnitudes support and we could not verify.
@@ -246,7 +246,7 @@ def _trunk_then_decay(
     warmup_shape: str,
     xp: Any,
 ) -> Array:
-    """Warm-up, `trunk(k)`, then a decay from where the trunk is at its start."""
+    """Warm-up, `trunk(k)`, then a decay from the level of the trunk at its start."""
     k = count(steps, xp)
     length = xp.minimum(whole(cooldown * steps, xp), steps - warmup_steps)
     level = trunk(xp.maximum(xp.minimum(k, steps - length), 1.0))

@@ -1,19 +1,19 @@
-"""The schedules that a command can ask for by name, and what each one reads: no numpy, for `jaxlaws recommend`."""
+"""The schedules of commands by name, and the fields of each. No numpy, since `jaxlaws recommend` imports it."""
 
 from __future__ import annotations
 
-#: Steps of a schedule, at most: more take gigabytes and seconds, and are a mistake.
+#: Most steps of a schedule: more would take gigabytes, and are a mistake.
 MOST_STEPS = 10_000_000
 _WARMUP = ("warmup_fraction", "warmup_steps", "warmup_shape")
 _FLOOR = ("floor", "floor_lr")
 _DECAY = (*_FLOOR, "cooldown", "shape")
-#: Families whose file says every step, the warm-up included → the fields that a spec of them may name.
+#: Families whose file has every step, the warm-up included → the fields that a spec of them may name.
 FROM_FILE: dict[str, tuple[str, ...]] = {
     "refined": ("file", "smooth", "exponent"),
     "table": ("file",),
     "optax": ("file",),
 }
-#: Family → the fields that a spec of it may name, without what the power law takes from the run itself.
+#: Family → the fields that a spec of it may name, without `OF_THE_RUN`.
 NAMES: dict[str, tuple[str, ...]] = FROM_FILE | {
     name: (*_WARMUP, *fields)
     for name, fields in {

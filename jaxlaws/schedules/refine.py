@@ -13,7 +13,7 @@ from jaxlaws.schedules.shapes import Array
 
 
 def refined(gradient_norms: Array, exponent: Array = 2.0, xp: Any = np) -> Array:
-    """lr[t] ∝ w_t Σ_{p>t} w_p with w = ‖g‖^−exponent, its largest value 1: a warm-up comes along, the last LR is 0.
+    """lr[t] ∝ w_t Σ_{p>t} w_p with w = ‖g‖^−exponent, its largest value 1: the warm-up is included, the last LR is 0.
 
     Args:
       gradient_norms: ‖g_t‖ of every step, smoothed (`smooth_norms`).

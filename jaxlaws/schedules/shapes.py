@@ -1,4 +1,4 @@
-"""What schedules are made of: forms of a warm-up and of a decay, and the two pieces that place them among the steps.
+"""Parts of schedules: forms of a warm-up and of a decay, and the two pieces that place them among the steps.
 
 Everything is written over an array namespace `xp`: numpy (float64, whole steps) by default, or `jax.numpy`, where a
 schedule is traced, differentiable in its numbers and vmappable, and a boundary may lie between two steps.

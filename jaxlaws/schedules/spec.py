@@ -1,4 +1,4 @@
-"""What a schedule's config stands for: its array, its identity, and its short string `wsd(cooldown=0.2)`, both ways."""
+"""The array and the identity of a schedule's config, and its short string `wsd(cooldown=0.2)`, both ways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {item.name: str(item.type) for item in fields(ScheduleConfig) if item.n
 
 
 def warmup_steps(config: ScheduleConfig, steps: int) -> int:
-    """W, the number of warm-up steps in a run of `steps` steps (0 for a file: its own first steps say)."""
+    """W, the number of warm-up steps in a run of `steps` steps (0 for a file, which has its own warm-up)."""
     if not family(config.name).warmup:
         return 0
     if config.warmup_steps is not None:
@@ -83,7 +83,7 @@ def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.nda
 
 
 def _check_together(name: str, values: dict[str, Any], rest: int) -> None:
-    """Raises `BadInput` for numbers that do not go together; `rest` steps follow the warm-up."""
+    """Raises `BadInput` for numbers that contradict each other; `rest` steps follow the warm-up."""
     floor = values.get("floor", 1.0)
     if not 0 <= floor <= 1:
         raise BadInput(f"the floor of the schedule is {floor:.3g} of the peak, expected a share between 0 and 1.")
@@ -102,7 +102,7 @@ def _check_together(name: str, values: dict[str, Any], rest: int) -> None:
 
 
 def identity(config: ScheduleConfig) -> dict[str, object]:
-    """What of the config decides the array: the fields that its family reads, a file by its content, not its path."""
+    """The parts of the config that determine the array: the fields of its family, a file by its content."""
     entry, settings = family(config.name), {"name": config.name, **numbers(config)}
     if entry.warmup:
         settings |= {"warmup_fraction": config.warmup_fraction, "warmup_steps": config.warmup_steps}

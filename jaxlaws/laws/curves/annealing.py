@@ -33,7 +33,7 @@ def basis(params, inputs):
     return jnp.ones_like(power), power, -annealing_area(params["lambda"], inputs)
 
 
-def sized_basis(params, inputs):
+def basis_with_size(params, inputs):
     """The terms of L(s) = L0 + A·S1^-α + B·N^-β − C·S2·N^γ (Tissue et al. 2024, §5).
 
     Args:
@@ -111,7 +111,7 @@ SIZED = Law(
     reference=_REFERENCE,
     inputs=("S", "drop", "age", "N"),
     parameters=_SIZED,
-    basis=sized_basis,
+    basis=basis_with_size,
     linear=("L0", "A", "B", "C"),
     running=True,
     coordinates=_coordinates(_SIZED),

@@ -59,7 +59,7 @@ def carry_over_basis(params, inputs):
     return _terms(params, inputs, *areas(inputs, carry_over=True))
 
 
-def sized_basis(params, inputs):
+def basis_with_size(params, inputs):
     """The terms of L0 + A·S1^-α − C1·S2pt·N^γ1 − C2·S2cpt·N^γ2 + B·(1 − (1 + E·S1cpt)^-β) + F·N^-γ3 (Eq. 7).
 
     Args:
@@ -85,7 +85,7 @@ def replay_first_basis(params, inputs):
       params: those of `basis`, `a1` and `a2`.
       inputs: those of `basis`, and `replay` r [...].
     """
-    return _replayed(params, inputs, -jnp.expm1(-params["a2"] * (1 - inputs["replay"])))
+    return _with_replay(params, inputs, -jnp.expm1(-params["a2"] * (1 - inputs["replay"])))
 
 
 def replay_second_basis(params, inputs):
@@ -97,7 +97,7 @@ def replay_second_basis(params, inputs):
 
     Args: see `replay_first_basis`.
     """
-    return _replayed(params, inputs, jnp.expm1(params["a2"] * (1 - inputs["replay"])))
+    return _with_replay(params, inputs, jnp.expm1(params["a2"] * (1 - inputs["replay"])))
 
 
 def _terms(params, inputs, first, second):
@@ -105,7 +105,7 @@ def _terms(params, inputs, first, second):
     return jnp.ones_like(power), power, -first, -second, shift(params, inputs)
 
 
-def _replayed(params, inputs, factor):
+def _with_replay(params, inputs, factor):
     first, second = areas(inputs)
     *terms, shift = _terms(params, inputs, first, second * jnp.exp(params["a1"] * inputs["replay"]))
     return (*terms, shift * factor)
@@ -160,7 +160,7 @@ SIZED = replace(
         ),
         Parameter("gamma3", "exponent of parameters", (0.1, 1.0), (0.01, 3.0)),
     ),
-    basis=sized_basis,
+    basis=basis_with_size,
     linear=(*LAW.linear, "F"),
     convention={**LAW.convention, "params": "params_nonembedding"},
 )

@@ -22,12 +22,12 @@ def basis(params, inputs):
     Returns:
       1, T^-s and minus the sum, with coefficients L0 (nats a token), c1 and c2.
     """
-    forward = inputs["S"] ** -params["s"]
+    lr_sum_term = inputs["S"] ** -params["s"]
     drop = jnp.maximum(inputs["drop"], 0.0)
     sum_at = jnp.where(drop > 0, inputs["sum_at"], 1.0)
     gain = drop * (params["c3"] + sum_at ** -params["s"])
     gain_sum = power(gain, inputs["sum_after"], jnp.zeros_like(gain), params["c4"], params["gamma"], 0.0)
-    return jnp.ones_like(forward), forward, -gain_sum
+    return jnp.ones_like(lr_sum_term), lr_sum_term, -gain_sum
 
 
 LAW = Law(

@@ -22,9 +22,9 @@ def basis(params, inputs):
     Returns:
       1, S^-α and −Σ drop·G, with coefficients L0 (nats a token), A and B.
     """
-    forward = inputs["S"] ** -params["alpha"]
+    lr_sum_term = inputs["S"] ** -params["alpha"]
     events = (inputs["drop"], inputs["lr_sum"], inputs["log_lr"])
-    return jnp.ones_like(forward), forward, -power(*events, params["C"], params["beta"], params["gamma"])
+    return jnp.ones_like(lr_sum_term), lr_sum_term, -power(*events, params["C"], params["beta"], params["gamma"])
 
 
 _REFERENCE = "Luo et al., ICLR 2025, arXiv 2503.12811"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxlaws.laws.law import Coordinates, Law, Parameter
 from jaxlaws.laws.lazy import jax, jnp
 
-#: Halvings of the bracket in ln L: of the 1e-8 that they leave, the Newton step leaves the square.
+#: Halvings of the bracket in ln L: they leave an error of 1e-8, which the Newton step squares.
 _HALVINGS = 32
 _LARGEST = 1e4
 

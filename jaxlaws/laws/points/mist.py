@@ -8,12 +8,12 @@ from jaxlaws.laws.lazy import jnp
 from jaxlaws.laws.points import chinchilla
 from jaxlaws.laws.variant import variant
 
-#: Input that a penalty is on → its word.
+#: Input with a penalty → its name for people.
 SETTINGS = {"eta": "peak LR", "B": "batch", "decay": "weight decay", "aspect": "width over depth"}
 
 
 def best_setting(params, name, inputs):
-    """λ* = λ_0·N^m·D^n, the setting `name` of `SETTINGS` that a model of N parameters is trained best with."""
+    """λ* = λ_0·N^m·D^n, the setting `name` of `SETTINGS` that is best for a model of N parameters."""
     return params[f"{name}_0"] * inputs["N"] ** params[f"{name}_N"] * inputs["D"] ** params[f"{name}_D"]
 
 

@@ -8,7 +8,7 @@ from jaxlaws.laws.lazy import jnp
 
 
 def power_law(name: str, symbol: str) -> Law:
-    """The law L = E + A/x^α of one input x, where everything else is held (Hestness et al. 2017, arXiv 1712.00409).
+    """The law L = E + A/x^α of one input x, where everything else is fixed (Hestness et al. 2017, arXiv 1712.00409).
 
     Their (a, b, c) are (A, α, E). Another architecture moves A and hardly α.
 

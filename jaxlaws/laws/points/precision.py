@@ -7,7 +7,7 @@ from jaxlaws.laws.lazy import jnp
 from jaxlaws.laws.points.chinchilla import LAW as _CHINCHILLA
 from jaxlaws.laws.variant import variant
 
-#: What has a precision in training: weights, activations, key–value cache.
+#: Parts of a model with a precision in training: weights, activations, key–value cache.
 _PARTS = ("w", "a", "kv")
 
 
@@ -25,7 +25,7 @@ def effective(params, inputs):
 
 
 def quantisation_loss(params, inputs):
-    """δ = C_T·D^γ_D/N^γ_N·e^(−P_post/γ_post)·Π_x [1 − e^(−C_x·(P_x − P_post))]: what quantising after training costs.
+    """δ = C_T·D^γ_D/N^γ_N·e^(−P_post/γ_post)·Π_x [1 − e^(−C_x·(P_x − P_post))]: the cost of quantising after training.
 
     It is 0 where P_post is no less than the P_x of a part: no part is then quantised further.
 

@@ -7,7 +7,7 @@ from jaxlaws.laws.lazy import jnp
 
 
 def effective_experts(params, inputs):
-    """Ê of 1/Ê = 1/(experts − 1 + 1/(1/E_s − 1/E_m)) + 1/E_m, which is E_s of a dense model and E_m of very many.
+    """Ê of 1/Ê = 1/(experts − 1 + 1/(1/E_s − 1/E_m)) + 1/E_m, E_s if dense and E_m for very many.
 
     Args:
       params: `E_s`, `E_m`, numbers of experts, E_s < E_m.

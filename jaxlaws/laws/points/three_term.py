@@ -25,7 +25,7 @@ def basis(params, inputs):
 
 
 def best_batch(params, tokens):
-    """M*(D) = (βB/(γC))^(1/(β+γ))·D^(γ/(β+γ)), tokens in a step that a budget of `tokens` is used best with."""
+    """M*(D) = (βB/(γC))^(1/(β+γ))·D^(γ/(β+γ)), the best tokens in a step for a budget of `tokens`."""
     beta, gamma = params["beta"], params["gamma"]
     ratio = beta * params["B"] / (gamma * params["C"])
     return ratio ** (1 / (beta + gamma)) * tokens ** (gamma / (beta + gamma))
