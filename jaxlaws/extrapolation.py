@@ -28,7 +28,7 @@ _ZERO = 0.1
 #: chinchilla_figure4_epoch.csv --format isoflop`), and a question below may have its N and D swapped.
 FEWEST = 0.1
 #: Tokens a parameter below which the two are not just swapped.
-_SWAPPED = 1e-4
+_SWAP = 1e-4
 #: Unit of a cross-entropy → base of its logarithm.
 LOG_BASES = {"nats a token": math.e, "bits a character": 2.0}
 #: Axis → its word.
@@ -149,10 +149,10 @@ def extrapolation(
             share = _ZERO if value == 0 and row is not None and row.zero else value / edge if edge > 0 else math.inf
             factor = 1.0 if low <= value <= high else share
             axes[name] = Axis(value, float(low), float(high), factor)
-    return Extrapolation(axes, (*impossible, *_starved(values, axes)))
+    return Extrapolation(axes, (*impossible, *_too_few_tokens(values, axes)))
 
 
-def _starved(values: Mapping[str, float], axes: Mapping[str, Axis]) -> list[str]:
+def _too_few_tokens(values: Mapping[str, float], axes: Mapping[str, Axis]) -> list[str]:
     """What is wrong with a question of too few tokens for its model, unless it lies inside the data."""
     ratio = values.get("tokens_per_param", FEWEST)
     about = [axes[name] for name in ("params", "tokens", "tokens_per_param") if name in axes]
@@ -160,7 +160,7 @@ def _starved(values: Mapping[str, float], axes: Mapping[str, Axis]) -> list[str]
         return []
     swap = f": did you mean --params {short(values['tokens'])} --tokens {short(values['params'])}?"
     what = f"{ratio:.2g} tokens a parameter are fewer than models are trained with"
-    return [what + (swap if {"params", "tokens"} <= set(values) and ratio > _SWAPPED else ".")]
+    return [what + (swap if {"params", "tokens"} <= set(values) and ratio > _SWAP else ".")]
 
 
 def farthest(several: Iterable[Extrapolation]) -> Extrapolation:

@@ -20,7 +20,7 @@ from jaxlaws.records.units import short
 #: Formats of pictures, which are the endings of their files.
 FORMATS = ("png", "svg", "pdf")
 #: Largest number of curves that a legend names.
-_NAMED = 12
+_MOST_NAMES = 12
 STYLE = {"measured": "#1f4e79", "predicted": "#d1495b", "muted": "#9aa5b1"}
 
 
@@ -143,7 +143,7 @@ def runs(data: Runs) -> Figure:
     for name, curve in data.curves.items():
         axes.plot(curve.at + 1, curve.loss, lw=1, label=name)
     axes.set(xlabel="step", ylabel="validation loss, nats")
-    if len(data.curves) <= _NAMED:
+    if len(data.curves) <= _MOST_NAMES:
         axes.legend(frameon=False, fontsize=8)
     return figure
 

@@ -82,7 +82,7 @@ class Table(UserDict[str, Row]):
         """Import the module of an entry point of this name, and return whether the table has its row."""
         if (point := _installed(self.group).get(name)) is None:
             return False
-        with _named(f"{point.value} of {point.dist.name if point.dist else 'a package'}"):
+        with _as_bad_input(f"{point.value} of {point.dist.name if point.dist else 'a package'}"):
             module = point.load()
             if self.take is not None:
                 self.take(module)
@@ -100,7 +100,7 @@ def _installed(group: str) -> dict[str, EntryPoint]:
 
 
 @contextmanager
-def _named(plugin: str) -> Iterator[None]:
+def _as_bad_input(plugin: str) -> Iterator[None]:
     """Turns every error of a plug-in, `SystemExit` included, into `BadInput` that names the plug-in."""
     try:
         yield
@@ -122,7 +122,7 @@ def _run(path: Path, content: bytes) -> ModuleType:
     module = ModuleType(f"jaxlaws_plugin_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
-    with _named(brief(path)):
+    with _as_bad_input(brief(path)):
         exec(compile(content, str(path), "exec"), vars(module))
     return module
 

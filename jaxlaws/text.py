@@ -23,10 +23,10 @@ def printable(text: object, keep: str = "") -> str:
       text: anything; its `str`.
       keep: control characters that stay, such as a new line.
     """
-    return _SUSPECT.sub(lambda match: _written_out(match[0], keep), str(text))
+    return _SUSPECT.sub(lambda match: _escape(match[0], keep), str(text))
 
 
-def _written_out(char: str, keep: str) -> str:
+def _escape(char: str, keep: str) -> str:
     return json.dumps(char)[1:-1] if unicodedata.category(char) in _CONTROL and char not in keep else char
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
     "completion": 'completion of all of this by TAB: eval "$(jaxlaws completion bash)"',
 }
 #: What people call an option → ours, the first that the command has.
-_MEANT = {
+_SYNONYMS = {
     **dict.fromkeys(("--model", "--size", "--model-size", "--n", "--N"), ("--params",)),
     **dict.fromkeys(("--data", "--dataset-size", "--budget", "--d", "--D", "--num-tokens"), ("--tokens", "--flops")),
     **dict.fromkeys(("--loss", "--metric", "--lr", "--column"), ("--map OURS=THEIRS",)),
@@ -61,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         options = [option for action in self._actions for option in action.option_strings]
         flag = re.search(r"unrecognized arguments: (--[\w-]+)", message)
-        synonyms = [name for name in _MEANT.get(flag[1], ()) if name.split()[0] in (*options, "LAW")] if flag else []
+        synonyms = [name for name in _SYNONYMS.get(flag[1], ()) if name.split()[0] in (*options, "LAW")] if flag else []
         near = synonyms or (get_close_matches(flag[1], options, n=1) if flag else [])
         hint = f": did you mean {near[0]}?" if near else ";"
         raise BadInput(f"{self.prog}: {message}{hint} see {self.prog} --help.")

@@ -85,11 +85,11 @@ def command(
         settings |= {key: None, **({_PAIRS[key]: None} if key in _PAIRS else {})}
     default = _defaults(choices)
     constants = [
-        f"{key}={_written(value)}" for key, value in settings.items() if key not in grid and default[key] != value
+        f"{key}={_hydra_value(value)}" for key, value in settings.items() if key not in grid and default[key] != value
     ]
-    lists = [f"{key}={','.join(map(_written, values))}" for key, values in grid.items()]
+    lists = [f"{key}={','.join(map(_hydra_value, values))}" for key, values in grid.items()]
     groups = [f"{group}={name}" for group, name in choices.items()]
-    return " ".join(["jaxlaws train -m", *map(quoted, [*groups, *constants, *lists, f"out={_written(out)}"])])
+    return " ".join(["jaxlaws train -m", *map(quoted, [*groups, *constants, *lists, f"out={_hydra_value(out)}"])])
 
 
 def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _choice(group: str, name: str) -> dict[str, Any]:
     return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text()) or {}
 
 
-def _written(value: Any) -> str:
+def _hydra_value(value: Any) -> str:
     """A value in Hydra's grammar: numbers, null, lists, and text in quotes where it is not plain."""
     if isinstance(value, float):
         return f"{value:.6g}" if float(f"{value:.6g}") == value else repr(value)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _ROWS = 20
 
 
-def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | None, notes: Sequence[str]) -> None:
+def dry_run(out: Path, items: Sequence[Planned], device: str, picture: Path | None, notes: Sequence[str]) -> None:
     """Print the cost of a plan and draw its LR curves; the picture is all that is written.
 
     Args:
       out: directory of the sweep.
-      planned: from `jaxlaws.sweep.plan.lay_out`.
+      items: from `jaxlaws.sweep.plan.lay_out`.
       device: kind of device that would train it.
       picture: file to draw into, `dry_run.png` in the sweep's directory where none is given.
       notes: sentences to print as well.
@@ -33,22 +33,22 @@ def dry_run(out: Path, planned: Sequence[Planned], device: str, picture: Path | 
     console, path = Screen(), picture or out / "dry_run.png"
     with Output(path) as file:
         form = figures.picture_format(path, "-o")
-        _show(console, out, planned, device, notes)
+        _show(console, out, items, device, notes)
         curves = [
             (item.run.schedule.name, item.lr, config.batch_sequences(item.run) * item.run.data.seq_len)
-            for item in planned
+            for item in items
         ]
         file.write(figures.picture(figures.schedules(curves), form))
     console.print(f"LR curves: {path}")
 
 
-def _show(console: Screen, out: Path, planned: Sequence[Planned], device: str, notes: Sequence[str]) -> None:
+def _show(console: Screen, out: Path, items: Sequence[Planned], device: str, notes: Sequence[str]) -> None:
     from rich.table import Table
 
     from jaxlaws import config
     from jaxlaws.model.shape import count_params
 
-    cost = costs(planned, device, remembered())
+    cost = costs(items, device, remembered())
     table = Table("layers x width", title=f"{out}: one row a program", pad_edge=False)
     for name in ("N", "batch", "steps", "runs", "tokens", "FLOPs", "a run", "time"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -71,7 +71,7 @@ def _show(console: Screen, out: Path, planned: Sequence[Planned], device: str, n
     runs = sum(group.runs for group in cost)
     basis = "measured here before" if is_remembered(device) else "a guess: nothing was measured on this device yet"
     console.print(
-        f"{len(planned)} runs, {len(planned) - runs} of them ended before; {runs} to train in {len(cost)} programs: "
+        f"{len(items)} runs, {len(items) - runs} of them ended before; {runs} to train in {len(cost)} programs: "
         f"{short(sum(group.tokens for group in cost))} tokens, {short(sum(group.flops for group in cost))} FLOPs, "
         f"about {duration(sum(group.seconds for group in cost))} on {device} (speed: {basis})",
     )

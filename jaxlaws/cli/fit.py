@@ -86,7 +86,7 @@ def _options(args: argparse.Namespace, runs: Runs) -> dict[str, Any]:
         "seed": args.seed,
         "params_column": args.params_column,
         "warmup_ld": args.warmup_ld,
-        "fixed": _fixed(args.fix) or None,
+        "fixed": _constants(args.fix) or None,
     }
     return {name: value for name, value in options.items() if value is not None}
 
@@ -131,7 +131,7 @@ def _train(text: str | None, runs: Runs) -> list[str] | None:
     return [name.strip() for name in text.split(",")]
 
 
-def _fixed(entries: Sequence[str]) -> dict[str, float]:
+def _constants(entries: Sequence[str]) -> dict[str, float]:
     pairs = [entry.partition("=") for entry in entries]
     for name, sign, value in pairs:
         if not (name and sign and value):

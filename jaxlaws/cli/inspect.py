@@ -99,7 +99,7 @@ def _show(answer: Mapping[str, Any]) -> None:
         )
         _table(console, (*of_curve, "schedule"), [_curve_row(curve) for curve in answer["curves"]])
     console.print("\nlaws that the design can identify (the losses are looked at by `jaxlaws fit`)")
-    for verdict, names, why in _grouped(answer["laws"]):
+    for verdict, names, why in _groups(answer["laws"]):
         console.print(f"  {verdict:<7} {', '.join(names)}" + (f": {why}" if why else ""), soft_wrap=True)
     _show_additions(console, answer["add"])
 
@@ -168,7 +168,7 @@ def _curve_row(curve: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _grouped(laws: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str], str]]:
+def _groups(laws: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str], str]]:
     """(yes, weakly or no; the laws of which the same is said; why), in the order of the answers."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, law in laws.items():

@@ -17,12 +17,12 @@ _ROWS = 12
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def live_table(planned: Sequence[Planned]) -> Table:
+def live_table(items: Sequence[Planned]) -> Table:
     """The runs that a process holds: the step, the last losses and norms, and the losses so far as bars."""
     table = Table(
         "run", "layers x width", "step", "peak LR", "train", "val", "‖gradient‖", "‖update‖", "val loss so far"
     )
-    active = [item for item in planned if (item.directory.path / "claim.json").exists()]
+    active = [item for item in items if (item.directory.path / "claim.json").exists()]
     for item in active[:_ROWS]:
         run, curve = item.run, read_curve(item.directory.path / "curve.csv")
         last = curve[-1] if curve else {}

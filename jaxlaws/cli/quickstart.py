@@ -66,7 +66,7 @@ def show(answer: Mapping[str, Any]) -> None:
         p = part["predicted"]
         table.add_row(
             what,
-            _named(part, answer),
+            _law_and_status(part, answer),
             f"{p['value']:.4f}",
             f"{p['low']:.4f} … {p['high']:.4f}",
             *_beside(p, part["measured"]),
@@ -77,7 +77,7 @@ def show(answer: Mapping[str, Any]) -> None:
         "for " + name,
         "recommended",
         f"{advice['level']:.0%} interval",
-        title=f"Advice of the fitted {_named(advice, answer)}",
+        title=f"Advice of the fitted {_law_and_status(advice, answer)}",
     )
     for label, key in (("peak LR", "peak_lr"), ("batch, tokens", "batch_tokens")):
         value = advice[key]
@@ -105,7 +105,7 @@ def show(answer: Mapping[str, Any]) -> None:
         console.print(f"… and {len(warnings) - _WARNINGS} more warnings in quickstart.json", style="yellow")
 
 
-def _named(part: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+def _law_and_status(part: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     """The law of a part of the answer, and its status where the data leave something open."""
     law, status = part["law"], answer["status"][part["law"]]
     return law if status == "converged" else f"{law} ({status.replace('_', ' ')})"

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [("ranked by", "measured at", "recipes", "Spearman", "Kendall", "regret of the choice")]
     comparable = [pair for pair in answer.pairs if pair.agreement is not None]
     for pair in comparable[:_MOST]:
-        lines.append((pair.score, pair.size, str(pair.shared), *_shown(pair.agreement)))
+        lines.append((pair.score, pair.size, str(pair.shared), *_cells(pair.agreement)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
@@ -81,7 +81,7 @@ def _columns(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _shown(agreement: Agreement | None) -> tuple[str, str, str]:
+def _cells(agreement: Agreement | None) -> tuple[str, str, str]:
     assert agreement is not None
     return _interval(agreement.spearman, 2), _interval(agreement.kendall, 2), _interval(agreement.regret, 4)
 

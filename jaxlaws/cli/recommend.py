@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     paste.check(args)
     verify.check(args)
     if args.source is not None or source_flags(args):
-        question["law"] = _fitted(args)
+        question["law"] = _fit_of_source(args)
     answer = recommend(**question)
     if args.pasted is not None:
         paste.paste(answer, args.pasted, args.output)
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fitted(args: argparse.Namespace) -> HyperFit:
+def _fit_of_source(args: argparse.Namespace) -> HyperFit:
     """`step_law` fitted to the runs of SOURCE; a SOURCE that is such a fit already is that fit."""
     if args.source is None:
         raise BadInput(f"{source_flags(args)[0]} says how runs are read: give their SOURCE too.")
@@ -129,7 +129,7 @@ def _show(a: Recommendation) -> None:
     print(f"{a.law} for N = {short(q['params'])} (non-embedding), D = {short(q['tokens'])}   {a.reference}")
     rows = [("peak LR", a.peak_lr, "{:.3g}", "peak_lr"), ("batch, tokens", a.batch_tokens, "{:,.0f}", "batch_tokens")]
     for word, value, form, name in rows:
-        print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}{_unmeasured(a, name)}")
+        print(f"  {word:<18}{_quantity(value, form)}{_safe(a, name, form)}{_batch_remark(a, name)}")
     print(f"  {'batch, sequences':<18}{_quantity(a.batch_sequences, '{:,.0f}')}  of {q['seq_len']}")
     if a.level is not None:
         print(f"  brackets: {a.level:.0%} interval of the optimum; safe: expected loss within 0.25% of the advice's")
@@ -161,7 +161,7 @@ def _quantity(value: Quantity | None, form: str) -> str:
     return f"{text:<10} [{form.format(value.low)}, {form.format(value.high)}]"
 
 
-def _unmeasured(a: Recommendation, name: str) -> str:
+def _batch_remark(a: Recommendation, name: str) -> str:
     """The remark on a batch that the law did not measure and the question does not fix."""
     if name != "batch_tokens" or a.level is None or name in a.question or a.batch_tokens is None:
         return ""

@@ -93,7 +93,7 @@ def _looks(runs: Sequence[RunDir]) -> tuple[dict[str, Look], float]:
     for item in runs:
         if looks[item.name].state in ("running", "pending"):
             try:
-                flops_to_go += _left(item, looks[item.name].state)
+                flops_to_go += _remaining_flops(item, looks[item.name].state)
             except FileNotFoundError:
                 continue
             except BadInput as error:
@@ -195,7 +195,7 @@ def _not_repeated(record: dict[str, Any]) -> float:
     return (record.get("trunk_steps") or 0) / (record.get("steps") or 1)
 
 
-def _left(item: RunDir, state: str) -> float:
+def _remaining_flops(item: RunDir, state: str) -> float:
     """FLOPs that a run still needs, counted from the last validation if it is running."""
     from jaxlaws.config import run_config, steps
     from jaxlaws.sweep.plan import Planned

@@ -66,7 +66,7 @@ def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | N
     runs = replace(runs, assume=reading.assume, refusals=() if reading.collect else None, target=reading.target)
     if reading.target:
         runs = replace(runs, notes=(*runs.notes, f"The loss is {runs.loss_column}, as --target {reading.target} says."))
-    selection = _named_loss(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
+    selection = _ask_loss_unit(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
     remainder = check(_without_incomplete(selection))
     return replace(remainder, usage=usage_of(runs, selection, remainder))
 
@@ -191,7 +191,7 @@ def _without_incomplete(runs: Runs) -> Runs:
     return runs.at(~incomplete) if incomplete.any() and not incomplete.all() else runs
 
 
-def _named_loss(runs: Runs, reading: Reading) -> Runs:
+def _ask_loss_unit(runs: Runs, reading: Reading) -> Runs:
     for ours in ("loss", "loss_nats", "val_loss_nats"):
         if _NO_NATS.search(reading.map.get(ours, "")):
             runs = ask(

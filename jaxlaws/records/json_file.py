@@ -18,14 +18,14 @@ from jaxlaws.text import printable
 Check = Callable[[Any, str], Any]
 #: Largest size of a file in bytes; a fit has less than a hundredth of it.
 LARGEST = 256 * 2**20
-_SHOWN = 40
+_MOST_CHARACTERS = 40
 
 
 class Wrong(ValueError):
     """A value is not what its field needs: which field, what was got, what was expected."""
 
     def __init__(self, name: str, value: Any, expected: str) -> None:
-        super().__init__(f"{printable(name)} is {_shown(value)}, expected {expected}")
+        super().__init__(f"{printable(name)} is {_words(value)}, expected {expected}")
 
 
 def read(
@@ -44,9 +44,9 @@ def read(
       BadInput: the file cannot be read, is no JSON or another kind of file, or a field is not what it has to be.
     """
     path = Path(path)
-    raw = _parsed(path, expected)
+    raw = _content(path, expected)
     if not isinstance(raw, dict) or raw.get("kind") != kind:
-        got = f"kind {_shown(raw['kind'])}" if isinstance(raw, dict) and "kind" in raw else _shown(raw)
+        got = f"kind {_words(raw['kind'])}" if isinstance(raw, dict) and "kind" in raw else _words(raw)
         raise BadInput(f"{printable(path)} is not a fit of this kind: it holds {got}, expected {expected}.")
     if missing := [name for name in required if name not in raw]:
         raise BadInput(f"{printable(path)} has no field {', '.join(missing)}, expected {expected}.")
@@ -58,12 +58,12 @@ def read(
 
 def kind_of(path: str | Path, expected: str) -> str | None:
     """The field `kind` of the JSON object in a file, None where it has none; `BadInput` where it cannot be read."""
-    raw = _parsed(Path(path), expected)
+    raw = _content(Path(path), expected)
     kind = raw.get("kind") if isinstance(raw, dict) else None
     return kind if isinstance(kind, str) else None
 
 
-def _parsed(path: Path, expected: str) -> Any:
+def _content(path: Path, expected: str) -> Any:
     try:
         if not path.is_file():
             raise BadInput(f"{printable(path)} is not a file, expected {expected}.")
@@ -79,14 +79,14 @@ def _parsed(path: Path, expected: str) -> Any:
     raise BadInput(f"{printable(path)} cannot be read as JSON ({reason}), expected {expected}.")
 
 
-def _shown(value: Any) -> str:
+def _words(value: Any) -> str:
     """A value in a few words, however large or deep it is."""
     if isinstance(value, Mapping | list):
         return f"{'an object' if isinstance(value, Mapping) else 'a list'} of {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 100:
         return f"an integer of about {int(value.bit_length() * math.log10(2)) + 1} digits"
     text = printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def text(value: Any, name: str) -> str:

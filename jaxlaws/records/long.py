@@ -46,7 +46,7 @@ def curves_of(
       BadInput: steps are unordered without a run id; losses or LRs are not positive numbers; LRs are unknown before
         the first row or across a gap.
     """
-    table, names, code, nan_loss = _ordered(table, source, nan_loss)
+    table, names, code, nan_loss = _order(table, source, nan_loss)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step = table["step"].to_numpy(float)
     together = float(np.clip(step[ends - 1], None, LONGEST).sum())
@@ -72,7 +72,7 @@ def curves_of(
 
 def last_rows(table: pd.DataFrame, source: str, nan_loss: np.ndarray) -> pd.DataFrame:
     """[runs] the last row with a loss of each run, for laws of final losses; the table needs no LR."""
-    table, names, code, nan_loss = _ordered(table, source, nan_loss)
+    table, names, code, nan_loss = _order(table, source, nan_loss)
     ends = np.r_[np.flatnonzero(np.diff(code)) + 1, len(code)]
     step, loss = table["step"].to_numpy(float), table["loss"].to_numpy(float)
     rows = {}
@@ -89,7 +89,7 @@ def _end(loss: np.ndarray, nan_loss: np.ndarray) -> tuple[np.ndarray, bool]:
     return with_loss, bool(nan_loss[with_loss[-1] + 1 if len(with_loss) else 0 :].any())
 
 
-def _ordered(
+def _order(
     table: pd.DataFrame, source: str, nan_loss: np.ndarray
 ) -> tuple[pd.DataFrame, list[str], np.ndarray, np.ndarray]:
     """The rows by run and step, one each, with the runs' names and [rows] places."""

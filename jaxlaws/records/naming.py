@@ -62,7 +62,7 @@ _OWN = {name: () for name in COLUMNS if name not in ALIASES and name != "group"}
 _RUNS = _lines([ALIASES, _OWN])
 _STEPS = _lines([{name: ALIASES[name] for name in ALIASES if name not in ("steps", *LOSSES)}, _OWN, ALONG])
 #: Columns for which two candidates with different values are a question; of others the first candidate counts.
-_ASKED = (
+_UNIQUE = (
     *("val_loss_nats", "loss_nats", "loss", "step", "lr", "params_nonembedding", "params_total", "params", "tokens"),
     *("steps", "seq_len", "batch_tokens", "batch_sequences", "peak_lr"),
 )
@@ -71,7 +71,7 @@ _SAME_LOSS = ("loss", "loss_nats", "val_loss_nats")
 
 
 @dataclass(frozen=True)
-class Named:
+class Naming:
     """Which column is which.
 
     Attributes:
@@ -153,7 +153,7 @@ def name_columns(
     same: Callable[[str, str], bool],
     unique: Callable[[str], bool],
     source: str,
-) -> Named:
+) -> Naming:
     """Which of these columns is which.
 
     Args:
@@ -182,7 +182,7 @@ def name_columns(
         else:
             best, *rivals = [row for row in rows if row[0] == rows[0][0]]
             rival = next((name for _, name, _ in rivals if not same(best[1], name)), None)
-            if rival is not None and ours in _ASKED:
+            if rival is not None and ours in _UNIQUE:
                 flag = "loss" if ours in LOSSES else ours
                 raise BadInput(
                     f"{source}: '{printable(best[1])}' and '{printable(rival)}' could both be {ours} and differ: say "
@@ -191,4 +191,4 @@ def name_columns(
         columns[ours] = best[1]
         if best[2] != 1:
             factors[ours] = best[2]
-    return Named({**columns, **map}, factors)
+    return Naming({**columns, **map}, factors)

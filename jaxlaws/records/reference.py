@@ -75,14 +75,14 @@ def against_reference(
             raise BadInput(f"the run '{name}' has no loss at a time that its reference '{partner}' reached.")
         early = reference.at + 1 <= start * len(reference.lr)
         values = {
-            LOSS: np.interp(now[keep], then, smoothed(reference.loss, window)),
+            LOSS: np.interp(now[keep], then, running_means(reference.loss, window)),
             TRACE: TRACES[trace](curve, reference, keep, early),
         }
         curves[name] = replace(curve, at=curve.at[keep], loss=curve.loss[keep], logged=values).check(name)
     return replace(runs.select(list(references)), curves=curves)
 
 
-def smoothed(loss: np.ndarray, window: int) -> np.ndarray:
+def running_means(loss: np.ndarray, window: int) -> np.ndarray:
     """Means over `window` losses about each, fewer at the ends."""
     ones = np.ones(window)
     return np.convolve(loss, ones, "same") / np.convolve(np.ones_like(loss), ones, "same")

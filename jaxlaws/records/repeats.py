@@ -73,7 +73,7 @@ def checkpoints(runs: Runs) -> Runs:
         return runs
     done = table[progress].to_numpy(float)
     key = _keys(runs, PROGRESS)
-    group = _named(table.index, key, done)
+    group = _by_name(table.index, key, done)
     how = "whose names count steps"
     if group is None:
         group, how = _even(key, done), "at evenly spaced tokens"
@@ -105,7 +105,7 @@ def last_of_each(runs: Runs) -> Runs:
     return noted(runs.at(keep), "checkpoints", what)
 
 
-def _named(names: pd.Index, key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
+def _by_name(names: pd.Index, key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
     """[rows] the run of each row, −1 where it is no checkpoint; None where names number no steps in order of `done`."""
     several = np.flatnonzero(np.bincount(key)[key] >= 3)
     if not len(several):
@@ -140,5 +140,5 @@ def _even(key: np.ndarray, done: np.ndarray) -> np.ndarray | None:
 
 
 def _some(names: pd.Index) -> str:
-    shown = ", ".join(printable(name)[:40] for name in names[:3])
-    return f"{shown}, …" if len(names) > 3 else shown
+    text = ", ".join(printable(name)[:40] for name in names[:3])
+    return f"{text}, …" if len(names) > 3 else text

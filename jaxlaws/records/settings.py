@@ -65,7 +65,7 @@ def one_setting(runs: Runs, law: str, reads: Collection[str], curves: bool = Fal
             continue
         values = _values(usable[name])
         if _differ(values):
-            differ[name] = f"{name} ({_shown(values)})"
+            differ[name] = f"{name} ({_words(values)})"
         values = _values(subset[name])
         if _differ(values) and name not in accepted:
             value = values.mode().iloc[0]
@@ -113,7 +113,7 @@ def _equal(column: pd.Series, value: object) -> pd.Series:
     return column.astype(str) == value if column.name in WORDS else (column - float(str(value))).abs() <= 1e-9
 
 
-def _shown(values: pd.Series) -> str:
+def _words(values: pd.Series) -> str:
     names = [
         printable(value if values.name in WORDS else f"{value:.4g}")[:40] for value in values.value_counts().index[:3]
     ]

@@ -86,7 +86,7 @@ def open_runs(
     if isinstance(source, pd.DataFrame):
         return runs_of(source, "the frame", reading)
     if scheme_of(source) and format is None:
-        return _tracked(str(source), reading, curves, progress)
+        return _of_tracker(str(source), reading, curves, progress)
     path = Path(source)
     _require_present(path)
     if format is None and (path.is_file() or not path.is_dir() or not _is_sweep(path)):
@@ -100,7 +100,7 @@ def open_runs(
     return runs_of(runs, path.name, reading) if isinstance(runs, pd.DataFrame) else finished(runs, reading)
 
 
-def _tracked(source: str, reading: Reading, curves: bool, progress: Progress) -> Runs:
+def _of_tracker(source: str, reading: Reading, curves: bool, progress: Progress) -> Runs:
     """The runs of a tracker: its histories, joined with what was configured, or one row a run."""
     along = ("lr", "step", "tokens")
     metrics = (lambda name: may_be(name, lambda ours: ours in along or is_loss(ours), reading.map)) if curves else None

@@ -63,7 +63,7 @@ def read_table(
         raise BadInput(f"{path} is empty, expected a table with a header and one row a run or a step.")
     if path.stat().st_size > MAX_BYTES:
         raise BadInput(f"{path} has more than {MAX_BYTES / 2**30:.0f} GiB: keep the rows and columns that are needed.")
-    with _named(path):
+    with _parser_errors(path):
         match kind_of(path):
             case ".parquet":
                 table = _parquet(path, words)
@@ -243,7 +243,7 @@ def _parquet(path: Path, words: Callable[[str], bool]) -> pd.DataFrame:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _parser_errors(path: Path) -> Iterator[None]:
     """Turns every error of a parser into one sentence that names the file."""
     try:
         yield

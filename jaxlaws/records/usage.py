@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: The reason of a run whose own status says that it diverged.
 DIVERGED = "diverged"
 #: Largest number of run ids in a sentence.
-_NAMED = 3
+_MOST_IDS = 3
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Usage:
         """`60 runs: 54 used, 3 crashed, 3 NaN taken as diverged; peak_lr = lr, batch_tokens = bs × 2048`."""
         count = self.rows - sum(map(len, (*self.exclusions.values(), *self.diverged.values())))
         parts = [f"{self.rows} runs: {count} used"]
-        parts += [_counted(ids, reason) for reason, ids in self.exclusions.items() if ids]
+        parts += [_count(ids, reason) for reason, ids in self.exclusions.items() if ids]
         for reason, ids in self.diverged.items():
-            parts += [_counted(ids, reason) + ("" if reason == DIVERGED else f" taken as {DIVERGED}")] if ids else []
+            parts += [_count(ids, reason) + ("" if reason == DIVERGED else f" taken as {DIVERGED}")] if ids else []
         names = ", ".join(f"{ours} = {origin}" for ours, origin in self.columns.items())
         return ", ".join(parts) + (f"; {names}" if names else "")
 
 
-def _counted(ids: Sequence[str], reason: str) -> str:
-    examples = f" ({', '.join(ids)})" if len(ids) <= _NAMED else ""
+def _count(ids: Sequence[str], reason: str) -> str:
+    examples = f" ({', '.join(ids)})" if len(ids) <= _MOST_IDS else ""
     return f"{len(ids)} {reason}{examples}"
 
 
@@ -65,7 +65,7 @@ def usage_of(before: Runs, selection: Runs, remainder: Runs) -> Usage:
     diverged = {reason: _within(ids, remainder) for reason, ids in usage.diverged.items()}
     more = {
         "failed": _others(remainder, "failed", exclusions),
-        **_dropped(
+        **_refusals_by_reason(
             [name for name in refusals if not any(name in ids for ids in exclusions.values())], selection, remainder
         ),
         "outside --where": outside,
@@ -79,7 +79,7 @@ def usage_of(before: Runs, selection: Runs, remainder: Runs) -> Usage:
 _DROPPING = {"outliers": "outlier", "checkpoints": "earlier checkpoint"}
 
 
-def _dropped(names: Sequence[str], selection: Runs, remainder: Runs) -> dict[str, list[str]]:
+def _refusals_by_reason(names: Sequence[str], selection: Runs, remainder: Runs) -> dict[str, list[str]]:
     """Reason → the runs that a question left out, outliers with their losses."""
     reasons = [_DROPPING[name] for name in remainder.doubts if name in _DROPPING and remainder.assume.get(name)]
     reason = "refused" if remainder.refusals else reasons[0] if len(reasons) == 1 else "left out by --assume"

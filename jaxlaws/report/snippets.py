@@ -53,7 +53,7 @@ def torch(run: RunConfig, title: str) -> str:
         "#   optimizer.step(); scheduler.step(); optimizer.zero_grad()",
         *_notes(run),
     ]
-    return _titled(title, lines)
+    return _with_title(title, lines)
 
 
 def optax(run: RunConfig, title: str) -> str:
@@ -71,7 +71,7 @@ def optax(run: RunConfig, title: str) -> str:
         lines += ["    return jax.tree.map(lambda w: jnp.ndim(w) > 1, params)", ""]
     clip = ["    optax.clip_by_global_norm(CLIP),"] if _clips(run) else []
     lines += ["", "optimizer = optax.chain(", *clip, f"    {rules},"]
-    return _titled(title, [*lines, "    optax.scale_by_learning_rate(schedule),", ")", *_notes(run)])
+    return _with_title(title, [*lines, "    optax.scale_by_learning_rate(schedule),", ")", *_notes(run)])
 
 
 def recipe(arguments: Mapping[str, str], run: RunConfig, title: str) -> str:
@@ -207,7 +207,7 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in printable(text, keep="\n").splitlines()]
 
 
-def _titled(title: str, lines: Sequence[str]) -> str:
+def _with_title(title: str, lines: Sequence[str]) -> str:
     return "\n".join([*_comment(title), *lines]) + "\n"
 
 

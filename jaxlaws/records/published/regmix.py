@@ -37,7 +37,7 @@ def load(path: Path) -> Runs:
 
 
 def _of_size(path: Path, size: str) -> pd.DataFrame:
-    mixtures, losses = (_indexed(path / file) for file in _FILES[size])
+    mixtures, losses = (_by_index(path / file) for file in _FILES[size])
     if set(mixtures.index) != set(losses.index):
         lone = min(set(mixtures.index) ^ set(losses.index))
         raise BadInput(f"{path}: index {lone} is in one of {' and '.join(_FILES[size])} only, expected both.")
@@ -52,7 +52,7 @@ def _of_size(path: Path, size: str) -> pd.DataFrame:
     return table.set_axis(pd.Index([f"{size}_{number}" for number in table.index], name="run_id"))
 
 
-def _indexed(path: Path) -> pd.DataFrame:
+def _by_index(path: Path) -> pd.DataFrame:
     """The columns of shares or of losses, by `index`."""
     names = read_csv(path, "regmix", (), ("index",)).columns
     columns = [name for name in names if str(name).startswith((_SHARE, _LOSS[0]))]

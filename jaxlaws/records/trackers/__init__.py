@@ -21,7 +21,7 @@ SCHEMES = ("wandb", "mlflow")
 _PAGE = re.compile(r"https?://wandb\.ai/")
 
 
-class Tracked(NamedTuple):
+class TrackerTables(NamedTuple):
     """The runs of a tracker.
 
     Attributes:
@@ -43,7 +43,7 @@ def scheme_of(source: object) -> str | None:
 
 def fetch(
     source: str, metrics: Callable[[str], bool] | None = None, progress: Progress = lambda done, total: None
-) -> Tracked:
+) -> TrackerTables:
     """The runs of `wandb:ENTITY/PROJECT[/sweep/ID]` or `mlflow:[EXPERIMENT]`.
 
     Args:
@@ -59,10 +59,10 @@ def fetch(
     assert scheme is not None
     reader = import_module(f"jaxlaws.records.trackers.{scheme}_runs")
     path = source if _PAGE.match(source) else source.partition(":")[2]
-    tracked = reader.fetch(path, metrics, progress)
-    if tracked.runs.empty:
+    tables = reader.fetch(path, metrics, progress)
+    if tables.runs.empty:
         raise BadInput(f"{printable(source)} has no runs, expected {reader.FORM}.")
-    return tracked
+    return tables
 
 
 def package(name: str) -> ModuleType:
@@ -82,10 +82,10 @@ def row(run: str, name: str, state: str, config: Mapping[str, object], last: Map
     for metric, value in last.items():
         leaf = metric.rpartition("/")[2].lower().replace("-", "_")
         ours = "final_lr" if leaf in ("lr", "learning_rate") else f"last.{metric}" if metric in config else metric
-        metrics[ours] = said(value)
+        metrics[ours] = nan_word(value)
     return {"run_id": run, "name": name, "state": state, **metrics, **config}
 
 
-def said(value: object) -> object:
+def nan_word(value: object) -> object:
     """The value, or the word NaN for a logged NaN, which differs from an empty cell."""
     return "NaN" if value != value else value

@@ -12,15 +12,15 @@ from contextlib import suppress
 import pandas as pd
 
 from jaxlaws.records.files import cache_dir, write_atomic
-from jaxlaws.records.trackers import said
+from jaxlaws.records.trackers import nan_word
 
 
 def table_of(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     """A row a logged step."""
-    return pd.DataFrame([{name: said(value) for name, value in row.items()} for row in rows])
+    return pd.DataFrame([{name: nan_word(value) for name, value in row.items()} for row in rows])
 
 
-def kept(key: str | None, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def from_cache(key: str | None, read: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """The table of this key from the cache, or the one that `read` returns, which the cache then keeps.
 
     Args:

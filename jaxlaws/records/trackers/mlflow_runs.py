@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from jaxlaws.errors import BadInput, Failed
-from jaxlaws.records.trackers import Progress, Tracked, package, row
-from jaxlaws.records.trackers.history import kept, table_of
+from jaxlaws.records.trackers import Progress, TrackerTables, package, row
+from jaxlaws.records.trackers.history import from_cache, table_of
 from jaxlaws.text import printable
 
 FORM = "mlflow:EXPERIMENT by name or id, or mlflow: for all, where mlruns is or MLFLOW_TRACKING_URI says"
@@ -21,7 +21,7 @@ FORM = "mlflow:EXPERIMENT by name or id, or mlflow: for all, where mlruns is or 
 _RUNS = 50_000
 
 
-def fetch(experiment: str, metrics: Callable[[str], bool] | None, progress: Progress) -> Tracked:
+def fetch(experiment: str, metrics: Callable[[str], bool] | None, progress: Progress) -> TrackerTables:
     """`fetch` of the package for one experiment, or for all of them."""
     mlflow = package("mlflow")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -41,7 +41,7 @@ def fetch(experiment: str, metrics: Callable[[str], bool] | None, progress: Prog
         for run in runs
     ]
     if metrics is None:
-        return Tracked(pd.DataFrame(rows), None)
+        return TrackerTables(pd.DataFrame(rows), None)
     parts = []
     for done, run in enumerate(runs):
         progress(done, len(runs))
@@ -49,10 +49,10 @@ def fetch(experiment: str, metrics: Callable[[str], bool] | None, progress: Prog
         is_over = run.info.status != "RUNNING"
         key = f"{_where(mlflow)}/{run.info.run_id}/{run.info.end_time}/{series}" if is_over else None
         with _answers(mlflow):
-            table = kept(key, partial(_history, client, run.info.run_id, series))
+            table = from_cache(key, partial(_history, client, run.info.run_id, series))
         parts.append(table.assign(run_id=run.info.run_id))
     progress(len(runs), len(runs))
-    return Tracked(pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else None)
+    return TrackerTables(pd.DataFrame(rows), pd.concat(parts, ignore_index=True) if parts else None)
 
 
 def _history(client: Any, run: str, names: list[str]) -> pd.DataFrame:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from jaxlaws.errors import BadInput, Failed
 from jaxlaws.records.folder import scalars
-from jaxlaws.records.trackers import Progress, Tracked, package, row
-from jaxlaws.records.trackers.history import kept, table_of
+from jaxlaws.records.trackers import Progress, TrackerTables, package, row
+from jaxlaws.records.trackers.history import from_cache, table_of
 from jaxlaws.text import printable
 
 FORM = "wandb:ENTITY/PROJECT or wandb:ENTITY/PROJECT/sweep/ID, as in the address of the project's page"
@@ -27,7 +27,7 @@ _RUNS, _ROWS = 200, 10_000
 _STEPS = ("train/global_step", "trainer/global_step", "global_step", "_step")
 
 
-def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) -> Tracked:
+def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) -> TrackerTables:
     """`fetch` of the package for ENTITY/PROJECT, ENTITY/PROJECT/sweep/ID, or the address of either's page."""
     match = _PATH.fullmatch(path)
     if match is None:
@@ -42,7 +42,7 @@ def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) 
         runs = list(pages)
     rows = pd.DataFrame([_row(run, metrics is not None) for run in runs])
     if metrics is None:
-        return Tracked(rows, None)
+        return TrackerTables(rows, None)
     parts = []
     for done, run in enumerate(runs):
         progress(done, len(runs))
@@ -51,14 +51,14 @@ def fetch(path: str, metrics: Callable[[str], bool] | None, progress: Progress) 
             None if run.state in ("running", "pending") else f"{entity}/{project}/{run.id}/{summary.get('_timestamp')}"
         )
         with _answers(wandb, path):
-            table = kept(key, partial(_history, run))
+            table = from_cache(key, partial(_history, run))
         step = next((name for name in _STEPS if name in table), None)
         if step is not None:
             names = [name for name in map(str, table) if name not in _STEPS and metrics(name)]
             rows_with_it = table[table[step].notna()]
             parts.append(rows_with_it[names].assign(step=rows_with_it[step], run_id=run.id))
     progress(len(runs), len(runs))
-    return Tracked(rows, pd.concat(parts, ignore_index=True) if parts else None)
+    return TrackerTables(rows, pd.concat(parts, ignore_index=True) if parts else None)
 
 
 def _history(run: Any) -> pd.DataFrame:
