@@ -32,7 +32,7 @@ def loss(law: Law, params: Any, levels: Any, widths: Any, first: Any, inputs: In
 
 
 def first_block(fit: LossFit, warmup_blocks: int) -> int:
-    """The first block whose change of the LR counts under the fit's convention, after so many blocks of warm-up."""
+    """The first block whose change of the LR counts under the fit's convention, after the blocks of the warm-up."""
     return first_change(warmup_blocks, fit.convention.get("warmup_ld", "included"))
 
 

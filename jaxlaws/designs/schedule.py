@@ -30,7 +30,7 @@ class Design(NamedTuple):
     Attributes:
       lr: for each horizon, [steps] with its warm-up.
       loss: for each horizon, the objective: the loss predicted at its end, under the fit's convention of the warm-up.
-      warmup_steps: of them all.
+      warmup_steps: of every horizon.
       peak_lr: as given, or as found.
       form: of the curve, for people.
       starts: weighted loss where each random start ended, best first.

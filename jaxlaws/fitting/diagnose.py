@@ -95,7 +95,7 @@ def _in_units(law: Law, name: str, mean: float, scale: Mapping[str, float]) -> f
 def next_basin(objectives: Sequence[float] | np.ndarray) -> float | None:
     """How much higher than the best the next distinct optimum is, as a share.
 
-    None where every start agrees, or where the best fits to rounding and a share says nothing.
+    None where every start agrees, or where the best one is 0 to rounding, so that a share has no meaning.
     """
     values = np.sort(np.asarray(objectives))
     higher = values[values > values[0] * (1 + 1e-4)]

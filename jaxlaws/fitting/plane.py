@@ -24,7 +24,7 @@ from jaxlaws.laws.table import LAWS
 
 #: Search ranges: of ln N, of ln D where N is fixed, and of ln of the steps at any batch.
 _SIZES, _STEPS = (0.0, math.log(1e32)), (math.log(1e-12), math.log(1e40))
-#: Search range of the tokens in a step, for the fewest steps and the fewest tokens: as good as 0 and ∞.
+#: Search range of the tokens in a step, for the fewest steps and the fewest tokens: in place of 0 and ∞.
 BATCHES = (1e-6, 1e20)
 #: Grid of ln D/N in which a minimum is searched for: dense where models are trained, and wide enough for any constants.
 _RAYS = np.log(np.r_[np.geomspace(1e-100, 1e-4, 33), np.geomspace(1e-3, 1e7, 65), np.geomspace(1e8, 1e100, 33)])

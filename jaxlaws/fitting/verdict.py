@@ -23,10 +23,10 @@ from jaxlaws.status import Finding
 AGREE = 0.2
 #: Share of a prior's variance that the data leave, above which they say nothing of the constant.
 PRIOR = 0.8
-#: Error over the error of a constant from which a law says no more than the constant, and from which it says little.
+#: Error of a law over that of a constant above which it predicts no better, and above which hardly better.
 NO_BETTER, LITTLE = 0.95, 0.5
 #: Error of the gaps between runs over the gaps themselves, likewise.
-GAPS_LOST, GAPS_POOR = 1.0, 0.5
+GAPS_NO_BETTER, GAPS_POOR = 1.0, 0.5
 #: Standard errors from which structure in residuals, or a slope of the wrong sign, is no accident.
 SURE = 4.0
 #: The same for the correlation of residuals of neighbours, of which there is one number only.
@@ -45,7 +45,7 @@ class Search(NamedTuple):
     Attributes:
       starts, agreeing: how many starts, and how many of them ended at the best objective.
       gain: share of the objective that another step would gain.
-      exact: whether the objective is as good as 0, and a share of it says nothing.
+      exact: whether the objective is 0 to rounding, so that a share of it has no meaning.
     """
 
     starts: int
@@ -76,7 +76,7 @@ class Evidence:
 def findings(evidence: Evidence) -> list[Finding]:
     """Everything that the checks find, the gravest of which decides the status.
 
-    Along a direction that the data leave open a search has no end: there, that it did not end says nothing more.
+    Along a direction that the data leave open a search has no end, so that findings on its end are left out there.
     """
     if constant := _constant(evidence):
         return constant
@@ -193,7 +193,7 @@ def _gaps(evidence: Evidence) -> list[Finding]:
     what = (
         f"predicted gaps between runs are wrong by {ratio:.0%} of the measured gaps ({gaps['mean_measured']:.2g} nats)"
     )
-    return [Finding("misfit" if ratio >= GAPS_LOST else "weak", what, _OTHERS)]
+    return [Finding("misfit" if ratio >= GAPS_NO_BETTER else "weak", what, _OTHERS)]
 
 
 def _structure(evidence: Evidence) -> list[Finding]:

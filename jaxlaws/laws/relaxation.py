@@ -22,7 +22,7 @@ class Running(NamedTuple):
     """A clock of events along a whole schedule, in place of what it shows at one point.
 
     Attributes:
-      step: [..., steps] by how much it goes on in each step.
+      step: [..., steps] its advance in each step.
       late: whether it starts after the step of the event.
     """
 

@@ -21,7 +21,7 @@ class Conversion:
       lr: factor on the peak LR.
       batch: factor on the batch.
       sd: of ln LR, by which the interval widens in quadrature.
-      source: who says so.
+      source: of the rule.
       holds: conditions; outside of them the answer is refused.
       rule: None where the law's own answer applies it.
     """

@@ -101,10 +101,10 @@ def override(q: Question, peak_lr: float | None, batch_tokens: float | None, con
 
 
 def _schedule(convention: Mapping[str, Any], total: int, peak_lr: float) -> tuple[dict[str, str], list[str]]:
-    """(name and fields of the schedule as Hydra reads them, empty where the law does not say one; sentences).
+    """(name and fields of the schedule as Hydra reads them, empty where the law states none; sentences).
 
     Raises:
-      BadInput: the law's schedule cannot be asked for by name, or not for a run of so many steps.
+      BadInput: the law's schedule has no name, or does not fit a run of `total` steps.
     """
     spec = convention.get("schedule")
     if spec is None:

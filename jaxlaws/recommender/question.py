@@ -23,7 +23,7 @@ class Question:
       tokens: D.
       seq_len: tokens in a sequence.
       batch_tokens: tokens a step, where memory fixes it; None otherwise.
-      multiple_of: a batch is a multiple of so many sequences.
+      multiple_of: number of sequences of which a batch is a multiple.
       layers, width, vocab: of the model, where a law needs them.
       loss: final loss in nats a token, where a law needs it.
       sentences: how the arguments were understood, for people.

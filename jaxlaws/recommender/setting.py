@@ -143,7 +143,7 @@ def parse_settings(**arguments: Any) -> dict[str, Any]:
         `wsd(cooldown=0.2)`; warmup, steps or a share of them below 1.
 
     Raises:
-      BadInput: a name that there is not, or a number that makes no sense.
+      BadInput: an unknown name, or a number that makes no sense.
     """
     arguments = {name: value for name, value in arguments.items() if value is not None and value is not False}
     settings: dict[str, Any] = {name: _canonical(str(arguments[name]), name) for name in _CHOICES if name in arguments}

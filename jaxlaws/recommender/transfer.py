@@ -97,7 +97,7 @@ def _target(case: Case, source: ScheduleConfig | None) -> ScheduleConfig:
 
 
 def _convertible(spec: str, config: ScheduleConfig, steps: int | None) -> ScheduleConfig:
-    """The schedule, if it is one whose LR the bound can choose, in a run of so many steps."""
+    """The schedule, if the bound can choose its LR in a run of `steps` steps; otherwise `BadInput`."""
     if config.name == "power":
         raise BadInput(f"schedule '{spec}' says its LR itself, by a and b, and no other: expected another schedule.")
     if config.name in FROM_FILE and steps is not None:

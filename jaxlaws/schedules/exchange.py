@@ -132,7 +132,7 @@ def from_optax(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:
 def optax_from(file: str, steps: int) -> np.ndarray:
     """The optax schedule NAME that PATH.py:NAME makes, its largest LR scaled to the peak. Runs the file as a program.
 
-    A file is run once in a process, until it changes, and that it is run is said on stderr.
+    A process runs a file once, and again when it changes; a note on stderr says so.
     """
     path, _, name = file.rpartition(":")
     if not Path(path).is_file():

@@ -42,7 +42,7 @@ def schedule(spec: str, steps: int, peak_lr: float, warmup_steps: int | None = N
       spec: NAME or NAME(key=value, …), as `jaxlaws schedule` lists them.
       steps: T.
       peak_lr: largest LR.
-      warmup_steps: W; without it as the spec says, a twentieth of the steps where that says nothing.
+      warmup_steps: W; without it that of the spec, or else a twentieth of the steps.
 
     Raises:
       BadInput: an unknown name or key, or a number that makes no sense.
