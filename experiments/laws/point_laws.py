@@ -34,7 +34,8 @@ QUARTERS = 4
 class Row(NamedTuple):
     """A law on a table: format and path of it, the law to compare with, the family of runs and the target.
 
-    `starts` and `bootstrap` are of the fits, the defaults where they are None.
+    `starts` and `bootstrap` are of the fits, the defaults where they are None. `x` is the column that a law of one
+    variable reads; runs with 0 of it are left out.
     """
 
     law: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     target: str = ""
     starts: int | None = None
     bootstrap: int | None = None
+    x: str = ""
 
 
 _ROUTING, _MIXTURE, _STEP_LAW = (
@@ -82,6 +84,11 @@ ROWS = (
         for task in ("flan", "gigaword")
         for model in ("gpt2", "facebook/opt-1.3b")
     ),
+    *(
+        Row("rectified", "rectified", path, "broken_power", model, "", 16, 100, "finetune_examples")
+        for path in (f"rectified/rectified_scaling_law_{task}.csv" for task in ("flan", "gigaword"))
+        for model in ("gpt2", "facebook/opt-1.3b")
+    ),
     Row("three_term", "step_law", _STEP_LAW, "critical_batch", starts=16, bootstrap=100),
     Row("mist_lr_batch", "step_law", _STEP_LAW, "chinchilla", starts=6, bootstrap=30),
 )
@@ -94,6 +101,9 @@ def table(row: Row, folder: Path) -> Runs:
         runs = replace(runs, target=row.target)
     if row.group:
         runs = where(runs, f"group=={row.group}")
+    if row.x:
+        at = runs.table[row.x].to_numpy(float)
+        runs = replace(runs, table=runs.table.assign(x=at)).at(at > 0)
     runs = replace(runs, assume={"settings": "", "tuning": "best"})
     return comparable(runs, row.law, columns_of(get(row.law)))
 
