@@ -29,10 +29,10 @@ def series(folder: Path) -> Iterator[tuple[str, pd.Series]]:
     """Name and losses by x of every table."""
     cells = load(folder / "step_law/dense_lr_bs_loss.csv", "step_law").table
     for _, cell in cells.groupby(["params_nonembedding", "tokens"], sort=False):
-        size, tokens = (float(cell[name].iloc[0]) for name in ("params_nonembedding", "tokens"))
+        n, d = (float(cell[name].iloc[0]) for name in ("params_nonembedding", "tokens"))
         lowest = cell.groupby("peak_lr")["loss_nats"].min()
         if len(lowest) >= LEAST:
-            yield f"step_law N {size:.3g}, D {tokens:.3g}", lowest
+            yield f"step_law N {n:.3g}, D {d:.3g}", lowest
     farseer = load(folder / "scalebench/farseer.csv", "farseer")
     sizes = next(str(column) for column in farseer.table if str(column).startswith("params"))
     yield from _three("farseer", farseer.table.groupby(sizes), "tokens", farseer.loss_column)
