@@ -118,8 +118,8 @@ def fit(law: str | Law, data: Data, *, progress: Progress | None = None, **optio
     if isinstance(law, Law):
         add(law)
         law = law.name
-    if law not in LAWS and law not in HYPER_LAWS:
-        raise unknown("law", law, fitted_laws())
+    if not isinstance(law, str) or (law not in LAWS and law not in HYPER_LAWS):
+        raise unknown("law", brief(law), fitted_laws())
     if law in HYPER_LAWS:
         refuse(law, options)
         return estimate(as_runs(data), law=law, **options)
@@ -238,7 +238,11 @@ def _figure(what: Any) -> Figure:
         what = Fit.load(os.fspath(what))
     if isinstance(what, Fit):
         return what.figure(None)
+    if hasattr(what, "__array__") and not hasattr(what, "columns"):
+        what = np.asarray(what)
     if isinstance(what, np.ndarray) or hasattr(what, "lr"):
         lrs = [what] if isinstance(what, np.ndarray) else what.lr
+        if any(np.ndim(lr) != 1 or not np.size(lr) or not np.all(np.isfinite(lr)) for lr in lrs):
+            raise BadInput("a schedule to draw is expected to have the shape [steps] and a finite LR at every step.")
         return figures.schedules([(f"{len(lr)} steps", np.asarray(lr), 1) for lr in lrs], "steps")
     return figures.runs(as_runs(what))

@@ -89,3 +89,21 @@ def test_plots_of_fits_schedules_and_runs(tmp_path):
     with pytest.raises(BadInput, match=r"ends with \.png"):
         jaxlaws.plot(lr, tmp_path / "wsd.txt")
     assert jaxlaws.plot(jaxlaws.design("multi_power:25M", 200, 3e-4, 10, knots=2, starts=2)).axes
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda: jaxlaws.fit("chinchilla", None), "the data are NoneType, expected runs"),
+        (lambda: jaxlaws.fit("chinchilla", np.ones((9, 3))), "the data are ndarray, expected runs"),
+        (lambda: jaxlaws.fit(None, {}), "unknown law 'None'"),
+        (lambda: jaxlaws.fit(["chinchilla"], {}), "unknown law"),
+        (lambda: jaxlaws.plot(3), "the data are int"),
+        (lambda: jaxlaws.plot(np.ones((2, 3))), r"expected to have the shape \[steps\]"),
+        (lambda: jaxlaws.plot(np.full(3, np.nan)), "a finite LR"),
+        (lambda: jaxlaws.compare(["a", "b"]), "compare got a list, expected names with their fits"),
+    ],
+)
+def test_what_is_of_another_type_is_bad_input(ask, told):
+    with pytest.raises(BadInput, match=told):
+        ask()

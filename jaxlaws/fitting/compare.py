@@ -58,8 +58,12 @@ def compare(fits: Mapping[str, LossFit], by: str = "mae", kind: str | None = Non
         raise unknown("metric", by, METRICS)
     if kind is not None and kind not in KINDS:
         raise unknown("held-out error", kind, KINDS)
+    if not isinstance(fits, Mapping):
+        raise BadInput(
+            f"compare got a {type(fits).__name__}, expected names with their fits, as {{'a': one, 'b': other}}."
+        )
     if len(fits) < 2:
-        raise BadInput(f"compare got {len(fits)} fit, expected at least two different ones.")
+        raise BadInput(f"compare got {len(fits)} of them, expected at least two different ones.")
     kind = kind or _shared_kind(fits)
     for name, fit in fits.items():
         if by not in fit.held_out.get(kind, {}):

@@ -13,6 +13,7 @@ from jaxlaws.errors import BadInput
 from jaxlaws.inputs import INPUTS, PARAMS
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import METRIC, Curve, Runs
+from jaxlaws.text import brief
 
 #: What holds runs: themselves, a frame, a file, a sweep, a tracker, or arrays.
 Data: TypeAlias = Runs | pd.DataFrame | str | os.PathLike[str] | Mapping[str, Any]
@@ -34,6 +35,11 @@ def as_runs(data: Data, curves: bool = False, metric: str = "nats") -> Runs:
     """
     if isinstance(data, Runs):
         return data
+    if not isinstance(data, Mapping | pd.DataFrame | str | os.PathLike):
+        raise BadInput(
+            f"the data are {brief(type(data).__name__)}, expected runs, a frame, a file, a sweep, a tracker, or arrays "
+            "such as {'N': n, 'D': d, 'loss': loss}."
+        )
     return runs_of_arrays(data, metric) if isinstance(data, Mapping) else open_runs(data, curves=curves)
 
 
@@ -60,7 +66,7 @@ def runs_of_arrays(arrays: Mapping[str, Any], metric: str = "nats") -> Runs:
         sizes = ", ".join(f"{name} {len(value)}" for name, value in columns.items() if value.ndim)
         raise BadInput(f"the arrays have the lengths {sizes}, expected one length of all runs.")
     index = pd.Index([f"run_{i}" for i in range(1, lengths.pop() + 1)], name="run_id")
-    return Runs(pd.DataFrame(columns, index=index), source="the arrays")
+    return Runs(pd.DataFrame(columns, index=index), source="the table of arrays")
 
 
 def _of_curves(arrays: Mapping[str, Any], curves: Mapping[str, Curve]) -> Runs:
