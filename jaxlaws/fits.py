@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -35,7 +36,15 @@ KINDS = {
     "jaxlaws.fit": ("jaxlaws.fitting.result", "LossFit"),
     "hyper_law": ("jaxlaws.recommender.hyperfit", "HyperFit"),
 }
+#: Most starts and resamples of a fit.
+MOST = 100_000
 _ANY = "a fit that `jaxlaws fit LAW … -o` wrote"
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """`BadInput` for what is no number of starts or resamples."""
+    if not isinstance(value, Integral) or not least <= int(value) <= MOST:
+        raise BadInput(f"{name} is {value}, expected a whole number from {least} to {MOST:,}.")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

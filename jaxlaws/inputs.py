@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: How far shares may sum from 1, as they were rounded.
+SHARES_OFF = 0.02
+
 
 @dataclass(frozen=True)
 class Input:
@@ -21,6 +24,7 @@ class Input:
       zero: whether it may be 0; all others are positive.
       falls: whether every law's loss falls with more of it.
       many: whether it is several columns, `column.NAME` each, [points, names].
+      shares: whether those columns are shares of one whole, which sum to 1.
       outcome: whether it is what came of a run and no setting of it.
       logged: whether it was measured along a run, a value for every loss of a curve; such a value may be of any sign.
       events: whether it has a value for every change of the LR before a point, [points, events], and the value that
@@ -36,6 +40,7 @@ class Input:
     zero: bool = False
     falls: bool = False
     many: bool = False
+    shares: bool = False
     outcome: bool = False
     logged: bool = False
     events: float | None = None
@@ -47,6 +52,11 @@ class Input:
     def values(self) -> str:
         """What several values of it are called."""
         return self.plural or f"values of {self.column}"
+
+    def faulty_sum(self, values: Any) -> float | None:
+        """The first sum over the last axis that is not 1 within `SHARES_OFF`, where they are shares of one whole."""
+        sums = values.sum(-1).ravel() if self.shares else ()
+        return next((float(one) for one in sums if not abs(one - 1) <= SHARES_OFF), None)
 
     @property
     def of_schedule(self) -> bool:
@@ -132,6 +142,7 @@ INPUTS: dict[str, Input] = {
         "share",
         zero=True,
         many=True,
+        shares=True,
         aliases=("proportion", "domain_weight", "domain_weights", "mixture", "mixture_weights", "data_mix"),
     ),
     "S": Input("sum of the LRs up to the point, warm-up included", unit="S"),

@@ -65,7 +65,8 @@ def with_numbers(formula: str, values: Mapping[str, float]) -> str:
     """A formula with numbers in place of its constants: `L = E + A/N^alpha` → `L = 1.8 + 482/N^0.348`."""
     names = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
     text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda match: figure(values[match[0]]), formula)
-    return text.replace("+ -", "- ").replace("- -", "+ ")
+    text = text.replace("+ -", "- ").replace("- -", "+ ")
+    return re.sub(r"--(?=[\d.])", "", text)
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -57,7 +57,7 @@ def test_the_best_mixture_is_the_minimum_over_the_simplex_within_the_data(mixtur
 @pytest.mark.parametrize(
     ("shares", "weights", "message"),
     [
-        ({"web": 0.5}, None, "sum to 0.5, expected 1"),
+        ({"web": 0.5}, None, "sums to 0.5, expected 1"),
         ({"web": 1.0}, {"prose": 1}, "prose"),
         ({"web": 1.0}, {"web": -1}, "at least 0"),
         ({"wed": 1.0}, None, "wed"),
@@ -120,3 +120,23 @@ def test_the_command_predicts_through_both_fits(steps, tmp_path, capsys):
 def test_a_chain_of_what_does_not_fit_is_refused(steps):
     with pytest.raises(BadInput, match="task_bits reads params, tokens, expected one number: what task_accuracy"):
         chain(steps[1], steps[0], task_bpb=1.0)
+    with pytest.raises(BadInput, match="chinchilla predicts nats a token, task_accuracy reads bits a byte"):
+        chain("chinchilla:epoch", steps[1], params=1e9, tokens=2e10)
+
+
+def test_a_law_of_a_metric_is_not_fitted_to_the_loss():
+    x = np.linspace(0.5, 1.5, 12)
+    runs = Runs(pd.DataFrame({"task_bpb": x, "loss_nats": 2 - x}))
+    with pytest.raises(BadInput, match=r"no column metric\.accuracy, which task_accuracy predicts: .*--target NAME"):
+        fit("task_accuracy", runs)
+
+
+def test_shares_that_are_no_shares_of_one_whole_are_refused():
+    web = np.linspace(0, 1, 12)
+    table = pd.DataFrame({"share.web": web, "share.code": 1 - web, "loss_nats": 2 + np.exp(-web)})
+    with pytest.raises(BadInput, match=r"share\.NAME of a run sum to 100, expected 1"):
+        fit("mixing", Runs(table.assign(**{"share.web": 100 * web, "share.code": 100 - 100 * web})))
+    law = fit("mixing", Runs(table), starts=2, bootstrap=0)
+    assert predict(law, share={"web": 1.0}).value == pytest.approx(2 + np.exp(-1))
+    with pytest.raises(BadInput, match=r"share sums to 0\.5, expected 1 over"):
+        predict(law, share={"web": 0.5})

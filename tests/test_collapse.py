@@ -71,6 +71,8 @@ def test_unfinished_runs_are_compared_as_far_as_all_of_them_have_come():
 def test_what_cannot_collapse_is_a_sentence_and_several_schedules_are_a_warning():
     with pytest.raises(BadInput, match="below every loss"):
         collapse(runs_of(), 3.0)
+    with pytest.raises(BadInput, match="expected at least 0"):
+        collapse(runs_of(), -5.0)
     with pytest.raises(BadInput, match="at least 3"):
         collapse(runs_of(sizes=(1, 2)), FLOOR)
     assert collapse(runs_of(), FLOOR).warnings == ()

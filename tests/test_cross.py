@@ -101,6 +101,7 @@ def test_coverage_of_the_interval():
     [
         (fit_of(SECOND, loss="val_loss.code"), {}, "is fitted to loss_nats and chinchilla to val_loss.code"),
         ("farseer:published", {}, "only losses of one unit"),
+        (fit_of(FIRST), {}, "both laws are one chinchilla of the same constants"),
         ("multi_power:25M", {}, "expected a law of N and D"),
         (fit_of(SECOND), {"params": 1e9, "tokens": 1e9}, "no path"),
         (fit_of(SECOND), {"before": -1.0}, "before is -1.0, expected a positive number"),

@@ -134,6 +134,22 @@ def law_of_ones_own(**changes):
 
 
 @pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"bootstrap": -1}, "bootstrap is -1, expected a whole number from 0 to 100,000"),
+        ({"bootstrap": "x"}, "bootstrap is x, expected"),
+        ({"bootstrap": 10**12}, "expected a whole number"),
+        ({"starts": 0}, "starts is 0, expected a whole number from 1"),
+        ({"starts": 1.5}, r"starts is 1\.5, expected"),
+    ],
+)
+def test_numbers_of_starts_and_resamples_are_whole(option, words):
+    n, d, _ = GRID.T
+    with pytest.raises(BadInput, match=words):
+        jaxlaws.fit("chinchilla", {"N": n, "D": d, "loss": 1.8 + 480 * n**-0.35 + 2100 * d**-0.37}, **option)
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"inputs": ("heads",)}, "unknown input of the law own 'heads': give it a row"),

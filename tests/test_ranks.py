@@ -124,14 +124,17 @@ def test_a_fit_ranks_runs():
     [
         (["--recipe", "peak_lr"], "expected what tells recipes and sizes apart"),
         (["--recipe", "peak_lr", "--size", "tokens"], "has no column tokens"),
-        (["--recipe", "seed", "--size", "params_nonembedding"], "no two of them share 3 recipes"),
+        (["--recipe", "seed", "--size", "params_nonembedding"], "that share 3 recipes"),
+        (["--recipe", "nonsense", "--size", "params_nonembedding"], "no column nonsense"),
+        (["--recipe", "nonsense", "--size", "params_nonembedding"], ": give one of those."),
+        (["--recipe", "mood", "--size", "params_nonembedding"], "such as --map group=mood, and give that"),
         (["--recipe", "share", "--size", "params_nonembedding"], "has no columns share.NAME"),
         (["--recipe", "peak_lr", "--fit", "chinchilla:epoch"], "leave out --recipe"),
         (["--fit", "multi_power:25M"], "expected a law of points"),
     ],
 )
 def test_bad_input(tmp_path, capsys, arguments, words):
-    table([[3.0, 2.9, 2.8], [2.5, 2.4, 2.3]], seed=1.0).table.to_csv(tmp_path / "runs.csv")
+    table([[3.0, 2.9, 2.8], [2.5, 2.4, 2.3]], seed=1.0).table.assign(mood="good").to_csv(tmp_path / "runs.csv")
     assert main(["ranks", str(tmp_path / "runs.csv"), *arguments]) == 2
     printed = capsys.readouterr()
     assert words in printed.err

@@ -51,6 +51,7 @@ def test_every_formula_names_all_its_constants(law):
     numbers = dict.fromkeys(law.names, 7.25)
     assert law.written(numbers).count("7.25") >= len(law.names)
     assert with_numbers("a - b", {"b": -2.0}) == "a + 2"
+    assert with_numbers("exp(-k (x - x_0))", {"k": -2.0, "x_0": -1.0}) == "exp(2 (x + 1))"
 
 
 def test_advice_with_its_numbers():

@@ -12,6 +12,7 @@ from jaxlaws.extrapolation import Extrapolation
 from jaxlaws.fitting.predict import Prediction, edges, final_losses, new_runs, open_fit, predict, unit_of
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
+from jaxlaws.records.columns import MAIN_LOSSES, TARGET
 
 
 def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: Any) -> Prediction:
@@ -26,7 +27,7 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
       **inputs: of the first law, by the names of the columns of a table.
 
     Raises:
-      BadInput: the second law reads something else as well, or an input of the first is missing.
+      BadInput: the second law reads something else as well or in place of it, or an input of the first is missing.
     """
     first, second = open_fit(first), open_fit(second)
     law = second.model
@@ -34,6 +35,11 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
         reads = ", ".join(INPUTS[name].column for name in law.inputs)
         raise BadInput(f"the law {law.name} reads {reads}, expected one number: what {first.law} predicts.")
     row = INPUTS[law.inputs[0]]
+    if row.outcome and _in_nats(first) != (row.column in MAIN_LOSSES):
+        raise BadInput(
+            f"{first.law} predicts {unit_of(first)}, {law.name} reads {row.meaning}: give a fit of that, which "
+            "--target NAME chooses where a table has several losses and metrics."
+        )
     start = predict(first, **inputs)
     metric: dict[str, Any] = {row.column: start.value}
     end = predict(second, **metric)
@@ -45,6 +51,12 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
     )
     through = f"{first.law} predicts {start.value:.4g} {unit_of(first)}, which {law.name} reads."
     return Prediction(end.value, low, high, second.level, reach, (through, *start.warnings, *end.warnings))
+
+
+def _in_nats(fit: LossFit) -> bool:
+    """Whether what a fit predicts is a cross-entropy in nats a token."""
+    loss = fit.convention.get("loss", "nats")
+    return loss in ("nats", *MAIN_LOSSES) or loss.startswith(TARGET)
 
 
 def _interval(second: LossFit, draws: np.ndarray, end: Prediction) -> tuple[float | None, float | None]:

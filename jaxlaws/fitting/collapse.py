@@ -65,11 +65,13 @@ def collapse(runs: Runs, irreducible: float, *, start: float = 0.1, count: int =
     """
     names = [str(name) for name in runs.table.index if name in runs.curves]
     if len(names) < 3:
-        raise BadInput(f"{runs.source} has {len(names)} curves, a collapse is seen in at least 3.")
+        raise BadInput(f"{runs.source} has too few curves for a collapse ({len(names)}), expected at least 3.")
     curves = [runs.curves[name] for name in names]
     lowest = min(float(curve.loss.min()) for curve in curves)
-    if not irreducible < lowest:
-        raise BadInput(f"the irreducible loss is {irreducible:g}, expected a number below every loss ({lowest:g}).")
+    if not 0 <= irreducible < lowest:
+        raise BadInput(
+            f"the irreducible loss is {irreducible:g}, expected at least 0 and below every loss ({lowest:g})."
+        )
     shares = [(curve.at + 1) / len(curve.lr) for curve in curves]
     first, last = max(start, *(share[0] for share in shares)), min(share[-1] for share in shares)
     if not first < last:

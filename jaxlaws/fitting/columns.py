@@ -100,6 +100,11 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
             column = columns[int(np.argmin(good.all(0)))]
             domain = "a number of at least 0" if row.zero else "a positive number"
             raise BadInput(f"{runs.source}: {column} has a value that is not {domain}: drop those runs.")
+        if (total := row.faulty_sum(values)) is not None:
+            raise BadInput(
+                f"{runs.source}: the columns {row.column}.NAME of a run sum to {total:g}, expected 1: divide them by "
+                "their sum, and name those that are missing."
+            )
         inputs[name] = values if row.many else values[:, 0]
     return inputs, convention
 

@@ -97,6 +97,8 @@ def cross(
     fits = (open_fit(a), open_fit(b))
     path = _path(params, tokens, before)
     _one_loss(*fits)
+    if fits[0].law == fits[1].law and fits[0].params == fits[1].params:
+        raise BadInput(f"both laws are one {fits[0].law} of the same constants, expected two different ones.")
     plane.check_names([fit.model for fit in fits], columns)
     low, high = _limits(fits, path, before)
     x = np.linspace(math.log(low), math.log(high), _POINTS)

@@ -52,9 +52,6 @@ class Domains:
         """
         from jaxlaws.fitting.predict import predict
 
-        total = sum(shares.values())
-        if abs(total - 1) > 1e-3:
-            raise BadInput(f"the shares sum to {total:.4g}, expected 1.")
         inputs: dict[str, Any] = {self._column: shares}
         losses = {name: float(predict(fit, **inputs).value) for name, fit in self.fits.items()}
         s = self._weights(weights)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fits import provenance, versions
+from jaxlaws.fits import check_count, provenance, versions
 from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
@@ -82,15 +82,15 @@ def fit(
     training = everything if train is None else everything.of(_check_train(train, everything))
     _enough(the_law, training, runs)
     count = STARTS[the_law.kind] if starts is None else starts
-    if count < 1:
-        raise BadInput(f"starts is {count}, expected at least 1.")
+    resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
+    check_count("starts", count, 1)
+    check_count("bootstrap", resamples, 0)
     width = min(count, STARTS[the_law.kind])
     problem = Problem(the_law, noises.get(noise, the_law), training, width, fixed or {}, progress)
     computed(the_law, problem.inputs, training.scale(), len(training.loss))
     problem, solution = _solve(problem, count, seed)
     if not np.isfinite(solution.objective).any():
         raise BadInput(f"the law {law} has no finite objective on {runs.source} from any of {count} starts.")
-    resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
     return _result(problem, solution, everything, train, runs, resamples, seed + 1)
 
 

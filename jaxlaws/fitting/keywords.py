@@ -51,7 +51,8 @@ def _inputs(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) 
     rows = {row.column: row for row in INPUTS.values() if row.column}
     for name in values:
         if name not in rows:
-            raise unknown("input", name, rows)
+            hint = f"did you mean '{INPUTS[name].column}'?" if name in INPUTS and INPUTS[name].column else ""
+            raise unknown("input", name, rows, hint)
     entries = {name: value for name, value in values.items() if value is not None and rows[name].of_run}
     reads = {INPUTS[key].column: key for key in law.inputs if INPUTS[key].of_run}
     sources = {name: FOLLOWS[name][1] for name in reads if name in FOLLOWS and name not in entries}
@@ -94,7 +95,10 @@ def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
             raise unknown(row.column, name, names)
     columns = {name: _numbers(value.get(name, 0.0), f"{row.column}.{name}", zero=True) for name in names}
     _need_one_length({name: column.shape for name, column in columns.items()})
-    return np.stack(np.broadcast_arrays(*columns.values()), -1)
+    values = np.stack(np.broadcast_arrays(*columns.values()), -1)
+    if (total := row.faulty_sum(values)) is not None:
+        raise BadInput(f"{row.column} sums to {total:g}, expected 1 over {', '.join(names)}.")
+    return values
 
 
 def _numbers(value: Any, name: str, zero: bool) -> np.ndarray:

@@ -110,15 +110,20 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
 
 
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
-    runs = runs.measuring(metric_of(law)).finished()
+    metric = metric_of(law)
+    runs = runs.measuring(metric).finished()
+    if metric != "nats" and not runs.target:
+        raise BadInput(
+            f"{runs.source} has no column metric.{metric}, which {law.name} predicts: name it with "
+            f"--map metric.{metric}=NAME, or another metric with --target NAME."
+        )
     inputs, choices = read_inputs(law, runs, params_column)
     loss = runs.table[runs.loss_column].to_numpy(float)
     if not len(loss):
         raise BadInput(f"{runs.source} has no finished run with a finite {runs.loss_column}.")
     if np.any(loss <= 0) and not law.signed:
         raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
-    metric = metric_of(law)
-    own = metric != "nats" and runs.target in ("", metric)
+    own = metric != "nats" and runs.target == metric
     convention = {**law.convention, "loss": metric if own else runs.loss_label, **choices}
     count = np.arange(len(loss))
     names = tuple(str(name) for name in runs.table.index)

@@ -86,7 +86,7 @@ def ranks(runs: Runs, recipe: Sequence[str], size: Sequence[str]) -> Ranks:
     ]
     if all(pair.agreement is None for pair in pairs):
         raise BadInput(
-            f"{runs.source} has {len(sizes)} sizes by {', '.join(size)} and no two of them share {LEAST} recipes by "
+            f"{runs.source} has no two sizes by {', '.join(size)} (of {len(sizes)}) that share {LEAST} recipes by "
             f"{', '.join(recipe)}: give other columns, or rank by a law with --fit FILE."
         )
     return _result(runs, recipe, size, len(names), pairs, sentences)

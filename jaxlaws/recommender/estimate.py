@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.fits import provenance, versions
+from jaxlaws.fits import check_count, provenance, versions
 from jaxlaws.recommender.cells import Cell, cells_of, describe, edges, level_counts, levels, seq_len_of, usual_batch
 from jaxlaws.recommender.exponents import drift, prior
 from jaxlaws.recommender.hyperfit import AXES, FIXED, PARAMS, TERMS, HyperFit
@@ -42,7 +42,6 @@ LEVEL = 0.8
 _RESAMPLING = {"cells": "by cell", "parametric": "parametric: fewer than 8 cells"}
 #: Resampled coefficients that are stored with a fit.
 _DRAWS = 400
-_MOST_RESAMPLES = 100_000
 
 
 def refuse(law: str, options: dict[str, Any]) -> None:
@@ -85,8 +84,7 @@ def estimate(
     method = next(iter(METHODS)) if method is None else method
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    if not 0 <= bootstrap <= _MOST_RESAMPLES:
-        raise BadInput(f"bootstrap is {bootstrap}, expected 0 to {_MOST_RESAMPLES:,} resamples.")
+    check_count("bootstrap", bootstrap, 0)
     runs = one_setting(runs, law, READS)
     cells, notes = cells_of(runs)
     z = np.array([[1.0, np.log(c.params), np.log(c.tokens)] for c in cells])

@@ -144,6 +144,10 @@ def remedy(missing: str, present: Collection[str], unknown: Sequence[str]) -> st
       present: our columns that are there.
       unknown: columns of the file that nothing reads, among which it may be.
     """
+    if not is_column(missing) and missing not in our_names():
+        if missing in unknown:
+            return f"read it as one of ours, such as --map {quoted(f'group={missing}')}, and give that"
+        return "give one of those"
     answer = next((how for (ours, need), how in _MADE.items() if ours == missing and need in present), "")
     hint = next((hint for word, hint in _HINTS.items() if word in missing.split("_")), None)
     alike = [name for name in unknown if hint is not None and hint.search(name)]

@@ -34,7 +34,7 @@ BITS = replace(
 )
 ACCURACY = Law(
     name="task_accuracy",
-    formula="accuracy = a/(1 + exp(-k (x - x_0))) + b,  x bits a byte",
+    formula="accuracy = a/(1 + exp(-k (x - x_0))) + b",
     reference="Bhagia et al. 2024, arXiv 2412.04403: the second of two steps",
     inputs=("bpb",),
     parameters=(
