@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from jaxlaws.fitting.chain import chain
 from jaxlaws.fitting.domains import fit_domains
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
+from jaxlaws.recommender.identifiable import identifiable
 from jaxlaws.records.table import Runs
 
 RATES = {"web": (0.2, 0.9, 0.6), "code": (1.0, -0.8, 0.9)}
@@ -129,6 +131,9 @@ def test_a_law_of_a_metric_is_not_fitted_to_the_loss():
     runs = Runs(pd.DataFrame({"task_bpb": x, "loss_nats": 2 - x}))
     with pytest.raises(BadInput, match=r"no column metric\.accuracy, which task_accuracy predicts: .*--target NAME"):
         fit("task_accuracy", runs)
+    answer = identifiable(replace(runs, refusals=()))["task_accuracy"]
+    assert answer["identified"] == "no"
+    assert "no column metric.accuracy" in answer["why"][0]
 
 
 def test_shares_that_are_no_shares_of_one_whole_are_refused():

@@ -170,6 +170,11 @@ def test_arrays_that_no_law_takes_are_refused_in_a_sentence(inputs, words):
         predict("chinchilla:epoch", **inputs)
 
 
+def test_two_arrays_of_one_column_are_refused():
+    with pytest.raises(BadInput, match="two of the keys N, params, D, loss are the column params_nonembedding"):
+        jaxlaws.fit("chinchilla", {"N": N, "params": 2 * N, "D": D, "loss": LOSS})
+
+
 def test_one_listing_has_the_laws_of_both_kinds(capsys):
     assert main(["laws", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == laws()

@@ -35,6 +35,18 @@ def metric_of(law: Law) -> str:
     return law.convention.get("loss", "nats")
 
 
+def with_metric(law: Law, runs: Runs) -> Runs:
+    """The runs with what a law of final losses predicts as their loss; `BadInput` where they do not state it."""
+    metric = metric_of(law)
+    runs = runs.measuring(metric)
+    if metric != "nats" and not runs.target and law.kind == "point":
+        raise BadInput(
+            f"{runs.source} has no column metric.{metric}, which {law.name} predicts: name it with "
+            f"--map metric.{metric}=NAME, or another metric with --target NAME."
+        )
+    return runs
+
+
 def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
     """The column that `N` is read from."""
     if params_column is not None:

@@ -15,7 +15,7 @@ from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.bootstrap import Bootstrap, refit
-from jaxlaws.fitting.columns import columns_of, metric_of, parts_of
+from jaxlaws.fitting.columns import columns_of, parts_of, with_metric
 from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
 from jaxlaws.fitting.left_out import held_out
 from jaxlaws.fitting.points import Points, points
@@ -77,7 +77,7 @@ def fit(
       BadInput: the law, a run or a column is unknown, or there are too few points.
     """
     the_law = get(law, parts_of(get(law), runs))
-    runs = comparable(runs.measuring(metric_of(the_law)), law, columns_of(the_law), the_law.kind == "curve")
+    runs = comparable(with_metric(the_law, runs), law, columns_of(the_law), the_law.kind == "curve")
     everything = points(the_law, runs, params_column, warmup_ld)
     training = everything if train is None else everything.of(_check_train(train, everything))
     _enough(the_law, training, runs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlaws.errors import BadInput
-from jaxlaws.fitting.columns import cells, metric_of, read_inputs
+from jaxlaws.fitting.columns import cells, metric_of, read_inputs, with_metric
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import events
 from jaxlaws.laws.law import Law
@@ -111,12 +111,7 @@ def points(law: Law, runs: Runs, params_column: str | None = None, warmup_ld: st
 
 def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
     metric = metric_of(law)
-    runs = runs.measuring(metric).finished()
-    if metric != "nats" and not runs.target:
-        raise BadInput(
-            f"{runs.source} has no column metric.{metric}, which {law.name} predicts: name it with "
-            f"--map metric.{metric}=NAME, or another metric with --target NAME."
-        )
+    runs = with_metric(law, runs).finished()
     inputs, choices = read_inputs(law, runs, params_column)
     loss = runs.table[runs.loss_column].to_numpy(float)
     if not len(loss):

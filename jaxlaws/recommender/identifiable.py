@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import design_checks
-from jaxlaws.fitting.columns import cells, columns_of, metric_of, parts_of, read_inputs
+from jaxlaws.fitting.columns import cells, columns_of, parts_of, read_inputs, with_metric
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS, get
 from jaxlaws.recommender.cells import cells_of, seq_len_of
@@ -58,7 +58,7 @@ def _for_fit(name: str, runs: Runs) -> Runs:
     if name in HYPER_LAWS:
         return one_setting(runs, name, READS)
     law = LAWS[name]
-    return comparable(runs.measuring(metric_of(law)), name, columns_of(law), law.kind == "curve")
+    return comparable(with_metric(law, runs), name, columns_of(law), law.kind == "curve")
 
 
 def _clause(runs: Runs, sentence: str) -> str:

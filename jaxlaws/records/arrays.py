@@ -58,7 +58,13 @@ def runs_of_arrays(arrays: Mapping[str, Any], metric: str = "nats") -> Runs:
     curves = {name: value for name, value in arrays.items() if isinstance(value, Curve)}
     if curves:
         return _of_curves(arrays, curves)
-    columns = {name: _numbers(name, value) for name, value in _columns(arrays, metric)}
+    columns: dict[str, np.ndarray] = {}
+    for name, value in _columns(arrays, metric):
+        if name in columns:
+            raise BadInput(
+                f"two of the keys {', '.join(map(str, arrays))} are the column {name}, expected one of them."
+            )
+        columns[name] = _numbers(name, value)
     lengths = {len(value) for value in columns.values() if value.ndim}
     if not lengths:
         raise BadInput("there is no array of runs, expected such as {'N': n, 'D': d, 'loss': loss}.")
