@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from jaxlaws.meanings import meaning
+from jaxlaws.meanings import meaning, plain
 
 
 class BadInput(ValueError):
@@ -32,7 +32,8 @@ def unknown(kind: str, got: str, valid: Iterable[str], hint: str = "", where: st
       more: what else is valid.
     """
     names = sorted(valid)
-    near = meaning(kind, got) or next(iter(get_close_matches(got, names, n=1)), None)
+    spellings = {plain(name): name for name in names}
+    near = spellings.get(plain(got)) or meaning(kind, got) or next(iter(get_close_matches(got, names, n=1)), None)
     if near and not hint:
         hint = f"{near};" if " " in near else f"did you mean '{near}'?"
     also = more and f", and {more}"

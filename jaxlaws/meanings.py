@@ -153,5 +153,9 @@ def meaning(kind: str, got: str) -> str | None:
       got: the name; of a dotted key the whole or else its last part counts, in any case, with or without `_` and `-`.
     """
     names = MEANINGS.get(kind, {})
-    plain = got.lower().replace("_", "").replace("-", "")
-    return names.get(plain) or names.get(plain.rpartition(".")[2])
+    return names.get(plain(got)) or names.get(plain(got).rpartition(".")[2])
+
+
+def plain(name: str) -> str:
+    """A name as names are compared: without case, `_` and `-`."""
+    return name.lower().replace("_", "").replace("-", "")

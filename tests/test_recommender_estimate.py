@@ -207,7 +207,7 @@ def test_save_and_load_keep_full_precision(tmp_path):
         ({"law": "foo"}, "unknown law 'foo'"),
         ({"method": "magic"}, "unknown method"),
         ({"bootstrap": -1}, "bootstrap is -1"),
-        ({"bootstrap": 10**12}, "bootstrap is 1000000000000, expected 0 to 100,000"),
+        ({"bootstrap": 10**12}, "bootstrap is 1000000000000, expected a whole number from 0 to 100,000"),
     ],
 )
 def test_bad_requests_are_one_sentence(change, match):

@@ -67,11 +67,12 @@ def opened(sweep, collected):
 
 #: Columns that every run of ours records and a law reads.
 RECORDED = {"params", "tokens", "batch_tokens", "steps", "peak_lr", "flops"}
-#: The laws that read nothing else, of schedules what an LR array says.
+#: The laws of the loss that read nothing else, of schedules what an LR array says.
 OF_OUR_RUNS = [
     name
     for name, law in LAWS.items()
-    if all((row := INPUTS[key]).column in RECORDED or (row.of_schedule and not row.logged) for key in law.inputs)
+    if law.convention["loss"] == "nats"
+    and all((row := INPUTS[key]).column in RECORDED or (row.of_schedule and not row.logged) for key in law.inputs)
 ]
 
 
