@@ -47,6 +47,7 @@ def test_projection_is_exact_under_squared_error_of_the_loss():
     np.testing.assert_allclose(problem.constants(solved.theta[best(solved)])[3:], theirs.x, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_optimistix_finds_the_same_optimum():
     problem = problem_of("multi_power", multi_power_runs(), "huber")
     solved = problem.from_starts(16, 0)

@@ -146,6 +146,7 @@ def test_scan_and_remat_give_the_same_loss_and_gradients(compute: ComputeConfig,
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5 * float(jnp.abs(one).max()))
 
 
+@pytest.mark.slow
 def test_remat_lowers_the_memory_of_a_deep_model():
     config = ModelConfig(width=32, depth=12, heads=2, mlp_width=88, vocab=32)
     tokens = jax.ShapeDtypeStruct((8, 129), jnp.int32)
