@@ -55,7 +55,6 @@ def law(
     import numpy as np
 
     from jaxlaws.fitting.predict import open_fit
-    from jaxlaws.inputs import INPUTS
     from jaxlaws.laws.call import FittedLaw, is_concrete, numbers
     from jaxlaws.laws.law import Law
     from jaxlaws.laws.table import LAWS, add, get
@@ -72,11 +71,9 @@ def law(
         fit = open_fit(os.fspath(name) if isinstance(name, os.PathLike) else name)
         return FittedLaw(fit.model, dict(fit.params), {**fit.convention, **convention})
     the_law = get(str(name), convention)
-    several = [INPUTS[key].column for key in the_law.inputs if INPUTS[key].many]
-    if several and not the_law.parts:
-        raise BadInput(
-            f"the law {name} has constants by {several[0]}: give convention={{'{several[0]}': 'NAME,NAME'}}."
-        )
+    if the_law.several and not the_law.parts:
+        column = the_law.several[0]
+        raise BadInput(f"the law {name} has constants by {column}: give convention={{'{column}': 'NAME,NAME'}}.")
     for constant in params or ():
         if constant not in the_law.names:
             raise unknown(f"constant of {name}", constant, the_law.names)
@@ -123,8 +120,8 @@ def fit(law: str | Law, data: Data, *, progress: Progress | None = None, **optio
     if law in HYPER_LAWS:
         refuse(law, options)
         return estimate(as_runs(data), law=law, **options)
+    from jaxlaws.fitting.columns import metric_of
     from jaxlaws.fitting.fit import fit as fit_loss
-    from jaxlaws.fitting.points import metric_of
 
     if progress is not None:
         options["progress"] = progress

@@ -53,6 +53,20 @@ class Input:
         """What several values of it are called."""
         return self.plural or f"values of {self.column}"
 
+    @property
+    def flag(self) -> str:
+        """The flag of the command line: `--unique-tokens`."""
+        return f"--{self.column.replace('_', '-')}"
+
+    @property
+    def domain(self) -> str:
+        """The values that it may have, for people."""
+        return "a number of at least 0" if self.zero else "a positive number"
+
+    def allows(self, values: Any) -> Any:
+        """Whether each of some numbers lies in the domain, which holds no infinity."""
+        return (values >= 0 if self.zero else values > 0) & (abs(values) < math.inf)
+
     def faulty_sum(self, values: Any) -> float | None:
         """The first sum over the last axis that is not 1 within `SHARES_OFF`, where they are shares of one whole."""
         sums = values.sum(-1).ravel() if self.shares else ()

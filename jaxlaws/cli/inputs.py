@@ -26,10 +26,10 @@ def add_inputs(parser: argparse.ArgumentParser, without: Collection[str] = ()) -
     group = parser.add_argument_group("inputs of the law")
     for row in _rows(without):
         if row.many:
-            group.add_argument(_flag(row), metavar="NAME=VALUE,…", action="append", default=[], help=row.meaning)
+            group.add_argument(row.flag, metavar="NAME=VALUE,…", action="append", default=[], help=row.meaning)
         else:
             more = "; 20xN is tokens a parameter" if row.column == "tokens" else ""
-            group.add_argument(_flag(row), metavar="NUMBER", help=row.meaning + more)
+            group.add_argument(row.flag, metavar="NUMBER", help=row.meaning + more)
 
 
 def given_inputs(args: argparse.Namespace, without: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
@@ -57,17 +57,13 @@ def _rows(without: Collection[str]) -> list[Input]:
     return [row for row in INPUTS.values() if row.of_run and row.column not in without]
 
 
-def _flag(row: Input) -> str:
-    return f"--{row.column.replace('_', '-')}"
-
-
 def _shares(entries: list[str], row: Input) -> Mapping[str, float]:
-    shares = parse_map(entries, _flag(row), f"{_flag(row)} web=0.5,code=0.5")
+    shares = parse_map(entries, row.flag, f"{row.flag} web=0.5,code=0.5")
     return {name: _number(value, row) for name, value in shares.items()}
 
 
 def _number(text: str, row: Input) -> float:
-    value = parse_number(text, _flag(row))
-    if value < 0 or (value == 0 and not row.zero):
-        raise BadInput(f"{_flag(row)} is {text}, expected {'at least 0' if row.zero else 'more than zero'}.")
+    value = parse_number(text, row.flag)
+    if not row.allows(value):
+        raise BadInput(f"{row.flag} is {text}, expected {'at least 0' if row.zero else 'more than zero'}.")
     return value

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxlaws.fitting.resample import interval
 from jaxlaws.quantity import Quantity
 
 #: Resamples of the recipes.
@@ -84,6 +85,6 @@ def _quantity(values: np.ndarray, count: int, level: float, limits: tuple[float,
     draws = values[1:][np.isfinite(values[1:])]
     if count < FOR_INTERVAL:
         return Quantity(float(np.clip(values[0], *limits)))
-    low, high = np.percentile(draws, (50 * (1 - level), 50 * (1 + level))) if len(draws) else (values[0], values[0])
-    value = float(np.clip(values[0], *limits))
-    return Quantity(value, float(np.clip(min(low, value), *limits)), float(np.clip(max(high, value), *limits)))
+    edges = interval(float(values[0]), draws, level) if len(draws) else (values[0], values[0])
+    value, low, high = (float(np.clip(edge, *limits)) for edge in (values[0], *edges))
+    return Quantity(value, low, high)

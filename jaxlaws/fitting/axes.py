@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxlaws.inputs import INPUTS
+from jaxlaws.inputs import INPUTS, following
 from jaxlaws.laws.law import Law
 
 
@@ -24,10 +24,10 @@ def axes(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     out = {name: np.asarray(inputs[key], float) for name, key in names.items() if key in inputs}
     for key in (key for key in law.inputs if INPUTS[key].many):
         out |= {f"{INPUTS[key].column}.{part}": inputs[key][..., i] for i, part in enumerate(law.parts)}
-    if {"batch_tokens", "steps"} <= set(out) and "tokens" not in out:
-        out["tokens"] = out["batch_tokens"] * out["steps"]
-    if {"params", "tokens"} <= set(out):
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        for name in ("tokens", "flops"):
+            if name not in out and (value := following(name, out)) is not None:
+                out[name] = value
+        if {"params", "tokens"} <= set(out):
             out["tokens_per_param"] = out["tokens"] / out["params"]
-            out["flops"] = 6 * out["params"] * out["tokens"]
     return out

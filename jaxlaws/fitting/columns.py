@@ -66,10 +66,9 @@ def params_of(law: Law, runs: Runs, params_column: str | None) -> str:
 
 def parts_of(law: Law, runs: Runs) -> dict[str, str]:
     """Input of several columns → the names of its parts in the table, joined by commas, as a convention has them."""
-    several = [INPUTS[name].column for name in law.inputs if INPUTS[name].many]
     names = {
         name: [str(column).removeprefix(f"{name}.") for column in runs.table if str(column).startswith(f"{name}.")]
-        for name in several
+        for name in law.several
     }
     return {name: ",".join(parts) for name, parts in names.items() if parts}
 
@@ -107,11 +106,10 @@ def read_inputs(law: Law, runs: Runs, params_column: str | None) -> tuple[dict[s
                 runs, source = _with(row.column, law, runs, params_column)
                 convention |= source
         values = runs.need(*columns)[columns].to_numpy(float)
-        good = np.isfinite(values) & ((values >= 0) if row.zero else (values > 0))
+        good = row.allows(values)
         if not good.all():
             column = columns[int(np.argmin(good.all(0)))]
-            domain = "a number of at least 0" if row.zero else "a positive number"
-            raise BadInput(f"{runs.source}: {column} has a value that is not {domain}: drop those runs.")
+            raise BadInput(f"{runs.source}: {column} has a value that is not {row.domain}: drop those runs.")
         if (total := row.faulty_sum(values)) is not None:
             raise BadInput(
                 f"{runs.source}: the columns {row.column}.NAME of a run sum to {total:g}, expected 1: divide them by "

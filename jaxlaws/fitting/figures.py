@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxlaws.figures import STYLE
-from jaxlaws.fitting.points import Points, metric_of, points
+from jaxlaws.fitting.columns import metric_of
+from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.predict import evaluate
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.records.arrays import Data, as_runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,11 @@ def _inputs(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) 
             parts = [part for part in FOLLOWS.get(name, (1.0, {}))[1] if part not in entries]
             # Where one part is missing, the message asks for the more basic of the two: the first in INPUTS.
             ask = min([name, *parts], key=list(rows).index) if len(parts) == 1 else name
-            raise BadInput(f"the law {law.name} needs {ask}: give {_flag(ask)} ({ask}= in Python).")
+            raise BadInput(f"the law {law.name} needs {ask}: give {rows[ask].flag} ({ask}= in Python).")
     for name in entries:
         if name not in reads and not any(name in parts for parts in sources.values()):
             remedy = f"it reads {', '.join(reads)}" if reads else "it reads a schedule only"
-            raise BadInput(f"the law {law.name} does not read {name}: leave out {_flag(name)}; {remedy}.")
+            raise BadInput(f"the law {law.name} does not read {name}: leave out {rows[name].flag}; {remedy}.")
     numbers = {name: _value(value, rows[name], convention) for name, value in entries.items()}
     _need_one_length({name: value.shape[: value.ndim - rows[name].many] for name, value in numbers.items()})
     numbers |= {name: np.asarray(following(name, numbers)) for name in sources}
@@ -81,19 +82,16 @@ def _need_one_length(shapes: Mapping[str, tuple[int, ...]]) -> None:
         raise BadInput(f"the arrays have the shapes {words}, expected one dimension of the same length.")
 
 
-def _flag(column: str) -> str:
-    return f"--{column.replace('_', '-')}"
-
-
 def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
     """Numbers that an input may have; [..., names] of an input of several columns, 0 for what is not named."""
     if not row.many:
-        return _numbers(value, row.column, row.zero)
+        return _numbers(value, row.column, row)
     names = convention.get(row.column, "").split(",")
     for name in value:
         if name not in names:
             raise unknown(row.column, name, names)
-    columns = {name: _numbers(value.get(name, 0.0), f"{row.column}.{name}", zero=True) for name in names}
+    part = replace(row, zero=True)
+    columns = {name: _numbers(value.get(name, 0.0), f"{row.column}.{name}", part) for name in names}
     _need_one_length({name: column.shape for name, column in columns.items()})
     values = np.stack(np.broadcast_arrays(*columns.values()), -1)
     if (total := row.faulty_sum(values)) is not None:
@@ -101,16 +99,15 @@ def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
     return values
 
 
-def _numbers(value: Any, name: str, zero: bool) -> np.ndarray:
+def _numbers(value: Any, name: str, row: Input) -> np.ndarray:
     """A number or an array of them; `BadInput` where the law is not defined for one of them."""
-    domain = "a number of at least 0" if zero else "a positive number"
     try:
         numbers = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise BadInput(f"{name} is {value!r}, expected {domain}.") from None
-    good = np.isfinite(numbers) & (numbers >= 0 if zero else numbers > 0)
+        raise BadInput(f"{name} is {value!r}, expected {row.domain}.") from None
+    good = np.asarray(row.allows(numbers))
     if not numbers.size:
-        raise BadInput(f"{name} is empty, expected {domain}.")
+        raise BadInput(f"{name} is empty, expected {row.domain}.")
     if not good.all():
-        raise BadInput(f"{name} is {float(numbers[~good].flat[0])}, expected {domain}.")
+        raise BadInput(f"{name} is {float(numbers[~good].flat[0])}, expected {row.domain}.")
     return numbers

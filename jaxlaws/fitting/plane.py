@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -98,28 +99,27 @@ def spend(
       flops: C, a number or [rows].
       served_tokens: D_served.
     """
-    rows = np.array(fit.rows(), float)
-    log_c = np.broadcast_to(np.log(flops), len(rows))
-    log_n, log_d, falls = solve(_spend, fit, rows, dict(setting), log_c, served_tokens)
+    log_c = np.broadcast_to(np.log(flops), len(fit.rows()))
+    log_n, log_d, falls = solve(_spend, fit, setting, log_c, served_tokens)
     return log_n, log_d, bool(falls[0])
 
 
 def reach(fit: LossFit, setting: Mapping[str, Any], loss: float, served_tokens: float) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] of the cheapest model that reaches a loss."""
-    return solve(_reach, fit, np.array(fit.rows(), float), dict(setting), np.float64(loss), served_tokens)
+    return solve(_reach, fit, setting, np.float64(loss), served_tokens)
 
 
 def reach_with(
     fit: LossFit, setting: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] that reach a loss with N or D fixed."""
-    rows = np.array(fit.rows(), float)
+    rows = len(fit.rows())
     if params is not None:
         log_size = np.log(params)
-        return np.full(len(rows), log_size), solve(_reach_in_d, fit, rows, dict(setting), np.float64(loss), log_size)
+        return np.full(rows, log_size), solve(_reach_in_d, fit, setting, np.float64(loss), log_size)
     assert tokens is not None
     log_size = np.log(tokens)
-    return solve(_reach_in_n, fit, rows, dict(setting), np.float64(loss), log_size), np.full(len(rows), log_size)
+    return solve(_reach_in_n, fit, setting, np.float64(loss), log_size), np.full(rows, log_size)
 
 
 def lowest_loss(fit: LossFit, setting: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
@@ -128,12 +128,12 @@ def lowest_loss(fit: LossFit, setting: Mapping[str, Any], params: float | None, 
     log_n = sizes[:, None] if params is None else np.log([[params]])
     log_d = sizes if tokens is None else np.log([tokens])
     log_n, log_d = (part.reshape(1, -1) for part in np.broadcast_arrays(log_n, log_d))
-    return float(np.nanmin(solve(_losses, fit, np.array(fit.rows()[:1], float), dict(setting), log_n, log_d)))
+    return float(np.nanmin(solve(_losses, replace(fit, draws={}), setting, log_n, log_d)))
 
 
 def losses(fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
     """[rows] the loss of every row of constants at its own N and D."""
-    return solve(_losses, fit, np.array(fit.rows(), float), dict(setting), log_n[:, None], log_d[:, None])[:, 0]
+    return solve(_losses, fit, setting, log_n[:, None], log_d[:, None])[:, 0]
 
 
 def along(
@@ -147,27 +147,27 @@ def along(
       x: [points] its logarithm.
       params, tokens: the one that is fixed.
     """
-    rows = np.array(fit.rows(), float)
     if path == "flops":
-        return solve(_best_losses, fit, rows, dict(setting), x)
+        return solve(_best_losses, fit, setting, x)
     log_n = x if params is None else np.full(len(x), np.log(params))
     log_d = x if tokens is None else np.full(len(x), np.log(tokens))
-    return solve(_path_losses, fit, rows, dict(setting), log_n, log_d)
+    return solve(_path_losses, fit, setting, log_n, log_d)
 
 
 def of_batches(
     fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, that reach a loss."""
-    rows = np.array(fit.rows(), float)
     others = {name: value for name, value in setting.items() if name != "B"}
-    return solve(_of_batches, fit, rows, others, log_n, np.broadcast_to(loss, len(rows)))
+    return solve(_of_batches, fit, others, log_n, np.broadcast_to(loss, len(log_n)))
 
 
-def solve(question: Callable[..., Any], fit: LossFit, rows: np.ndarray, *arguments: Any) -> Any:
-    """`question(law, names)` for every row of constants, in float64 and compiled once for a law."""
+def solve(question: Callable[..., Any], fit: LossFit, setting: Mapping[str, Any], *arguments: Any) -> Any:
+    """`question(law, names)` for every row of constants of a fit, in float64 and compiled once for a law."""
+    rows = np.array(fit.rows(), float)
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, _program(question, fit.model, tuple(fit.params))(rows, *arguments))
+        program = _program(question, fit.model, tuple(fit.params))
+        return jax.tree.map(np.asarray, program(rows, dict(setting), *arguments))
 
 
 @lru_cache(maxsize=64)

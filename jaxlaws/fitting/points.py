@@ -137,7 +137,7 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
         if not after.any():
             continue
         part = curve_inputs(
-            curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in columns.items()}
+            law, curve.lr, curve.at[after], curve.warmup_steps, warmup_ld, {k: v[row] for k, v in columns.items()}
         )
         part |= {key: value[after] for key, value in read_logged(law, curve.logged, f"the curve '{name}'").items()}
         part |= {key: np.repeat(value[row : row + 1], int(after.sum()), 0) for key, value in columns.items()}
@@ -154,7 +154,7 @@ def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: st
     return Points(inputs, np.concatenate(losses), run, tuple(ids), np.arange(len(ids)), np.concatenate(ats), convention)
 
 
-_CURVE = ("drop", "S", "lr", "peak")
+_CURVE = ("S", "lr", "peak")
 
 
 def read_logged(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
@@ -172,13 +172,14 @@ def read_logged(law: Law, logged: Mapping[str, np.ndarray], source: str) -> dict
 
 
 def curve_inputs(
-    lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str, of_run: Mapping[str, np.ndarray]
+    law: Law, lr: np.ndarray, at: np.ndarray, warmup_steps: int, warmup_ld: str, of_run: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """`events.inputs` of a run with the inputs `of_run`, refusing an LR sum of zero and a phase that never starts."""
+    """`events.inputs` of a run for a law; an LR sum of zero and a phase that never starts are refused."""
     start = of_run.get("phase_start")
     if start is not None and not (start == np.round(start) and start < len(lr)):
         raise BadInput(f"phase_start is {start:g}, expected a whole number of steps below the {len(lr)} of the LRs.")
-    part = events.inputs(lr, at, warmup_steps, warmup_ld, phase_start=None if start is None else int(start))
+    phase_start = None if start is None else int(start)
+    part = events.inputs(lr, at, warmup_steps, warmup_ld, phase_start=phase_start, reads=law.inputs)
     if np.any(part["S"] <= 0):
         raise BadInput("the LR is zero up to a loss, curve laws need a positive LR sum: drop those points.")
     return part

@@ -175,7 +175,7 @@ def _inputs(
     points = np.array([len(lr) - 1]) if at is None else np.asarray(at)
     if len(points) and not 0 <= points.min() <= points.max() < len(lr):
         raise BadInput(f"a point at step {points.max()} is asked for, the schedule has {len(lr)} steps.")
-    symbols = curve_inputs(lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
+    symbols = curve_inputs(law, lr, points, warmup_steps, fit.convention.get("warmup_ld", "included"), values)
     for key, value in read_logged(law, question, "the question").items():
         if value.shape != points.shape:
             raise BadInput(f"{INPUTS[key].column} has the shape {value.shape}, expected one value for every point.")

@@ -109,7 +109,7 @@ class FittedLaw:
         if row.many and value.shape[-1:] != (len(parts),):
             raise BadInput(f"{key} has the shape {value.shape}, expected [..., {len(parts)}]: {', '.join(parts)}.")
         if is_concrete(value):
-            possible = np.isfinite(value) & (value >= 0 if row.zero else value > 0)
+            possible = row.allows(value)
             if not np.all(possible):
                 domain = "at least 0" if row.zero else "positive"
                 wrong = np.asarray(value)[~np.asarray(possible)].flat[0]

@@ -22,6 +22,8 @@ A block is accepted where the sum of both is at most the tolerance: (m/peak)·((
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from jaxlaws.inputs import INPUTS
@@ -39,6 +41,7 @@ def inputs(
     warmup_ld: str = "included",
     tolerance: float = TOLERANCE,
     phase_start: int | None = None,
+    reads: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """What curve laws read of a schedule at the points `at`.
 
@@ -49,6 +52,7 @@ def inputs(
       warmup_ld: `included` counts the (negative) drops of the warm-up as events, `excluded` leaves them out.
       tolerance: of a block of drops; 0 keeps every drop.
       phase_start: first step of a second phase; no block of drops lies in both.
+      reads: inputs of a law; without one of `V` or of events among them, those are not computed.
 
     Returns:
       `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak`, and `S_phase` and `age_phase`, the LR sum and
@@ -59,13 +63,32 @@ def inputs(
     lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
     total = np.concatenate([[0.0], np.cumsum(lr)])
     first = first_change(warmup_steps, warmup_ld)
+    start = len(lr) if phase_start is None else phase_start
+    out = {
+        "S": total[at + 1],
+        "S_phase": np.maximum(total[at + 1] - total[start], 0.0),
+        "age_phase": np.maximum(at + 1.0 - start, 0.0),
+        "lr": lr[at],
+        "peak": np.full(len(at), float(lr.max())),
+    }
+    if reads is None or "V" in reads:
+        out["V"] = lr_noise(lr, at)
+    if reads is None or any(INPUTS[name].events is not None for name in reads):
+        out |= _events(lr, at, total, first, tolerance, phase_start)
+    return out
+
+
+def _events(
+    lr: np.ndarray, at: np.ndarray, total: np.ndarray, first: int, tolerance: float, phase_start: int | None
+) -> dict[str, np.ndarray]:
+    """The inputs [points, events] of `inputs`; `total` [steps + 1] is the LR sum before each step."""
     drops = np.zeros_like(lr)
     drops[first:] = lr[first - 1 : -1] - lr[first:]
     peak = float(lr.max())
-    start, phases = len(lr), [(drops, at)]
+    phases = [(drops, at)]
     if phase_start is not None:
-        start, late = phase_start, np.arange(len(lr)) >= phase_start
-        phases = [(np.where(late, 0.0, drops), np.minimum(at, start - 1)), (np.where(late, drops, 0.0), at)]
+        late = np.arange(len(lr)) >= phase_start
+        phases = [(np.where(late, 0.0, drops), np.minimum(at, phase_start - 1)), (np.where(late, drops, 0.0), at)]
     atoms = [
         _select(sign * change, sign, lr, total, until, tolerance * peak)
         for sign in (1.0, -1.0)
@@ -78,12 +101,6 @@ def inputs(
     column = np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count)
     shape = (len(at), max(int(count.max(initial=0)), 1))
     out = {
-        "S": total[at + 1],
-        "V": lr_noise(lr, at),
-        "S_phase": np.maximum(total[at + 1] - total[start], 0.0),
-        "age_phase": np.maximum(at + 1.0 - start, 0.0),
-        "lr": lr[at],
-        "peak": np.full(len(at), peak),
         "drop": np.zeros(shape),
         "lr_sum": np.ones(shape),
         "sum_at": np.ones(shape),
@@ -104,14 +121,14 @@ def inputs(
 
 def stack(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The points of several curves one after the other, events padded to the longest."""
-    width = max(part["drop"].shape[1] for part in parts)
+    fills = {key: fill for key in parts[0] if (fill := INPUTS[key].events) is not None}
+    width = max((part[key].shape[1] for part in parts for key in fills), default=0)
 
     def fit_width(part, key):
         value = part[key]
-        fill = INPUTS[key].events
-        if fill is None:
+        if key not in fills:
             return value
-        return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fill)
+        return np.pad(value, ((0, 0), (0, width - value.shape[1])), constant_values=fills[key])
 
     return {key: np.concatenate([fit_width(part, key) for part in parts]) for key in parts[0]}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxlaws.inputs import reads_schedule
+from jaxlaws.inputs import INPUTS, reads_schedule
 from jaxlaws.laws.lazy import jnp
 from jaxlaws.text import with_numbers
 
@@ -154,6 +154,11 @@ class Law:
     def names(self) -> tuple[str, ...]:
         """Names of the constants, in order."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def several(self) -> tuple[str, ...]:
+        """The columns of its inputs of several columns, such as `share` of `share.web` and `share.code`."""
+        return tuple(INPUTS[key].column for key in self.inputs if INPUTS[key].many)
 
     @property
     def unitless(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType, ModuleType
 
-from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import curves, points
 from jaxlaws.laws.check import declared
 from jaxlaws.laws.law import Law
@@ -45,10 +44,9 @@ def get(name: str, convention: Mapping[str, str] = MappingProxyType({})) -> Law:
     if name not in LAWS:
         raise LAWS.unknown(name)
     law = LAWS[name]
-    several = [INPUTS[key].column for key in law.inputs if INPUTS[key].many]
-    if law.of_parts is None or not several or several[0] not in convention:
+    if law.of_parts is None or not law.several or law.several[0] not in convention:
         return law
-    return _of_parts(law, tuple(convention[several[0]].split(",")))
+    return _of_parts(law, tuple(convention[law.several[0]].split(",")))
 
 
 @lru_cache(maxsize=64)

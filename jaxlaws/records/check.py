@@ -104,13 +104,12 @@ def _signed(runs: Runs, name: str) -> Runs:
     """The runs whose `name`, a column that laws declare, is a number that the input may have, or is not stated."""
     row = input_of(name)
     values = runs.table[name].to_numpy(float)
-    zero = row is not None and row.zero
-    bad = ~np.isnan(values) & ~(np.isfinite(values) & ((values >= 0) if zero else (values > 0)))
+    assert row is not None
+    bad = ~np.isnan(values) & ~row.allows(values)
     if not bad.any():
         return runs
     first = int(np.argmax(bad))
-    expected = "a number of at least 0" if zero else "a positive number"
-    what = f"{name} is {values[first]:g} in run '{printable(runs.table.index[first])}', expected {expected}."
+    what = f"{name} is {values[first]:g} in run '{printable(runs.table.index[first])}', expected {row.domain}."
     return _without(refuse(runs, what), bad)
 
 
