@@ -167,6 +167,7 @@ INPUTS: dict[str, Input] = {
     "V": Input("noise of the LR, as `jaxlaws.laws.curves.bound` defines it, in units of the LR", unit="V"),
     "lr": Input("LR of the last step"),
     "peak": Input("largest LR of the schedule", unit="lr"),
+    "onset": Input("LR before the first change that counts", unit="lr"),
     "drop": Input("by how much the LR falls at a change", events=0.0),
     "lr_sum": Input("sum of the LRs from a change to the point", events=1.0),
     "sum_at": Input("sum of the LRs up to a change, included", events=1.0),

@@ -21,6 +21,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "V": (1e-5, 1e-3),
     "lr": (3e-5, 3e-4),
     "peak": (3e-4, 3.1e-4),
+    "onset": (1e-4, 3e-4),
     "lr_sum": (1e-3, 3.0),
     "sum_at": (0.05, 0.3),
     "S_phase": (0.01, 1.0),
@@ -121,6 +122,10 @@ SAMPLES: dict[str, Sample] = {
     "cpt_replay_first": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
     "cpt_replay_second": Sample(_CPT | {"B": -0.05, "a1": 0.06, "a2": 3.0}, recover=1e-2),
     "noise_law": Sample({"alpha": 0.26}),
+    "noise_memory": Sample(
+        {"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 30.0, "kappa": 0.18, "zeta": 0.57, "C": 1500.0, "beta": 0.2},
+        recover=1e-2,
+    ),
     "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
     "routed": Sample({"a": -0.083, "b": -0.12, "c": 0.01, "d": 1.11, "E_s": 2.1, "E_m": 240.0}),
     "mixing": Sample({"c": 1.5, "t_web": 0.3, "t_code": 1.1, "t_books": -0.4}, parts=("web", "code", "books")),

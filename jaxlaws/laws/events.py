@@ -55,10 +55,10 @@ def inputs(
       reads: inputs of a law; without one of `V` or of events among them, those are not computed.
 
     Returns:
-      `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak`, and `S_phase` and `age_phase`, the LR sum and
-      the steps of the second phase, [points]; and for every event `drop` η_{k−1} − η_k, `lr_sum` S_k, `sum_at`
-      T_k = Σ_{i≤k} η_i, `sum_after` S − T_k, `age` n_k = t − k + 1 and `log_lr` ln η_k [points, events], padded with
-      drops of zero.
+      `S` LR sum with warm-up, `V` LR noise (`lr_noise`), `lr`, `peak`, `onset`, and `S_phase` and `age_phase`, the
+      LR sum and the steps of the second phase, [points]; and for every event `drop` η_{k−1} − η_k, `lr_sum` S_k,
+      `sum_at` T_k = Σ_{i≤k} η_i, `sum_after` S − T_k, `age` n_k = t − k + 1 and `log_lr` ln η_k [points, events],
+      padded with drops of zero.
     """
     lr, at = np.asarray(lr, np.float64), np.asarray(at, np.int64)
     total = np.concatenate([[0.0], np.cumsum(lr)])
@@ -70,6 +70,7 @@ def inputs(
         "age_phase": np.maximum(at + 1.0 - start, 0.0),
         "lr": lr[at],
         "peak": np.full(len(at), float(lr.max())),
+        "onset": np.full(len(at), float(lr[min(first, len(lr)) - 1])),
     }
     if reads is None or "V" in reads:
         out["V"] = lr_noise(lr, at)

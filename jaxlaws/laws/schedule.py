@@ -38,8 +38,8 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
       phase_start: [...] index of the first step of a second phase, where there is one.
 
     Returns:
-      `S`, `V`, `lr`, `peak`, `S_phase`, `age_phase` [...]; and `drop`, `lr_sum`, `sum_at`, `sum_after`, `age`, `log_lr`
-      [..., steps].
+      `S`, `V`, `lr`, `peak`, `onset`, `S_phase`, `age_phase` [...]; and `drop`, `lr_sum`, `sum_at`, `sum_after`,
+      `age`, `log_lr` [..., steps].
     """
     lr = jnp.asarray(lr)
     steps = jax.lax.broadcasted_iota(int, lr.shape, lr.ndim - 1)
@@ -47,6 +47,7 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
     peak, ends = jnp.max(lr, -1), jnp.take(lr, last, -1)
     drop = jnp.where(steps >= first, _before(lr) - lr, 0.0)
     log_lr = jnp.log(jnp.maximum(lr, LEAST * peak[..., None]))
+    onset = _onset(lr, first)
     if stop is not None:
         lr, drop = (jnp.where(steps <= stop, value, 0.0) for value in (lr, drop))
     area = lr if widths is None else lr * widths
@@ -62,6 +63,7 @@ def at_end(lr: Any, first: Any = 1, *, widths: Any = None, stop: Any = None, pha
         "age_phase": jnp.maximum(last + 1.0 - start, 0.0),
         "lr": ends,
         "peak": peak,
+        "onset": onset,
         "drop": drop,
         "lr_sum": lr_sum,
         "sum_at": jnp.cumsum(area, -1) - (area - own),
@@ -75,8 +77,8 @@ def along(lr: Any, first: Any = 1) -> dict[str, Any]:
     """What laws whose sums are those of `jaxlaws.laws.relaxation` read at every step of lr[..., steps], in one pass.
 
     Returns:
-      [..., steps] each: `S`, `V`, `lr`, `peak`; `drop`, `sum_at` and `log_lr` of the change at the step; and the clocks
-      `lr_sum`, `sum_after` and `age` of all changes as `Running`.
+      [..., steps] each: `S`, `V`, `lr`, `peak`, `onset`; `drop`, `sum_at` and `log_lr` of the change at the step; and
+      the clocks `lr_sum`, `sum_after` and `age` of all changes as `Running`.
     """
     lr = jnp.asarray(lr)
     total = jnp.cumsum(lr, -1)
@@ -86,6 +88,7 @@ def along(lr: Any, first: Any = 1) -> dict[str, Any]:
         "V": _noise_along(lr),
         "lr": lr,
         "peak": peak,
+        "onset": jnp.broadcast_to(_onset(lr, first)[..., None], lr.shape),
         "drop": jnp.where(jax.lax.broadcasted_iota(int, lr.shape, lr.ndim - 1) >= first, _before(lr) - lr, 0.0),
         "lr_sum": Running(lr),
         "sum_at": total,
@@ -98,6 +101,11 @@ def along(lr: Any, first: Any = 1) -> dict[str, Any]:
 def _before(lr: Any) -> Any:
     """The LR of the step before; of the first step its own."""
     return jnp.concatenate([lr[..., :1], lr[..., :-1]], -1)
+
+
+def _onset(lr: Any, first: Any) -> Any:
+    """The LR before the step `first`."""
+    return jnp.take(lr, jnp.minimum(first, lr.shape[-1]) - 1, -1)
 
 
 def _suffix(value: Any) -> Any:
