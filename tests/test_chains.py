@@ -145,3 +145,11 @@ def test_shares_that_are_no_shares_of_one_whole_are_refused():
     assert predict(law, share={"web": 1.0}).value == pytest.approx(2 + np.exp(-1))
     with pytest.raises(BadInput, match=r"share sums to 0\.5, expected 1 over"):
         predict(law, share={"web": 0.5})
+
+
+def test_a_law_of_losses_may_be_fitted_to_a_metric_and_has_no_bounds_of_a_cross_entropy_then():
+    flops = np.geomspace(1e18, 1e22, 12)
+    table = pd.DataFrame({"flops": flops, "metric.error": 20 + 40 * (flops / 1e18) ** -0.2})
+    answer = predict(fit("power_of_flops", Runs(table, target="error"), bootstrap=0), flops=1e23)
+    assert answer.value == pytest.approx(24, rel=1e-3)
+    assert not answer.extrapolation.impossible

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
-from jaxlaws.extrapolation import Extrapolation, extrapolation, impossible_loss
+from jaxlaws.extrapolation import LOG_BASES, Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.keywords import arrays, keywords
 from jaxlaws.fitting.resample import FEW
@@ -257,7 +257,7 @@ def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, l
     if at is not None:
         values["steps"] = float(at[place] + 1)
     unit = unit_of(fit)
-    ends = (losses.min(), losses.max()) if fit.model.convention.get("loss") == "nats" else ()
+    ends = (losses.min(), losses.max()) if unit in LOG_BASES else ()
     wrong = [text for loss in ends for text in impossible_loss(float(loss), unit=unit)]
     return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))
 
