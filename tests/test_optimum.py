@@ -11,6 +11,7 @@ from jaxlaws.fitting import plane
 from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.result import LossFit
+from jaxlaws.fitting.surface import Surface
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import LAWS
 
@@ -110,6 +111,22 @@ def test_steps_and_tokens_of_a_law_with_a_critical_batch():
     without = optimum(fit, loss=2.6, params=1e9)
     assert without.steps.value == pytest.approx(2 * steps, rel=1e-6)
     assert any("at the critical batch" in text for text in without.warnings)
+
+
+def test_derivatives_of_the_loss_are_those_of_differences_at_every_row():
+    """Over three rows and more points than one program takes, in ln N, ln D and ln B, D over B being the steps."""
+    rows = np.array([list(CRITICAL.values())]) * np.array([[1.0], [1.01], [0.99]])
+    surface = Surface(LAWS["critical_batch"], tuple(CRITICAL), rows, {"B": np.asarray(2e6)})
+    log_n, log_d = np.linspace(17, 22, 300)[:, None], np.log([2e10, 3e10, 1e11])
+    at = (log_n, log_d, np.log(2e6))
+    _, *slopes = surface(*at)
+    for i, slope in enumerate(slopes):
+        low, high = (surface.loss(*(part + step * (i == j) for j, part in enumerate(at))) for step in (-1e-4, 1e-4))
+        np.testing.assert_allclose(slope, (high - low) / 2e-4, rtol=1e-5)
+    for row, constants in enumerate(rows):
+        inputs = {"N": np.exp(17.0), "B": 2e6, "steps": np.exp(log_d[row]) / 2e6}
+        alone = LAWS["critical_batch"].predict(dict(zip(CRITICAL, constants, strict=True)), inputs)
+        assert surface.loss(*at)[0, row] == pytest.approx(float(alone), rel=1e-5)
 
 
 @pytest.mark.slow

@@ -6,19 +6,17 @@ Along a ray D = r·N one model spends a budget and one reaches a loss, so both q
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting.keywords import keywords
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.fitting.search import first_root, lowest
+from jaxlaws.fitting.surface import Surface
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS
@@ -29,6 +27,8 @@ _SIZES, _STEPS = (0.0, math.log(1e32)), (math.log(1e-12), math.log(1e40))
 BATCHES = (1e-6, 1e20)
 #: Grid of ln D/N in which a minimum is searched for: dense where models are trained, and wide enough for any constants.
 _RAYS = np.log(np.r_[np.geomspace(1e-100, 1e-4, 33), np.geomspace(1e-3, 1e7, 65), np.geomspace(1e8, 1e100, 33)])
+#: Points of a grid, over rows and budgets, that are kept at once.
+_MOST = 2_000_000
 _LOG_BATCHES = np.linspace(math.log(BATCHES[0]), math.log(BATCHES[1]), 65)
 
 
@@ -70,22 +70,16 @@ def setting_of(fit: LossFit, columns: Mapping[str, Any]) -> dict[str, np.ndarray
     return {name: value for name, value in inputs.items() if name not in ("N", "D", "steps")}
 
 
-def loss_of(law: Law, names: tuple[str, ...]) -> Callable[[Any, Mapping[str, Any], Any, Any], Any]:
-    """(row of constants, setting, ln N, ln D) → loss; the setting holds the other inputs of the law."""
-
-    def loss(row, setting, log_n, log_d):
-        tokens = jnp.exp(log_d)
-        sizes = {"N": jnp.exp(log_n), "D": tokens, "steps": tokens / setting["B"] if "B" in setting else tokens}
-        inputs = {**setting, **{name: value for name, value in sizes.items() if name in law.inputs}}
-        return law.predict(dict(zip(names, row, strict=True)), inputs)
-
-    return jax.jit(loss)
+def surface_of(fit: LossFit, setting: Mapping[str, Any]) -> Surface:
+    """The loss of every row of constants of a fit over N and D."""
+    return Surface(fit.model, tuple(fit.params), np.array(fit.rows(), float), setting)
 
 
-def log_model(log_ratio: Any, log_c: Any, served_tokens: Any) -> Any:
-    """ln N of the model with D = r·N that spends C: the root of 6r·N² + 2·D_served·N = C."""
-    half = served_tokens * jnp.exp(-0.5 * log_c)
-    return jnp.log(2.0) + 0.5 * log_c - jnp.log(2 * half + jnp.sqrt(4 * half**2 + 24 * jnp.exp(log_ratio)))
+def log_model(log_ratio: Any, log_c: Any, served_tokens: float) -> tuple[Any, Any]:
+    """ln N of the model with D = r·N that spends C, the root of 6r·N² + 2·D_served·N = C, and d ln N/d ln r."""
+    half, ray = 2 * served_tokens * np.exp(-0.5 * log_c), 24 * np.exp(log_ratio)
+    root = np.sqrt(half**2 + ray)
+    return math.log(2) + 0.5 * log_c - np.log(half + root), -0.5 * ray / (root * (half + root))
 
 
 def spend(
@@ -99,27 +93,60 @@ def spend(
       flops: C, a number or [rows].
       served_tokens: D_served.
     """
-    log_c = np.broadcast_to(np.log(flops), len(fit.rows()))
-    log_n, log_d, falls = solve(_spend, fit, setting, log_c, served_tokens)
+    surface = surface_of(fit, setting)
+    log_c = np.broadcast_to(np.log(flops), len(surface.rows))
+    log_n, log_d, falls = _spend(surface, log_c, served_tokens)
     return log_n, log_d, bool(falls[0])
 
 
+def _spend(surface: Surface, log_c: np.ndarray, served_tokens: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ln N and ln D of the lowest loss at budgets, [..., rows] each, and whether a lower one lies far from it."""
+
+    def along_the_budget(log_ratio):
+        log_n, n_moves = log_model(log_ratio, log_c, served_tokens)
+        loss, in_n, in_d, *_ = surface(log_n, log_n + log_ratio)
+        return loss, in_n * n_moves + in_d * (n_moves + 1)
+
+    best, falls, _ = lowest(along_the_budget, _RAYS, log_c.shape)
+    log_n, _ = log_model(best, log_c, served_tokens)
+    return log_n, log_n + best, falls
+
+
 def reach(fit: LossFit, setting: Mapping[str, Any], loss: float, served_tokens: float) -> tuple[np.ndarray, np.ndarray]:
-    """ln N and ln D [rows] of the cheapest model that reaches a loss."""
-    return solve(_reach, fit, setting, np.float64(loss), served_tokens)
+    """ln N and ln D [rows] of the cheapest model that reaches a loss.
+
+    Along D = r·N at L = loss: d ln N/d ln r = −L_D/(L_N + L_D), the derivatives of L being in ln N and ln D.
+    """
+    surface = surface_of(fit, setting)
+
+    def at(log_ratio):
+        log_n = first_root(lambda x: surface.loss(x, x + log_ratio) - loss, *_SIZES, log_ratio.shape)
+        return log_n, log_n + log_ratio
+
+    def log_cost(log_ratio):
+        log_n, log_d = at(log_ratio)
+        _, in_n, in_d, *_ = surface(log_n, log_d)
+        n_moves = -in_d / (in_n + in_d)
+        training = 6 * np.exp(log_d)
+        share = training / (training + 2 * served_tokens)
+        return log_n + np.log(training + 2 * served_tokens), n_moves + share * (n_moves + 1)
+
+    return at(lowest(log_cost, _RAYS, (len(surface.rows),))[0])
 
 
 def reach_with(
     fit: LossFit, setting: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """ln N and ln D [rows] that reach a loss with N or D fixed."""
-    rows = len(fit.rows())
-    if params is not None:
-        log_size = np.log(params)
-        return np.full(rows, log_size), solve(_reach_in_d, fit, setting, np.float64(loss), log_size)
-    assert tokens is not None
-    log_size = np.log(tokens)
-    return solve(_reach_in_n, fit, setting, np.float64(loss), log_size), np.full(rows, log_size)
+    surface = surface_of(fit, setting)
+    size = tokens if params is None else params
+    assert size is not None
+    fixed = np.full(len(surface.rows), math.log(size))
+
+    def sizes(x):
+        return (x, fixed) if params is None else (fixed, x)
+
+    return sizes(first_root(lambda x: surface.loss(*sizes(x)) - loss, *_SIZES, fixed.shape))
 
 
 def lowest_loss(fit: LossFit, setting: Mapping[str, Any], params: float | None, tokens: float | None) -> float:
@@ -127,13 +154,12 @@ def lowest_loss(fit: LossFit, setting: Mapping[str, Any], params: float | None, 
     sizes = np.linspace(*_SIZES, 33)
     log_n = sizes[:, None] if params is None else np.log([[params]])
     log_d = sizes if tokens is None else np.log([tokens])
-    log_n, log_d = (part.reshape(1, -1) for part in np.broadcast_arrays(log_n, log_d))
-    return float(np.nanmin(solve(_losses, replace(fit, draws={}), setting, log_n, log_d)))
+    return float(np.nanmin(surface_of(replace(fit, draws={}), setting).loss(log_n[..., None], log_d[:, None])))
 
 
 def losses(fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, log_d: np.ndarray) -> np.ndarray:
     """[rows] the loss of every row of constants at its own N and D."""
-    return solve(_losses, fit, setting, log_n[:, None], log_d[:, None])[:, 0]
+    return surface_of(fit, setting).loss(log_n, log_d)
 
 
 def along(
@@ -147,144 +173,34 @@ def along(
       x: [points] its logarithm.
       params, tokens: the one that is fixed.
     """
-    if path == "flops":
-        return solve(_best_losses, fit, setting, x)
-    log_n = x if params is None else np.full(len(x), np.log(params))
-    log_d = x if tokens is None else np.full(len(x), np.log(tokens))
-    return solve(_path_losses, fit, setting, log_n, log_d)
+    surface = surface_of(fit, setting)
+    if path != "flops":
+        log_n, log_d = (x[:, None] if size is None else math.log(size) for size in (params, tokens))
+        return surface.loss(log_n, log_d).T
+    parts = []
+    for part in np.array_split(x, 1 + len(x) * len(surface.rows) * len(_RAYS) // _MOST):
+        log_n, log_d, _ = _spend(surface, np.repeat(part[:, None], len(surface.rows), 1), 0.0)
+        parts.append(surface.loss(log_n, log_d))
+    return np.concatenate(parts).T
 
 
 def of_batches(
     fit: LossFit, setting: Mapping[str, Any], log_n: np.ndarray, loss: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, that reach a loss."""
-    others = {name: value for name, value in setting.items() if name != "B"}
-    return solve(_of_batches, fit, others, log_n, np.broadcast_to(loss, len(log_n)))
+    """[rows] the fewest steps, at any batch, and the fewest tokens, at any batch, that reach a loss.
 
+    At L = loss: d ln D/d ln B = −L_B/L_D, the derivatives of L being in ln B and ln D.
+    """
+    surface = surface_of(fit, setting)
+    tokens = np.array([[0.0], [1.0]])
 
-def solve(question: Callable[..., Any], fit: LossFit, setting: Mapping[str, Any], *arguments: Any) -> Any:
-    """`question(law, names)` for every row of constants of a fit, in float64 and compiled once for a law."""
-    rows = np.array(fit.rows(), float)
-    with jax.enable_x64(True):
-        program = _program(question, fit.model, tuple(fit.params))
-        return jax.tree.map(np.asarray, program(rows, dict(setting), *arguments))
+    def log_count(log_batch):
+        def gap(log_steps):
+            return surface.loss(log_n, log_batch + log_steps, log_batch) - loss
 
+        log_steps = first_root(gap, *_STEPS, log_batch.shape)
+        _, _, in_d, in_batch = surface(log_n, log_batch + log_steps, log_batch)
+        return tokens * log_batch + log_steps, tokens - 1 - in_batch / in_d
 
-@lru_cache(maxsize=64)
-def _program(question: Callable[..., Any], law: Law, names: tuple[str, ...]) -> Callable[..., Any]:
-    answer, by_row = question(law, names)
-    return jax.jit(jax.vmap(answer, in_axes=by_row))
-
-
-def _spend(law: Law, names: tuple[str, ...]):
-    loss = loss_of(law, names)
-
-    def answer(row, setting, log_c, served_tokens):
-        def at(log_ratio):
-            log_n = log_model(log_ratio, log_c, served_tokens)
-            return log_n, log_n + log_ratio
-
-        def along_the_budget(log_ratio):
-            return jax.jvp(lambda x: loss(row, setting, *at(x)), (log_ratio,), (jnp.ones_like(log_ratio),))
-
-        best, falls, _ = lowest(along_the_budget, _RAYS)
-        return *at(best), falls
-
-    return answer, (0, None, 0, None)
-
-
-def _reach(law: Law, names: tuple[str, ...]):
-    """Along D = r·N at L = target: d ln N/d ln r = −L_D/(L_N + L_D), the derivatives of L being in ln N and ln D."""
-    loss = loss_of(law, names)
-
-    def answer(row, setting, target, served_tokens):
-        def at(log_ratio):
-            log_n = first_root(lambda x: loss(row, setting, x, x + log_ratio) - target, *_SIZES)
-            return log_n, log_n + log_ratio
-
-        def log_cost(log_ratio):
-            log_n, log_d = at(log_ratio)
-            in_n, in_d = _slopes(lambda x, y: loss(row, setting, x, y), log_n, log_d)
-            n_moves = -in_d / (in_n + in_d)
-            training = 6 * jnp.exp(log_d)
-            share = training / (training + 2 * served_tokens)
-            return log_n + jnp.log(training + 2 * served_tokens), n_moves + share * (n_moves + 1)
-
-        return at(lowest(log_cost, _RAYS)[0])
-
-    return answer, (0, None, None, None)
-
-
-def _reach_in_d(law: Law, names: tuple[str, ...]):
-    loss = loss_of(law, names)
-
-    def answer(row, setting, target, log_n):
-        return first_root(lambda x: loss(row, setting, log_n, x) - target, *_SIZES)
-
-    return answer, (0, None, None, None)
-
-
-def _reach_in_n(law: Law, names: tuple[str, ...]):
-    loss = loss_of(law, names)
-
-    def answer(row, setting, target, log_d):
-        return first_root(lambda x: loss(row, setting, x, log_d) - target, *_SIZES)
-
-    return answer, (0, None, None, None)
-
-
-def _losses(law: Law, names: tuple[str, ...]):
-    loss = loss_of(law, names)
-
-    def answer(row, setting, log_n, log_d):
-        return jax.vmap(lambda x, y: loss(row, setting, x, y))(log_n, log_d)
-
-    return answer, (0, None, 0, 0)
-
-
-def _path_losses(law: Law, names: tuple[str, ...]):
-    answer, _ = _losses(law, names)
-    return answer, (0, None, None, None)
-
-
-def _best_losses(law: Law, names: tuple[str, ...]):
-    spend, _ = _spend(law, names)
-    loss = loss_of(law, names)
-
-    def answer(row, setting, log_c):
-        def best(at):
-            log_n, log_d, _ = spend(row, setting, at, 0.0)
-            return loss(row, setting, log_n, log_d)
-
-        return jax.vmap(best)(log_c)
-
-    return answer, (0, None, None)
-
-
-def _of_batches(law: Law, names: tuple[str, ...]):
-    """At L = target: d ln S/d ln B = −L_B/L_S, the derivatives of L being in ln B and ln S."""
-    loss = loss_of(law, names)
-
-    def answer(row, setting, log_n, target):
-        def run_loss(log_batch, log_steps):
-            return loss(row, {**setting, "B": jnp.exp(log_batch)}, log_n, log_batch + log_steps)
-
-        def fewest(tokens):
-            """The fewest tokens where `tokens` is 1, the fewest steps where it is 0."""
-
-            def log_count(log_batch):
-                log_steps = first_root(lambda x: run_loss(log_batch, x) - target, *_STEPS)
-                in_batch, in_steps = _slopes(run_loss, log_batch, log_steps)
-                return tokens * log_batch + log_steps, tokens - in_batch / in_steps
-
-            return jnp.exp(lowest(log_count, _LOG_BATCHES)[2])
-
-        return tuple(jax.vmap(fewest)(jnp.array([0.0, 1.0])))
-
-    return answer, (0, None, 0, 0)
-
-
-def _slopes(function: Callable[[Any, Any], Any], x: Any, y: Any) -> tuple[Any, Any]:
-    """Both derivatives of a function of two scalars."""
-    one, none = jnp.ones_like(x), jnp.zeros_like(x)
-    return tuple(jax.jvp(function, (x, y), direction)[1] for direction in ((one, none), (none, one)))
+    fewest = np.exp(lowest(log_count, _LOG_BATCHES, (2, len(surface.rows)))[2])
+    return fewest[0], fewest[1]
