@@ -17,7 +17,8 @@ class OptimizerConfig:
       name: a name of `READS`.
       peak_lr: largest LR of the schedule.
       weight_decay: λ; a step shrinks matrices by LR · λ.
-      beta1, beta2, eps: Adam's moments and its ε; Lion's two rates; Adafactor reads beta1, as momentum.
+      beta1, beta2, eps: Adam's moments and its ε; Lion's two rates; Adafactor reads beta1, as momentum; to
+        schedule_free_adamw beta1 is how much of the average is in the point where gradients are taken.
       momentum: of sgd, nesterov and muon.
       clip: largest global gradient norm; .inf: none.
       ema: decay a step of the moving average of the weights that is validated; 0: none.
@@ -59,6 +60,8 @@ _OURS: dict[str, tuple[str, ...]] = {
     "lion": ("weight_decay", "beta1", "beta2"),
     "adafactor": ("weight_decay", "beta1"),
     "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
+    "soap": ("weight_decay", "beta1", "beta2", "eps"),
+    "schedule_free_adamw": ("weight_decay", "beta1", "beta2", "eps"),
 }
 READS = Table("optimizer.name", "jaxlaws.optimizers", _OURS)
 

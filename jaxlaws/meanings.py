@@ -75,6 +75,7 @@ _OPTIMIZERS = {
     "nesterov": "nag sgdnesterov nesterovmomentum",
     "muon": "muonadamw moonlight muonclip",
     "lion": "lion8bit",
+    "schedule_free_adamw": "adamwschedulefree schedulefree schedulefreeadam",
 }
 _MODELS = {
     "GPT-2 small is model=124m model.depth=12, and any shape is model.width=… model.depth=… model.heads=… "

@@ -127,6 +127,8 @@ def test_the_command_has_the_setting_that_is_asked_for():
         ({"optimizer": "sgd"}, "adamw to sgd"),
         ({"optimizer": "adafactor"}, "adamw to adafactor"),
         ({"optimizer": "adam"}, "adamw to adam"),
+        ({"optimizer": "soap"}, "adamw to soap"),
+        ({"optimizer": "schedule_free_adamw"}, "1 to 10 times higher"),
         ({"parameterisation": "mup"}, "give --base-width"),
         ({"weight_decay": 0}, "weight decay 0.1 to 0"),
         ({"weight_decay": 3, "schedule": "wsd(cooldown=0.4)"}, "weight decay 0.1 to 3"),
@@ -214,6 +216,8 @@ def test_names_of_others_are_the_names_of_ours(written):
     assert answer.lr_factor == 1.0
     assert answer.override == recommend(**Q, optimizer=written, parameterisation="sp").override
     assert recommend(**Q, law=theirs, optimizer="Muon").setting["optimizer"] == "muon"
+    schedule_free = recommend(**Q, law=law(optimizer="AdamWScheduleFree"), optimizer="schedule_free_adamw")
+    assert schedule_free.setting["optimizer"] == "schedule_free_adamw"
     for name in ("muP", "μP", "µP"):
         assert recommend(**Q, parameterisation=name, base_width=256, **SHAPE).setting["parameterisation"] == "mup"
 
@@ -223,6 +227,7 @@ def test_names_of_others_are_the_names_of_ours(written):
     [
         ({"schedule": "wsd(cooldown=0.2, warmup_fraction=0.05)"}, ("wsd(cooldown=0.2), warm-up 0.05 of the steps",)),
         ({"optimizer": "muon", "beta2": 0.95}, ("Muon β 0.95", "not stated: architecture")),
+        ({"optimizer": "schedule_free_adamw"}, ("schedule-free AdamW", "not stated: architecture")),
         (
             {"parameterisation": "mup", "config": {"data.source": "stdlib", "model.base_width": 32}},
             ("dense, mup parameterisation, from scratch, corpus stdlib", "not stated: optimiser"),

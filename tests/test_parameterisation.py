@@ -70,6 +70,7 @@ def slopes(values: dict[str, np.ndarray], widths=WIDTHS) -> dict[str, float]:
         ("adam", 1e-2, WIDTHS[::2]),
         pytest.param("adam", 1e-2, WIDTHS, marks=pytest.mark.slow),
         pytest.param("muon", 1e-2, WIDTHS, marks=pytest.mark.slow),
+        pytest.param("soap", 1e-2, WIDTHS[:4], marks=pytest.mark.slow),
         pytest.param("sgd", 0.3, WIDTHS, marks=pytest.mark.slow),
     ],
 )

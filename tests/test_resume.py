@@ -48,9 +48,9 @@ sys.exit(main(["train", "data=language", "data.vocab=16", "data.seq_len=16", "mo
 """
 
 
-def train(folder: Path, how: str = "", step: int = 0) -> tuple[int, str]:
+def train(folder: Path, how: str = "", step: int = 0, *more: str) -> tuple[int, str]:
     """(exit code, stderr) of `jaxlaws train` in a process of its own that something happens to."""
-    command = [sys.executable, "-c", TRAIN, how, str(step), str(folder)]
+    command = [sys.executable, "-c", TRAIN, how, str(step), str(folder), *more]
     answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     return answer.returncode, answer.stderr
 
@@ -97,6 +97,17 @@ def check_resumed(tmp_path, whole, happenings):
 
 def test_killed_during_a_save_and_preempted_it_is_the_run_that_was_never_stopped(tmp_path, whole):
     check_resumed(tmp_path, whole, [("committing", 48, -9, 32), ("SIGTERM", 70, 130, 70)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["soap", "schedule_free_adamw"])
+def test_an_optimiser_with_more_state_resumes_as_well(tmp_path, name):
+    assert train(tmp_path / "whole", "", 0, f"optimizer={name}")[0] == 0
+    assert train(tmp_path / "part", "SIGTERM", 50, f"optimizer={name}")[0] == 130
+    assert train(tmp_path / "part", "", 0, f"optimizer={name}")[0] == 0
+    whole, part = left(tmp_path / "whole"), left(tmp_path / "part")
+    assert json.dumps(part[0]) == json.dumps(whole[0])
+    assert part[1:] == whole[1:]
 
 
 @pytest.mark.slow

@@ -276,6 +276,7 @@ def test_final_losses_of_curves_without_a_learning_rate():
     [
         ("optim", "torch.optim.AdamW", "adamw"),
         ("optimizer", "Muon", "muon"),
+        ("optimizer", "AdamWScheduleFree", "schedule_free_adamw"),
         ("optimizer", "sophia", "sophia"),
         ("lr_scheduler_type", "cosine_with_warmup", "cosine"),
         ("schedule", "wsd(cooldown=0.2)", "wsd(cooldown=0.2)"),

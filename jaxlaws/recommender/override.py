@@ -24,6 +24,8 @@ OPTIMIZERS = {
     "lion": ("weight_decay", "beta1", "beta2"),
     "adafactor": ("weight_decay", "beta1"),
     "muon": ("weight_decay", "momentum", "beta1", "beta2", "eps"),
+    "soap": ("weight_decay", "beta1", "beta2", "eps"),
+    "schedule_free_adamw": ("weight_decay", "beta1", "beta2", "eps"),
 }
 #: Share of the steps that a law's warm-up may have; a longer one is cut to it.
 LONGEST_WARMUP = 0.5

@@ -97,6 +97,11 @@ _OTHER_OPTIMIZERS: dict[str, tuple[str, float, float | None]] = {
     "lion": (" (3 to 10 times lower than AdamW's, arXiv 2302.06675, is a range to sweep)", 30**-0.5, None),
     "sgd": ("", 1.0, 0.1),
     "nesterov": ("", 1.0, 0.1),
+    "schedule_free_adamw": (
+        " (1 to 10 times higher than AdamW's, github.com/facebookresearch/schedule_free, is a range to sweep)",
+        10**0.5,
+        None,
+    ),
 }
 
 

@@ -27,7 +27,10 @@ ARGUMENTS = (
 _CHOICES = {"optimizer": tuple(OPTIMIZERS), "parameterisation": ("standard", "mup")}
 _WARMUP, _SHARE = re.compile(r",?\s*warmup_\w+=[^,)]*"), re.compile(r"warmup_fraction=([\d.eE+-]+)")
 #: Optimiser → its usual spelling.
-_SPELLINGS = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"}
+_SPELLINGS = {
+    **{"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "muon": "Muon", "sgd": "SGD", "adafactor": "Adafactor"},
+    **{"soap": "SOAP", "schedule_free_adamw": "schedule-free AdamW"},
+}
 
 
 def measured_under(convention: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +61,8 @@ def valid_convention(convention: Mapping[str, Any]) -> dict[str, Any]:
 def _canonical(text: str, kind: str) -> str:
     """The name in our spelling of names such as AdamW, torch.optim.AdamW, adam_w or μP; otherwise the text."""
     plain = re.sub(r"[^a-z0-9]", "", text.rpartition(".")[2].casefold().replace("μ", "mu"))
-    name = {"sp": "standard", "maximalupdate": "mup"}.get(plain, plain)
+    elsewhere = {"sp": "standard", "maximalupdate": "mup", "adamwschedulefree": "schedule_free_adamw"}
+    name = elsewhere.get(plain) or next((name for name in _CHOICES[kind] if name.replace("_", "") == plain), plain)
     return name if name in _CHOICES[kind] else text
 
 

@@ -79,7 +79,8 @@ _SAME_WORDS = {
             ),
             "adamw",
         ),
-        **{name: name for name in ("adam", "muon", "sgd", "lion", "nesterov")},
+        **{name: name for name in ("adam", "muon", "sgd", "lion", "nesterov", "soap")},
+        **dict.fromkeys(("adamwschedulefree", "schedulefreeadamw"), "schedule_free_adamw"),
     },
     "schedule": {
         **dict.fromkeys(

@@ -146,8 +146,8 @@ def _program(
         number, lr, active, fetched = inputs
 
         def train(state: State) -> tuple[State, tuple[jax.Array, ...]]:
-            slope, value = gradient(store, state.params, fetched)
             rule = transformation(optimizer, h, lr, model)
+            slope, value = gradient(store, rule.point(state.optimizer, state.params), fetched)
             update, moments = rule.update(slope, state.optimizer, state.params)
             params = optax.apply_updates(state.params, update)
             average = optax.incremental_update(params, state.average, 1 - h.ema) if averaged else None
