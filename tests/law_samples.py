@@ -99,6 +99,8 @@ class Sample:
 
 _CPT = {"L0": 3.0, "A": 0.4, "alpha": 0.6, "C1": 0.3, "C2": 0.4, "B": -0.7, "E": 20.0, "beta": 0.3}
 _CPT_SIZE = {"gamma1": 0.2, "gamma2": 0.1, "gamma3": 0.3, "F": 400.0, "C1": 0.003, "C2": 0.04}
+_NOISE_MEMORY = {"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 30.0, "kappa": 0.18, "zeta": 0.57, "C": 1500.0, "beta": 0.2}
+_NOISE_MEMORY_SIZE = {"L0": 2.0, "gamma": 0.25, "F": 500.0, "phi": 0.35}
 
 #: Law → its sample.
 SAMPLES: dict[str, Sample] = {
@@ -122,10 +124,11 @@ SAMPLES: dict[str, Sample] = {
     "cpt_replay_first": Sample(_CPT | {"a1": 0.06, "a2": 3.0}, recover=1e-2),
     "cpt_replay_second": Sample(_CPT | {"B": -0.05, "a1": 0.06, "a2": 3.0}, recover=1e-2),
     "noise_law": Sample({"alpha": 0.26}),
-    "noise_memory": Sample(
-        {"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 30.0, "kappa": 0.18, "zeta": 0.57, "C": 1500.0, "beta": 0.2},
-        recover=1e-2,
-    ),
+    "noise_memory": Sample(_NOISE_MEMORY, recover=1e-2),
+    "noise_memory_reduced": Sample({"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 25.0, "C": 1500.0}, recover=1e-2),
+    "noise_memory_size": Sample({**_NOISE_MEMORY, **_NOISE_MEMORY_SIZE, "B": 0.15}, recover=1e-2),
+    "noise_memory_batch": Sample({**_NOISE_MEMORY, "B": 5e4}, recover=1e-2),
+    "noise_memory_size_batch": Sample({**_NOISE_MEMORY, **_NOISE_MEMORY_SIZE, "B": 250.0}, recover=1e-2),
     "bound": Sample({"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4}),
     "routed": Sample({"a": -0.083, "b": -0.12, "c": 0.01, "d": 1.11, "E_s": 2.1, "E_m": 240.0}),
     "mixing": Sample({"c": 1.5, "t_web": 0.3, "t_code": 1.1, "t_books": -0.4}, parts=("web", "code", "books")),

@@ -35,14 +35,27 @@ CONSTANTS = {
     "noise_memory": {
         "L0": 1.0, "A": 0.65, "alpha": 0.5, "B": 4.0, "kappa": 0.15, "zeta": 0.6, "C": 500.0, "beta": 0.2
     },
+    "noise_memory_reduced": {"L0": 1.0, "A": 0.65, "alpha": 0.5, "B": 2.0, "C": 500.0},
+    "noise_memory_size": {
+        "L0": 1.0, "A": 0.65, "alpha": 0.5, "B": 0.1, "kappa": 0.15, "zeta": 0.6, "C": 500.0, "beta": 0.2,
+        "gamma": 0.25, "F": 60.0, "phi": 0.3,
+    },
     "bound": {"L0": 1.0, "A": 0.65, "B": 1.7, "alpha": 0.27},
 }  # fmt: skip
 FITS = {
     name: LossFit(law=name, convention=dict(get(name).convention), noise="huber", params=constants)
     for name, constants in CONSTANTS.items()
 }
-SIZE = {"annealing_size": 1e6}
-DESIGNED = [name for name in FITS if name != "opl"]
+SIZE = {"annealing_size": 1e6, "noise_memory_size": 1e6}
+#: Laws that are another one at constants that follow from theirs, which their own tests show.
+FORMS = ("noise_memory_reduced", "noise_memory_size")
+
+
+def slow_if_forms(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in FORMS else name for name in names]
+
+
+DESIGNED = slow_if_forms(name for name in FITS if name != "opl")
 NEEDED = {"power": {"a": 4.6, "b": -0.51, "batch_sequences": 8, "seq_len": 128}}
 ENDING = {
     name: ScheduleConfig(
@@ -55,11 +68,12 @@ ENDING = {
 
 def test_every_law_of_curves_is_here():
     """But those that read more of a run than one schedule."""
-    more = {"noise_law", *(name for name in LAWS if name.startswith("cpt"))}
+    more = {"noise_law", "noise_memory_batch", "noise_memory_size_batch"}
+    more |= {name for name in LAWS if name.startswith("cpt")}
     assert set(FITS) | more == {name for name, law in LAWS.items() if law.kind == "curve"}
 
 
-@pytest.mark.parametrize("law", FITS)
+@pytest.mark.parametrize("law", slow_if_forms(FITS))
 @pytest.mark.parametrize("family", ENDING)
 def test_losses_at_the_end_of_every_family_are_finite(law, family):
     fit, size = FITS[law], SIZE.get(law)

@@ -41,7 +41,7 @@ def slow_but(names):
 
 
 #: One of every set of variants.
-DISTINCT = [name for name in CURVES if not name.startswith("cpt_")]
+DISTINCT = [name for name in CURVES if not name.startswith(("cpt_", "noise_memory_"))]
 
 
 def fitted(name, warmup_ld="included"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxlaws.errors import BadInput
-from jaxlaws.laws.law import Inputs, Law, Parameter, Params
+from jaxlaws.laws.law import Coordinates, Inputs, Law, Parameter, Params, Scale
 from jaxlaws.laws.lazy import jnp
 
 
@@ -83,5 +83,65 @@ def variant(
         offset=offset if linear and (base.offset is not None or shift is not None) else None,
         link=link,
         unlink=unlink,
+        **{"presets": {}, **changes},
+    )
+
+
+def tied(
+    base: Law,
+    *,
+    name: str,
+    formula: str,
+    reference: str,
+    ties: Mapping[str, Callable[[Params], Any]],
+    **changes: Any,
+) -> Law:
+    """The base law with fewer constants: some are functions of the others, which keep their coordinates and priors.
+
+    Args:
+      base: a law with a basis, whose coefficients stay free.
+      name, formula, reference: of the new law.
+      ties: constant without a unit → (the constants that are left) → its value.
+      **changes: of other fields of `Law`, such as `convention` or `presets`.
+
+    Raises:
+      BadInput: a tie is of no constant that could be tied.
+    """
+    free = [key for key in base.unitless if key not in base.linear]
+    if wrong := [key for key in ties if key not in free]:
+        raise BadInput(f"the law {name} ties {wrong[0]}, expected one of {', '.join(free)} of {base.name}.")
+
+    def whole(params: Params) -> dict[str, Any]:
+        return {**params, **{key: tie(params) for key, tie in ties.items()}}
+
+    def rest(params: Params) -> dict[str, Any]:
+        return {key: value for key, value in params.items() if key not in ties}
+
+    def basis(params: Params, inputs: Inputs) -> tuple[Any, ...]:
+        assert base.basis is not None
+        return base.basis(whole(params), inputs)
+
+    def offset(params: Params, inputs: Inputs) -> Any:
+        assert base.offset is not None
+        return base.offset(whole(params), inputs)
+
+    def dimensional(unitless: Params, scale: Scale) -> dict[str, Any]:
+        return rest(base.dimensional(whole(unitless), scale))
+
+    def nondimensional(params: Params, scale: Scale) -> dict[str, Any]:
+        return rest(base.nondimensional(whole(params), scale))
+
+    left = [parameter for parameter in base.parameters if parameter.name not in ties]
+    of_ties = {p.name for p in left if any(str(power).removeprefix("-") in ties for power in p.units.values())}
+    of_base = base.coordinates.of if base.coordinates else ()
+    return replace(
+        base,
+        name=name,
+        formula=formula,
+        reference=reference,
+        parameters=tuple(replace(p, units={}) if p.name in of_ties else p for p in left),
+        basis=basis,
+        offset=None if base.offset is None else offset,
+        coordinates=Coordinates(dimensional, nondimensional, of=(*of_base, *of_ties)),
         **{"presets": {}, **changes},
     )
