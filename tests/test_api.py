@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -107,3 +108,52 @@ def test_plots_of_fits_schedules_and_runs(tmp_path):
 def test_what_is_of_another_type_is_bad_input(ask, told):
     with pytest.raises(BadInput, match=told):
         ask()
+
+
+LR = np.linspace(1e-3, 1e-4, 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "keywords", "words"),
+    [
+        ("optimum", ("chinchilla:epoch",), {"flops": "1e21"}, "flops is '1e21', expected a number"),
+        ("optimum", ("chinchilla:epoch",), {"flops": True}, "flops is True, expected a number"),
+        ("optimum", ("chinchilla:epoch",), {"flops": [1e21, 2e21]}, "expected one number"),
+        ("optimum", ("chinchilla:epoch",), {"loss": 1j}, "loss is 1j, expected a number"),
+        ("optimum", ("chinchilla:epoch",), {"flops": 1e21, "served_tokens": None}, "served_tokens is None"),
+        ("cross", ("chinchilla:epoch", "chinchilla:hoffmann"), {"before": "x"}, "before is 'x', expected a number"),
+        ("predict", ("chinchilla:epoch",), {"params": 1e9, "tokens": "1e9"}, "tokens is '1e9', expected a positive"),
+        ("design", ("multi_power:25M", "1000", 3e-4), {}, "steps is '1000', expected a number"),
+        ("design", ("multi_power:25M", {}, 3e-4), {}, "steps is {}, expected a number"),
+        ("design", ("multi_power:25M", [], 3e-4), {}, "expected the steps of one horizon or more"),
+        ("design", ("multi_power:25M", 1000.5, 3e-4), {}, "steps is 1000.5, expected a whole number"),
+        ("design", ("multi_power:25M", 1000, None), {}, "peak_lr is None, expected numbers"),
+        ("design", ("multi_power:25M", 1000, (1e-4,)), {}, "expected one number or the two ends of a range"),
+        ("design", ("multi_power:25M", 1000, 3e-4, "1"), {}, "warmup_steps is '1', expected a number"),
+        ("design", ("multi_power:25M", 1000, 3e-4), {"knots": 2.5}, "knots is 2.5, expected a whole number"),
+        ("design", ("multi_power:25M", 1000, 3e-4), {"weights": ["a"]}, r"weights is \['a'\], expected numbers"),
+        ("design", ("multi_power:25M", 1000, 3e-4), {"starts": 0}, "starts is 0, expected at least one"),
+        ("schedule", ("wsd", None, 3e-4), {}, "steps is None, expected a number"),
+        ("schedule", ("wsd", 100, "3e-4"), {}, "peak_lr is '3e-4', expected a number"),
+        ("schedule", ("wsd", 100, 3e-4, 2.5), {}, "warmup_steps is 2.5, expected a whole number"),
+        ("schedule", (None, 100, 3e-4), {}, r"the schedule is None, expected NAME or NAME\(key=value"),
+        ("bound", ("x",), {}, "lr is 'x', expected numbers"),
+        ("bound", ([[1], [1, 2]],), {}, "expected numbers"),
+        ("bound", (LR, [1, 2]), {}, r"gradient_norm has the shape \(2,\)"),
+        ("bound", (LR, 1.0, None), {}, "distance is None, expected a number"),
+        ("to_optax", (None,), {}, "lr is None, expected numbers"),
+        ("to_optax", ([[1.0, 2.0]],), {}, r"expected to have the shape \[steps\]"),
+        ("to_optax", ([np.nan],), {}, "a finite LR at every step"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_one_sentence(name, arguments, keywords, words):
+    with pytest.raises(BadInput, match=words):
+        getattr(jaxlaws, name)(*arguments, **keywords)
+
+
+def test_numbers_of_any_kind_are_numbers():
+    """An integer of Python has no bound, and one of numpy or JAX is a count too."""
+    assert jaxlaws.optimum("chinchilla:epoch", 10**21).loss == jaxlaws.optimum("chinchilla:epoch", 1e21).loss
+    same = (jaxlaws.schedule("wsd", steps, 1e-3, 5) for steps in (100, 100.0, np.int64(100), jnp.asarray(100)))
+    first, *others = same
+    assert all(np.array_equal(first, other) for other in others)

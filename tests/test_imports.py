@@ -19,6 +19,7 @@ FLOORS = {
     "nested": 0,
     "inputs": 0,
     "quantity": 0,
+    "numeric": 0,
     "status": 1,
     "extrapolation": 3,
     "figures": 2,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.numeric import array, number
 
 #: Steps of the longest extension, which is bounded dozens of times.
 MOST_STEPS = 1_000_000
@@ -55,14 +56,18 @@ def bound(lr: np.ndarray, gradient_norm: np.ndarray | float = 1.0, distance: flo
       distance: D, from the start to a minimiser.
 
     Raises:
-      BadInput: the schedule is empty, negative, not finite, or all zero.
+      BadInput: the schedule is empty, negative, not finite, or all zero, or G has another shape.
 
     Reference: Schaipp et al. 2025, arXiv 2501.18965.
     """
-    eta = np.asarray(lr, np.float64)
+    eta, norm, distance = array("lr", lr), array("gradient_norm", gradient_norm), number("distance", distance)
     if eta.ndim != 1 or not len(eta) or not np.all(np.isfinite(eta)) or eta.min() < 0 or eta.max() <= 0:
         raise BadInput("a schedule for the bound is expected to be finite, not negative and not all zero.")
-    norm = np.broadcast_to(np.asarray(gradient_norm, np.float64), eta.shape)
+    if norm.shape not in ((), eta.shape):
+        raise BadInput(
+            f"gradient_norm has the shape {norm.shape}, expected one number or one for each LR, {eta.shape}."
+        )
+    norm = np.broadcast_to(norm, eta.shape)
     last = int(np.flatnonzero(eta)[-1]) + 1
     eta, norm = eta[:last], norm[:last]
     after = np.cumsum(eta[::-1])[::-1]

@@ -18,6 +18,7 @@ from jaxlaws.fitting.predict import keywords, need_finite
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Inputs, Law
+from jaxlaws.numeric import array, whole
 from jaxlaws.schedules.spec import MOST_STEPS
 
 #: Smallest share of each horizon before its cooldown, where all horizons have one trunk.
@@ -111,18 +112,20 @@ def design(
         or does not depend on the schedule.
     """
     law, extra = curve_law(fit, inputs)
-    horizons = [steps] if isinstance(steps, int) else list(steps)
-    low, high = peak_lr if isinstance(peak_lr, tuple) else (peak_lr, peak_lr)
+    horizons = [whole("steps", n) for n in np.atleast_1d(np.asarray(steps, object))]
+    low, high = _range(array("peak_lr", peak_lr))
+    warmup_steps, starts, seed = whole("warmup_steps", warmup_steps), whole("starts", starts), whole("seed", seed)
+    knots = None if knots is None else whole("knots", knots)
+    share = np.ones(len(horizons)) if weights is None else array("weights", weights)
     check(horizons, warmup_steps, low)
-    _check(horizons, knots, weights)
+    _check(horizons, knots, share, starts)
     form = free() if knots is None else knotted(knots)
     if warm is None:
         warm = (np.arange(warmup_steps) + 1) / max(warmup_steps, 1)
-    climb, climb_steps = staircase(np.asarray(warm, float))
+    climb, climb_steps = staircase(array("warm", warm))
     first = first_block(fit, len(climb))
     several = len(horizons) > 1
     stable = [max(round(TRUNK * n) - warmup_steps, 0) if several else 0 for n in horizons]
-    share = np.ones(len(horizons)) if weights is None else np.asarray(weights, float)
     share = share / share.sum()
     rng = np.random.default_rng(seed)
     origins = np.stack([form.start(rng) for _ in range(starts)])
@@ -219,10 +222,22 @@ def check(horizons: Sequence[int], warmup_steps: int, peak_lr: float) -> None:
         raise BadInput(f"--peak-lr is {peak_lr}, expected a positive number.")
 
 
-def _check(horizons: Sequence[int], knots: int | None, weights: Sequence[float] | None) -> None:
+def _range(peak_lr: np.ndarray) -> tuple[float, float]:
+    """Both ends of the range of the peak LR, which are one where it is fixed."""
+    if peak_lr.shape not in ((), (2,)):
+        raise BadInput(f"peak_lr has the shape {peak_lr.shape}, expected one number or the two ends of a range.")
+    low, high = np.broadcast_to(peak_lr, 2).tolist()
+    return low, high
+
+
+def _check(horizons: Sequence[int], knots: int | None, weights: np.ndarray, starts: int) -> None:
+    if not horizons:
+        raise BadInput("--steps holds no number, expected the steps of one horizon or more.")
+    if starts < 1:
+        raise BadInput(f"starts is {starts}, expected at least one.")
     if len(set(horizons)) < len(horizons):
         raise BadInput("--horizons names a number of steps twice, expected each once.")
     if knots is not None and not 1 <= knots <= 64:
         raise BadInput(f"--knots is {knots}, expected 1 to 64.")
-    if weights is not None and (len(weights) != len(horizons) or not min(weights) > 0):
+    if weights.shape != (len(horizons),) or not weights.min() > 0:
         raise BadInput("--weights does not hold one positive number for each horizon.")

@@ -16,6 +16,7 @@ from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict, unit_of
 from jaxlaws.fitting.resample import FEW
 from jaxlaws.inputs import INPUTS
+from jaxlaws.numeric import optional
 from jaxlaws.quantity import Quantity
 from jaxlaws.status import require_trusted
 
@@ -94,6 +95,7 @@ def cross(
     Raises:
       BadInput: the losses have different units or targets, or a law is not one of N and D.
     """
+    params, tokens, before = optional(params=params, tokens=tokens, before=before)
     fits = (open_fit(a), open_fit(b))
     path = _path(params, tokens, before)
     _one_loss(*fits)

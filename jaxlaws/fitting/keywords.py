@@ -11,6 +11,7 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.inputs import FOLLOWS, INPUTS, Input, following
 from jaxlaws.laws.law import Law
+from jaxlaws.numeric import array
 
 
 def keywords(law: Law, values: Mapping[str, Any], convention: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -101,10 +102,7 @@ def _value(value: Any, row: Input, convention: Mapping[str, str]) -> np.ndarray:
 
 def _numbers(value: Any, name: str, row: Input) -> np.ndarray:
     """A number or an array of them; `BadInput` where the law is not defined for one of them."""
-    try:
-        numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise BadInput(f"{name} is {value!r}, expected {row.domain}.") from None
+    numbers = array(name, value, row.domain)
     good = np.asarray(row.allows(numbers))
     if not numbers.size:
         raise BadInput(f"{name} is empty, expected {row.domain}.")

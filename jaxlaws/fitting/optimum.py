@@ -14,6 +14,7 @@ from jaxlaws.fitting import plane
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.question import Question
 from jaxlaws.fitting.resample import FEW, interval
+from jaxlaws.numeric import number, optional
 from jaxlaws.quantity import Quantity
 from jaxlaws.records.units import short
 from jaxlaws.status import Finding, require_trusted
@@ -98,6 +99,8 @@ def optimum(
     Raises:
       BadInput: the law is not one of N and D, the question is not one of these, or nothing answers it.
     """
+    flops, loss, params, tokens = optional(flops=flops, loss=loss, params=params, tokens=tokens)
+    served_tokens = number("served_tokens", served_tokens)
     fit, question = open_fit(fit), Question(flops, loss, params, tokens, served_tokens)
     question.check()
     plane.check_names([fit.model], columns)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput
+from jaxlaws.numeric import array
 from jaxlaws.records.files import read_array
 from jaxlaws.text import brief, printable
 
@@ -111,10 +112,15 @@ def to_optax(lr: np.ndarray) -> Callable[[Any], Any]:
 
     Args:
       lr: [steps] LR of every step.
+
+    Raises:
+      BadInput: it has another shape, or an LR that is not finite.
     """
     import jax.numpy as jnp
 
-    values = np.asarray(lr, dtype=np.float64)
+    values = array("lr", lr)
+    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
+        raise BadInput("a schedule for optax is expected to have the shape [steps] and a finite LR at every step.")
     return lambda count: jnp.asarray(values, dtype=float)[jnp.minimum(count, len(values) - 1)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
+from jaxlaws.numeric import number, whole
 from jaxlaws.schedules.config import SHARE, WINS, ScheduleConfig, family, numbers
 from jaxlaws.schedules.exchange import MOST_LR
 from jaxlaws.schedules.names import MOST_STEPS
@@ -47,12 +48,14 @@ def schedule(spec: str, steps: int, peak_lr: float, warmup_steps: int | None = N
     Raises:
       BadInput: an unknown name or key, or a number that makes no sense.
     """
+    if not isinstance(spec, str):
+        raise BadInput(f"the schedule is {brief(repr(spec))}, expected NAME or NAME(key=value, …).")
     config = ScheduleConfig(**parse(spec))
     if warmup_steps is not None:
         if not family(config.name).warmup:
             raise BadInput(f"schedule {config.name} has its warm-up in its file: leave out warmup_steps.")
-        config.warmup_steps = warmup_steps
-    return schedule_array(config, steps, peak_lr)
+        config.warmup_steps = whole("warmup_steps", warmup_steps)
+    return schedule_array(config, whole("steps", steps), number("peak_lr", peak_lr))
 
 
 def schedule_array(config: ScheduleConfig, steps: int, peak_lr: float) -> np.ndarray:
