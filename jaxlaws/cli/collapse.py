@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from jaxlaws.cli.source import add_source, open_source
+from jaxlaws.cli.source import add_source, add_thinning, open_source
 from jaxlaws.records.units import parse_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_thinning(parser)
     parser.add_argument(
         "--irreducible-loss", required=True, metavar="LOSS", help="E of a law of N and D fitted to runs of this data"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxlaws.cli.laws import law_names
-from jaxlaws.cli.source import add_source, open_source
+from jaxlaws.cli.source import add_source, add_thinning, open_source
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.records.files import Output
 from jaxlaws.records.units import parse_number
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     law: Any = parser.add_argument("law", metavar="LAW", help="name of a law, as `jaxlaws laws` lists them")
     law.completer = law_names
     add_source(parser, optional=True)
+    add_thinning(parser)
     parser.add_argument(
         "--train",
         metavar="A,B,…|CONDITION",

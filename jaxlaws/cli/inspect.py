@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxlaws.cli.source import add_source, open_source
+from jaxlaws.cli.source import add_source, add_thinning, open_source
 from jaxlaws.records.files import finite
 from jaxlaws.records.units import short
 from jaxlaws.text import brief
@@ -19,6 +19,7 @@ _ROWS, _COMMANDS = 60, 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_thinning(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from jaxlaws.errors import BadInput
 from jaxlaws.records.published import FORMATS
 from jaxlaws.records.questions import QUESTIONS
+from jaxlaws.records.units import parse_number
 
 _SOURCE = (
     "sweep directory, table (CSV, JSON lines, Parquet; a row a run, a row a step, or a chart with a column a run), "
@@ -82,6 +84,22 @@ def add_source(
     )
 
 
+def add_thinning(parser: argparse.ArgumentParser) -> None:
+    """--every and --from-step, of commands that read curves."""
+    parser.add_argument(
+        "--every",
+        type=int,
+        metavar="K",
+        help="means of K consecutive losses of a curve; without it long logs are thinned and 1 keeps all",
+    )
+    parser.add_argument(
+        "--from-step",
+        default="0",
+        metavar="STEP|SHARE",
+        help="leave out the losses before this step, or before this share of the steps of each curve, such as 0.1",
+    )
+
+
 def source_flags(args: argparse.Namespace) -> list[str]:
     """Those flags of `add_source` that were given."""
     return [f"--{name}" for name in _FLAGS if getattr(args, name)]
@@ -116,7 +134,15 @@ def open_source(args: argparse.Namespace, collect: bool = False, curves: bool = 
         collect=collect,
         curves=curves,
         progress=_progress,
+        **_thinning(args),
     )
+
+
+def _thinning(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_thinning` adds to the arguments of `open_runs`, where the command has it."""
+    if not hasattr(args, "every"):
+        return {}
+    return {"every": args.every, "from_step": parse_number(args.from_step, "--from-step")}
 
 
 def _progress(done: int, total: int) -> None:

@@ -20,6 +20,7 @@ from jaxlaws.records.long import curves_of, last_rows
 from jaxlaws.records.made import derive, name_parts, ours_of, set_columns
 from jaxlaws.records.table import Curve, Runs
 from jaxlaws.records.tabular import names_of
+from jaxlaws.records.thin import thinned
 from jaxlaws.records.understood import Reading, Table, place, understood
 from jaxlaws.records.usage import Usage, usage_of
 from jaxlaws.records.where import where as select_where
@@ -62,13 +63,14 @@ def runs_of(frame: pd.DataFrame, source: str = "table", reading: Reading | None 
 
 
 def finished(runs: Runs, reading: Reading, theirs: Callable[[str], pd.Series | None] = lambda name: None) -> Runs:
-    """The runs that `--where` selects, checked and questioned, with their `usage`."""
+    """The runs that `--where` selects, checked, questioned and thinned, with their `usage`."""
     runs = replace(runs, assume=reading.assume, refusals=() if reading.collect else None, target=reading.target)
     if reading.target:
         runs = replace(runs, notes=(*runs.notes, f"The loss is {runs.loss_column}, as --target {reading.target} says."))
     selection = _ask_loss_unit(select_where(runs, reading.where, theirs) if reading.where else runs, reading)
     remainder = check(_without_incomplete(selection))
-    return replace(remainder, usage=usage_of(runs, selection, remainder))
+    remainder = replace(remainder, usage=usage_of(runs, selection, remainder))
+    return thinned(remainder, reading.every, reading.from_step)
 
 
 def _runs(table: Table, reading: Reading) -> Runs:

@@ -39,6 +39,8 @@ def open_runs(
     target: str = "",
     curves: bool = False,
     progress: Progress = lambda done, total: None,
+    every: int | None = None,
+    from_step: float = 0.0,
 ) -> Runs:
     """The runs of a source, selected, checked and questioned.
 
@@ -66,6 +68,9 @@ def open_runs(
         whose values along the runs are the curves.
       curves: whether the losses and LRs along the runs are asked of a tracker, which takes longer.
       progress: called with how many of how many runs a tracker has given.
+      every: consecutive losses of a curve of which the mean is taken; 1 keeps all, also of long logs, which are thinned
+        otherwise (`jaxlaws.records.thin`).
+      from_step: losses before this step are left out; below 1 a share of the steps of each curve.
 
     Raises:
       Failed: a tracker does not answer.
@@ -82,6 +87,8 @@ def open_runs(
         name=name,
         target=target,
         collect=collect,
+        every=every,
+        from_step=from_step,
     )
     if isinstance(source, pd.DataFrame):
         return runs_of(source, "the frame", reading)

@@ -39,6 +39,7 @@ class Reading:
       name: pattern of run ids such as `{params_nonembedding}-{}xC`, whose parts become columns.
       target: which of several losses is the one that counts, the main one where empty.
       collect: keep what a fit would refuse in `Runs.refusals` and leave out the rows that cannot be computed with.
+      every, from_step: of `jaxlaws.records.thin.thinned`.
     """
 
     map: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +51,8 @@ class Reading:
     name: str | None = None
     target: str = ""
     collect: bool = False
+    every: int | None = None
+    from_step: float = 0.0
 
 
 @dataclass
