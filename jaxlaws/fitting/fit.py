@@ -15,7 +15,7 @@ from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.axes import axes
 from jaxlaws.fitting.bootstrap import Bootstrap, refit
-from jaxlaws.fitting.columns import columns_of, parts_of, with_metric
+from jaxlaws.fitting.columns import cells, columns_of, parts_of, with_metric
 from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
 from jaxlaws.fitting.left_out import held_out
 from jaxlaws.fitting.points import Points, points
@@ -28,6 +28,7 @@ from jaxlaws.laws.check import computed
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import get
 from jaxlaws.records.files import finite
+from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.settings import comparable
 from jaxlaws.records.shared import ALL, shared_config
 from jaxlaws.status import decide
@@ -78,6 +79,8 @@ def fit(
     """
     the_law = get(law, parts_of(get(law), runs))
     runs = comparable(with_metric(the_law, runs), law, columns_of(the_law), the_law.kind == "curve")
+    if the_law.kind == "point" and train is not None:
+        runs, train = _of_clusters(runs, train)
     everything = points(the_law, runs, params_column, warmup_ld)
     training = everything if train is None else everything.of(_check_train(train, everything))
     _enough(the_law, training, runs)
@@ -220,6 +223,18 @@ def _data(problem: Problem, runs: Runs, train: Sequence[str] | None) -> dict[str
     }
 
 
+def _of_clusters(runs: Runs, train: Sequence[str]) -> tuple[Runs, Sequence[str]]:
+    """The runs and the training runs by cluster, of which one that is fitted in part counts as two."""
+    if CLUSTER not in runs.table:
+        return runs, train
+    cluster, rows = runs.table[CLUSTER].astype(str), runs.table.index.astype(str)
+    fitted = cluster.isin(train) | rows.isin(train)
+    others = [name for name in train if name not in set(cluster) | set(rows)]
+    names = cluster.where(fitted, cluster + " (left out)")
+    table = runs.table.assign(**{CLUSTER: names})
+    return replace(runs, table=table), [*dict.fromkeys(cluster[fitted]), *others]
+
+
 def _check_train(train: Sequence[str], everything: Points) -> Sequence[str]:
     for name in train:
         if name not in everything.names:
@@ -232,7 +247,7 @@ def _check_train(train: Sequence[str], everything: Points) -> Sequence[str]:
 
 
 def _enough(law: Law, training: Points, runs: Runs) -> None:
-    distinct = len(training.loss) if law.kind == "curve" else int(training.cell.max()) + 1
+    distinct = len(training.loss) if law.kind == "curve" else int(cells(training.inputs).max()) + 1
     if why := design_checks.too_few(law, len(training.names), distinct):
         raise BadInput(f"{runs.source} gives {why}.")
 

@@ -33,16 +33,15 @@ def held_out(problem: Problem, theta: np.ndarray, everything: Points, train: Seq
     errors = _of_splits(problem, theta)
     if train is not None:
         errors |= _test(problem, everything, prediction, train)
-    if not problem.points.single:
-        errors["gaps"] = score.gaps(everything, prediction, train)
     if problem.law.kind == "curve":
+        errors["gaps"] = score.gaps(everything, prediction, train)
         errors["decay_gaps"] = score.decay_ratio(everything, prediction, train)
     return errors
 
 
 def _test(problem: Problem, everything: Points, prediction: np.ndarray, train: Sequence[str]) -> dict[str, Any]:
     """Errors of the runs that `train` leaves out; of curves the mean over them."""
-    if not problem.points.single:
+    if problem.law.kind == "curve":
         return {"test": score.average(score.by_curve(everything, prediction, train), "test")}
     rest = ~np.isin(everything.run, [everything.names.index(name) for name in train])
     if not rest.any():
@@ -96,11 +95,11 @@ def _smaller(problem: Problem) -> np.ndarray | None:
 def _log_size(problem: Problem) -> np.ndarray:
     """[runs] ln of the size, up to a constant; of a law without the compute, of what the loss falls with."""
     points, law = problem.points, problem.law
-    first = np.unique(points.run, return_index=True)[1]
-    inputs = {name: value[first] for name, value in points.inputs.items()}
+    last = np.r_[np.flatnonzero(np.diff(points.run)), len(points.run) - 1]
+    inputs = {name: value[last] for name, value in points.inputs.items()}
     totals = axes(law, inputs)
     falling = [totals["flops"]] if "flops" in totals else [inputs[name] for name in law.inputs if INPUTS[name].falls]
-    size = np.sum([np.zeros(len(first)), *map(logs_of, falling)], axis=0)
+    size = np.sum([np.zeros(len(last)), *map(logs_of, falling)], axis=0)
     if law.kind == "curve":
-        size += np.log([points.at[points.run == i].max() + 1 for i in range(len(first))])
+        size += np.log([points.at[points.run == i].max() + 1 for i in range(len(last))])
     return np.asarray(size)

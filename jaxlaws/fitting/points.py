@@ -13,6 +13,7 @@ from jaxlaws.fitting.columns import cells, metric_of, read_inputs, with_metric
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws import events
 from jaxlaws.laws.law import Law
+from jaxlaws.records.repeats import CLUSTER
 
 if TYPE_CHECKING:
     from jaxlaws.records.table import Runs
@@ -25,8 +26,8 @@ class Points:
     Attributes:
       inputs: what the law reads, [points] or [points, events] each.
       loss: [points] nats a token.
-      run: [points] index into `names`.
-      names: run ids.
+      run: [points] index into `names`; the points of a run follow one another.
+      names: run ids, or those of the clusters of rows that are of one training run.
       cell: [runs] index of the (N, D) pair or of the run: what a bootstrap draws.
       at: [points] last step before the loss, for curves.
       convention: what the inputs mean.
@@ -120,9 +121,14 @@ def _table_points(law: Law, runs: Runs, params_column: str | None) -> Points:
         raise BadInput(f"{runs.source}: {runs.loss_column} has a value ≤ 0, expected nats a token: drop those runs.")
     own = metric != "nats" and runs.target == metric
     convention = {**law.convention, "loss": metric if own else runs.loss_label, **choices}
-    count = np.arange(len(loss))
-    names = tuple(str(name) for name in runs.table.index)
-    return Points(inputs, loss, count, names, cells(inputs), np.full(len(loss), -1), convention, law.signed)
+    at = np.full(len(loss), -1)
+    names = tuple(str(name) for name in runs.table.get(CLUSTER, runs.table.index))
+    if len(set(names)) == len(names):
+        return Points(inputs, loss, np.arange(len(loss)), names, cells(inputs), at, convention, law.signed)
+    clusters, run = np.unique(names, return_inverse=True)
+    order = np.lexsort((*(value for key, value in inputs.items() if key in ("D", "steps")), run))
+    inputs, every = {key: value[order] for key, value in inputs.items()}, np.arange(len(clusters))
+    return Points(inputs, loss[order], run[order], tuple(clusters.tolist()), every, at, convention, law.signed)
 
 
 def _curve_points(law: Law, runs: Runs, params_column: str | None, warmup_ld: str) -> Points:

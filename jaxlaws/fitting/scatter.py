@@ -75,7 +75,7 @@ def scatter(problem: Problem, theta: np.ndarray) -> Scatter:
         offset=_offset(problem, means),
         spacing=spacing,
         size=points.size,
-        curve_noise=_curve_noise(points),
+        curve_noise=_curve_noise(points) if problem.law.kind == "curve" else None,
     )
 
 
@@ -119,4 +119,13 @@ def dispersion(problem: Problem, spread: Scatter) -> float:
     curve = np.mean(np.where(size <= noise.delta, 1.0, 0.3)) if np.isfinite(noise.delta) else 1.0
     dof = max(len(size) - len(problem.law.names), 1)
     phi = spread.correlation
-    return float(np.sum(pull**2) / dof / curve * (1 + phi) / (1 - phi))
+    inflation = (1 + phi) / (1 - phi)
+    if problem.law.kind == "point" and not problem.points.single:
+        inflation = _design_effect(problem.points, np.sign(spread.residual) * pull)
+    return float(np.sum(pull**2) / dof / curve * inflation)
+
+
+def _design_effect(points: Points, pull: np.ndarray) -> float:
+    """By how much the variance of a mean is larger since points of one run err alike: Σ_run (Σ pull)² / Σ pull²."""
+    sums = np.bincount(points.run, pull)
+    return max(float(np.sum(sums**2) / np.sum(pull**2)), 1.0)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxlaws.fitting import design_checks, residuals
 from jaxlaws.fitting.identification import Identification
 from jaxlaws.fitting.points import Points
+from jaxlaws.fitting.resample import run_means
 from jaxlaws.fitting.scatter import Scatter
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Law
@@ -211,10 +212,11 @@ def _structure(evidence: Evidence) -> list[Finding]:
         tests = [(shared, SURE, "one line along all runs")]
     else:
         logs, names = _coordinates(evidence.points, evidence.law)
-        axes = " and ".join(names)
+        *logs_of_runs, means = (run_means(evidence.points, values) for values in (*logs.T, scatter.residual))
+        logs, axes = np.reshape(logs_of_runs, (len(names), len(means))).T, " and ".join(names)
         tests = [
-            (residuals.surface(scatter.residual, logs), SURE, axes),
-            (residuals.neighbours(scatter.residual, logs), NEIGHBOURS, f"that of the run next in {axes}"),
+            (residuals.surface(means, logs), SURE, axes),
+            (residuals.neighbours(means, logs), NEIGHBOURS, f"that of the run next in {axes}"),
         ]
     for (share, sure), limit, subject in tests:
         if sure >= limit and share >= STRUCTURE:

@@ -13,7 +13,7 @@ from jaxlaws.inputs import input_of
 from jaxlaws.records.alignment import aligned
 from jaxlaws.records.columns import MAIN_LOSSES, STATUS, declared_in, is_result
 from jaxlaws.records.doubts import refuse
-from jaxlaws.records.repeats import checkpoints, last_of_each, repeats
+from jaxlaws.records.repeats import checkpoints, repeats, rows_of_a_run
 from jaxlaws.records.smooth import outliers
 from jaxlaws.records.table import Runs
 from jaxlaws.records.units_check import UNITS
@@ -40,7 +40,7 @@ def check(runs: Runs) -> Runs:
     A run with status diverged or failed may lack its loss. What is impossible is refused; what is doubtful is asked by
     a question of `jaxlaws.records.questions`, which `runs.assume` may answer.
     """
-    runs = last_of_each(runs)
+    runs = rows_of_a_run(runs)
     runs = _rows(runs)
     for name in (*POSITIVE, *MAIN_LOSSES):
         if name in runs.table and not (name in MAIN_LOSSES and runs.target):

@@ -15,6 +15,7 @@ COLUMNS: Mapping[str, str] = {
     "diverged_step": "first step whose loss or gradient was not finite; empty where none was",
     "model": "name or shape of the model, for people",
     "group": "family of runs that is fitted apart from others of its table",
+    "cluster": "training run that a row is of, where several are of one: they are resampled and left out together",
     "parameterisation": "how initial values, LR and decay follow the width: standard or mup",
     "params_nonembedding": "N without embeddings and output head",
     "params_total": "N with them",
@@ -55,7 +56,7 @@ METRIC = "metric."
 #: Columns of the final loss without a target; the first that a table has counts.
 MAIN_LOSSES = ("val_loss_nats", "loss_nats")
 #: Columns whose values are words.
-WORDS = ("status", "model", "group", "parameterisation", "schedule", "optimizer", "corpus")
+WORDS = ("status", "model", "group", "cluster", "parameterisation", "schedule", "optimizer", "corpus")
 #: Columns of measurements beside those of targets.
 RESULTS = (
     *("status", "diverged_step", "loss_nats", "train_loss_nats", "smooth_loss_nats", "val_loss_nats"),

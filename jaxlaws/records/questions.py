@@ -15,7 +15,7 @@ QUESTIONS: Mapping[str, str] = {
     "steps": "steps, batch and tokens are right although they disagree",
     "flops": "the FLOP columns are right although they disagree with 6·N·D",
     "repeats": "runs with one config may differ by as much as they do",
-    "checkpoints": "rows that look like checkpoints of one run are runs of their own (=last takes the last of each)",
+    "checkpoints": "rows that look like checkpoints of one run are losses too, resampled by run (=last takes the last)",
     "outliers": "losses far from the smooth surface of the others are measurements (=out leaves them out)",
     "alignment": "the learning rates of a curve belong to its steps although the loss falls before them",
     "settings": "settings that the law cannot see may differ (=COLUMN,COLUMN for these only)",

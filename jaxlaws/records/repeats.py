@@ -13,6 +13,8 @@ from jaxlaws.records.doubts import ask, noted
 from jaxlaws.records.table import Runs
 from jaxlaws.text import printable
 
+#: Column of the training run that a row is of.
+CLUSTER = "cluster"
 #: Columns that grow along a run.
 PROGRESS = ("tokens", "steps", "flops_6nd", "flops_budget", "final_lr")
 #: Spread of ln loss within one config that is noise: with the seed equal, without a seed, and whatever the others show.
@@ -26,7 +28,7 @@ _STEP_IN_NAME = r"(?i)^(.*?)[-_./ :=]*(?:step|ckpt|chkpt|checkpoint|iter|iterati
 
 def _keys(runs: Runs, without: tuple[str, ...]) -> np.ndarray:
     """[runs] a number a config: equal for equal settings, those of `without` excepted, and equal LRs of curves."""
-    columns = [name for name in runs.table if not is_result(str(name)) and name not in without]
+    columns = [name for name in runs.table if not is_result(str(name)) and name not in (*without, CLUSTER)]
     key = pd.util.hash_pandas_object(runs.table[columns], index=False).to_numpy() if columns else None
     key = np.zeros(len(runs.table), np.uint64) if key is None else key
     if runs.curves:
@@ -65,7 +67,7 @@ def repeats(runs: Runs) -> Runs:
 def checkpoints(runs: Runs) -> Runs:
     """Asks about checkpoints of one run that look like runs: their names are numbered, or their tokens evenly spaced.
 
-    With `--assume checkpoints=last` the last of each run is kept.
+    With `--assume checkpoints=last` the last of each run is kept, with `--assume checkpoints` all, as one cluster.
     """
     table = runs.table
     progress = next((name for name in ("tokens", "steps") if name in table), None)
@@ -90,19 +92,43 @@ def checkpoints(runs: Runs) -> Runs:
         keep = group < 0
         keep[order[last]] = True
         return noted(runs.at(keep), "checkpoints", f"{what}; the last of each is taken")
-    return ask(runs, "checkpoints", what, "take the last of each with --assume checkpoints=last")
-
-
-def last_of_each(runs: Runs) -> Runs:
-    """The last row of each run id, by tokens or steps, if `--assume checkpoints=last` asks for it."""
-    progress = next((name for name in ("tokens", "steps") if name in runs.table), None)
-    if runs.assume.get("checkpoints") != "last" or progress is None or not runs.table.index.has_duplicates:
+    runs = ask(runs, "checkpoints", what, _REMEDY)
+    if "checkpoints" not in runs.assume or CLUSTER in table:
         return runs
-    order = pd.to_numeric(runs.table[progress], errors="coerce").reset_index(drop=True).sort_values(kind="stable").index
-    last = pd.Series(order, runs.table.index[order]).groupby(level=0).last()
-    keep = np.isin(np.arange(len(runs.table)), last)
-    what = f"{len(keep)} rows are of {keep.sum()} runs; the last of each is taken"
-    return noted(runs.at(keep), "checkpoints", what)
+    first_of = pd.Series(table.index.astype(str)).groupby(group).transform("first").to_numpy(str)
+    return replace(runs, table=table.assign(**{CLUSTER: np.where(group < 0, table.index.astype(str), first_of)}))
+
+
+_REMEDY = "take the last of each with --assume checkpoints=last"
+
+
+def rows_of_a_run(runs: Runs) -> Runs:
+    """Runs whose id several rows have, which differ in tokens or steps only: the last of each, or all as one cluster.
+
+    `--assume checkpoints=last` and `--assume checkpoints` say which.
+    """
+    table = runs.table
+    progress = next((name for name in ("tokens", "steps") if name in table), None)
+    if progress is None or not table.index.has_duplicates:
+        return runs
+    done = pd.to_numeric(table[progress], errors="coerce").astype(float).reset_index(drop=True)
+    what = f"{len(table)} rows are of {table.index.nunique()} runs"
+    if runs.assume.get("checkpoints") == "last":
+        order = done.sort_values(kind="stable").index
+        keep = np.isin(np.arange(len(table)), pd.Series(order, table.index[order]).groupby(level=0).last())
+        return noted(runs.at(keep), "checkpoints", f"{what}; the last of each is taken")
+    names = table.index.astype(str)
+    rows = pd.Index([f"{name}@{value:g}" for name, value in zip(names, done, strict=True)], name=table.index.name)
+    if rows.has_duplicates or (pd.Series(_keys(runs, PROGRESS)).groupby(names).nunique() > 1).any():
+        return runs
+    what = f"{what}, {printable(names[names.duplicated()][0])} among them, each row at {progress} of its own"
+    runs = ask(
+        runs,
+        "checkpoints",
+        f"{what}: a loss before the LR has decayed is not what a run of that length ends at",
+        f"{_REMEDY}, and of curves add the column step",
+    )
+    return replace(runs, table=table.assign(**{CLUSTER: names}).set_axis(rows))
 
 
 def _by_name(names: pd.Index, key: np.ndarray, done: np.ndarray) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxlaws.errors import BadInput
 from jaxlaws.records.columns import METRIC
 from jaxlaws.records.published.read import read_csv
+from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.table import Runs
 
 _NUMBERS = ("params_active_precise", "width", "depth", "tokens", "final_loss")
@@ -18,8 +19,8 @@ _NUMBERS = ("params_active_precise", "width", "depth", "tokens", "final_loss")
 def load(path: Path) -> Runs:
     """The ends of the cooldowns in a folder with `hot.jsonl` and `cool_end.jsonl`, with what each gained.
 
-    A model of a constant LR is cooled down over a tenth more tokens from ten points of its training, so that ends of
-    one model are runs of their own, as `--assume checkpoints` says. `metric.cooldown_gain` is the loss at the constant
+    A model of a constant LR is cooled down over a tenth more tokens from ten points of its training: the ends of
+    one model are one `cluster`, all taken by `--assume checkpoints`. `metric.cooldown_gain` is the loss at the constant
     LR less that of the cooldown at equal tokens, nats; the former is linear in ln D between the two points beside it,
     and there is none after the last. N (`params_active_precise`) has embedding and head in it: over the 22 models it
     is 2·50,000 times the width, and the blocks, to 1.4%.
@@ -33,6 +34,7 @@ def load(path: Path) -> Runs:
     table = pd.DataFrame(
         {
             "model": cool["run_name"],
+            CLUSTER: cool["run_name"],
             "params_total": cool["params_active_precise"],
             "tokens": cool["tokens"],
             "aspect_ratio": cool["width"] / cool["depth"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxlaws.records.published.read import renamed
+from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.table import Runs
 
 #: Up to how many parameters without the vocabulary a model has which width, in the authors' code
@@ -18,7 +19,7 @@ _TOKENS = (0.00639222, -0.15811069, 1.20470122)
 
 
 def load(path: Path) -> Runs:
-    """The rows of `vocab.csv`, each a run of its own although twenty share a model.
+    """The rows of `vocab.csv`, of which twenty share a model and are one `cluster`.
 
     The loss is normalised by that of the unigrams, and negative. The file has characters and the size of the
     vocabulary; tokens and width are what the authors' code makes of them.
@@ -29,6 +30,7 @@ def load(path: Path) -> Runs:
     place = np.searchsorted(edges, runs.table["params_nonembedding"]).clip(max=len(widths) - 1)
     vocab = runs.table["vocab"]
     derived = {
+        CLUSTER: [f"{n:.0f}_{v:.0f}" for n, v in zip(runs.table["params_nonembedding"], vocab, strict=True)],
         "params_vocab": vocab * np.array(widths)[place],
         "tokens": runs.table["tokens"] * np.polyval(_TOKENS, np.log(vocab)),
     }
