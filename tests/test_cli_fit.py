@@ -10,6 +10,7 @@ import pytest
 
 from jaxlaws.bench.recommend import step_law_runs
 from jaxlaws.cli import main
+from jaxlaws.listing import laws
 
 
 @pytest.fixture
@@ -77,6 +78,16 @@ def test_laws_lists_every_preset(capsys):
     assert "alpha_N" in shown
     assert "critical batch 2.1e8" in shown
     assert main(["laws", "kaplen"]) == 2
+
+
+@pytest.mark.parametrize("columns", [110, 200])
+def test_laws_are_listed_with_their_whole_formulas_as_wide_as_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["laws"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= columns
+    for law in laws().values():
+        assert " ".join(law["formula"].split()) in " ".join(shown.split())
 
 
 def test_bench_names_its_benchmarks(capsys):

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import textwrap
 from collections.abc import Mapping
 from typing import Any
+
+#: Fewest characters beside the inputs of a law in which its formula stands; in fewer it has lines of its own.
+_LEAST = 48
+#: Width where the output is no terminal and so has none: a line a law.
+_ENDLESS = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(every: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line a law with what it reads, its formula and the variants of its presets, under a heading a kind."""
+    """What each law reads, its formula and the variants of its presets, as wide as the terminal, a heading a kind."""
     from jaxlaws.listing import KINDS
 
+    width = shutil.get_terminal_size((_ENDLESS, 24)).columns
     reads = {name: ", ".join(law["inputs"]) for name, law in every.items()}
     for kind, of in KINDS.items():
         names = sorted((name for name in every if every[name]["kind"] == kind), key=lambda name: len(reads[name]))
@@ -56,11 +64,27 @@ def _list(every: Mapping[str, Mapping[str, Any]]) -> None:
         print(f"laws of {of}")
         for name in names:
             variants = ", ".join(preset.partition(":")[2] for preset in every[name]["presets"])
-            print(f"  {name:<{wide}}{reads[name]:<{wider}}{every[name]['formula']}{variants and f'   [{variants}]'}")
+            formula = f"{every[name]['formula']}{variants and f'   [{variants}]'}"
+            print(_beside(f"  {name:<{wide}}{reads[name]:<{wider}}", formula, width))
         print()
     print(
         "jaxlaws laws NAME has the constants and ranges of a law; NAME:VARIANT is a preset, whose variants are in []."
     )
+
+
+def _beside(start: str, formula: str, width: int) -> str:
+    """The formula beside the start of a line, on several lines where one is too narrow, or below it."""
+    below = width - len(start) < _LEAST
+    indent = " " * (6 if below else len(start))
+    lines = textwrap.wrap(
+        formula,
+        max(width, _LEAST),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join([start.rstrip(), *lines]) if below else start + "\n".join(lines).lstrip()
 
 
 def _show(name: str, law: Mapping[str, Any]) -> None:
