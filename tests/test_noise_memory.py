@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxlaws.fitting.fit import fit
@@ -9,6 +10,7 @@ from jaxlaws.laws import events
 from jaxlaws.laws.curves.noise_memory import LAW, remembered_lr
 from jaxlaws.laws.schedule import along, at_end
 from jaxlaws.records.source import open_runs
+from jaxlaws.records.table import Curve, Runs
 
 TRUTH = {"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 30.0, "kappa": 0.18, "zeta": 0.57, "C": 1500.0, "beta": 0.2}
 STEPS = 3000
@@ -84,3 +86,26 @@ def test_public_curves_are_predicted_better_than_by_the_published_law_in_all_fiv
     r2, *errors = (result.held_out["test"][name] for name in ("r2", "mae", "rmse", "pred_e", "worst_e"))
     assert r2 > PUBLISHED[size][0]
     assert np.all(np.array(errors) < PUBLISHED[size][1:])
+
+
+def test_final_losses_at_a_learning_rate_of_zero_leave_the_forgetting_to_the_prior():
+    """24 runs of one loss each: β and C are the prior's, the other exponents are found, and nothing fails."""
+    rng = np.random.default_rng(0)
+    curves = {}
+    for peak in (5e-4, 1e-3, 2e-3):
+        for share in (0.1, 0.3, 0.6, 0.9):
+            for steps in (2000, 6000):
+                lr = peak * np.minimum(1, (1 - np.arange(steps) / steps) / share)
+                with jax.enable_x64(True):
+                    loss = float(LAW.predict(TRUTH, at_end(lr))) * np.exp(1e-3 * rng.standard_normal())
+                curves[f"{peak:g} {share:g} {steps}"] = Curve(lr, np.array([steps - 1]), np.array([loss]), 0)
+    table = pd.DataFrame({"steps": [len(curve.lr) for curve in curves.values()]}, index=pd.Index(curves, name="run_id"))
+    result = fit("noise_memory", Runs(table, curves, source="ends"), starts=4, bootstrap=0)
+    left = {name: row["variance_left"] for name, row in result.diagnostics["prior"].items()}
+    assert result.status in ("converged", "weak"), result.findings
+    assert left["C"] > 0.5
+    assert left["beta"] > 0.1
+    assert left["zeta"] < left["C"]
+    assert abs(np.log(result.params["zeta"] / TRUTH["zeta"])) < 0.35
+    assert 2e-4 < result.diagnostics["noise_scale"]["offset"] < 5e-3
+    assert any("a prior draws" in warning and "beta to 0.25" in warning for warning in result.warnings)

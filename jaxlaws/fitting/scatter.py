@@ -63,7 +63,7 @@ def scatter(problem: Problem, theta: np.ndarray) -> Scatter:
     prediction = problem.predict(theta)
     residual = points.residual(prediction)
     means = resample.run_means(points, residual)
-    within = residual if points.single else residual - means[points.run]
+    within = _within(points, residual)
     dof = max(len(within) - len(problem.law.names), 1)
     spacing = resample.rounding(points.loss)
     return Scatter(
@@ -77,6 +77,11 @@ def scatter(problem: Problem, theta: np.ndarray) -> Scatter:
         size=points.size,
         curve_noise=_curve_noise(points) if problem.law.kind == "curve" else None,
     )
+
+
+def _within(points: Points, residual: np.ndarray) -> np.ndarray:
+    """[points] residuals about the mean of their run; of single points the residuals."""
+    return residual if points.single else residual - resample.run_means(points, residual)[points.run]
 
 
 def _offset(problem: Problem, means: np.ndarray) -> float:
@@ -99,11 +104,12 @@ def _curve_noise(points: Points) -> float | None:
 def noise_scale(problem: Problem, solution: Solution) -> float:
     """sd of ln L of a point within its run under a plain fit, inflated for the correlation of neighbours.
 
-    The sd is 1.4826 times the median absolute residual, and the inflation √((1+φ)/(1−φ)).
+    The sd is 1.4826 times the median absolute residual, about the mean of the run where runs have several points, and
+    the inflation √((1+φ)/(1−φ)).
     """
     points = problem.points
     residual = points.residual(problem.predict(best_of(solution).theta))
-    within = residual - resample.run_means(points, residual)[points.run]
+    within = _within(points, residual)
     phi = resample.correlation(points, within)
     return float(1.4826 * np.median(np.abs(within)) * np.sqrt((1 + phi) / (1 - phi)))
 

@@ -204,7 +204,7 @@ def _structure(evidence: Evidence) -> list[Finding]:
     if size * evidence.points.size < scatter.spacing:
         return []
     noise = scatter.curve_noise
-    if noise is not None and size > DRIFT * max(noise, scatter.rounding):
+    if noise is not None and size > max(DRIFT * max(noise, scatter.rounding), scatter.offset):
         what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
         return [Finding("weak", f"{what}{noise:.2g}", _OTHERS)]
     if evidence.law.kind == "curve":
