@@ -21,6 +21,9 @@ _LAWS: dict[str, dict[str, float] | None] = {
     "multi_power:25M": None,
     "annealing:25M": None,
     "bound": {"L0": 2.8, "A": 0.5, "B": 3.0, "alpha": 0.4},
+    "noise_memory": {
+        **{"L0": 3.0, "A": 0.4, "alpha": 0.57, "B": 30.0, "kappa": 0.18, "zeta": 0.57, "C": 1500.0, "beta": 0.2}
+    },
     "fsl": {"L0": 2.8, "c1": 0.5, "s": 0.6, "c2": 300.0, "c3": 1.0, "c4": 20.0, "gamma": 0.8},
 }
 #: Points for `predict`, whose cost grows with their number.

@@ -29,7 +29,11 @@ def basis_with_size(params, inputs):
 
 
 def _with_batch(law: Law, name: str, formula: str) -> Law:
-    """The law with m/M in place of m: the gradient noise of a batch of M tokens is that of the LR over M."""
+    """The law with m/M in place of m, where M is the batch, `B` of the inputs [...].
+
+    The noise of SGD at an LR η is that of its temperature η/M, as the gradient's covariance falls with M (Smith and Le
+    2018, arXiv 1710.06451). Fitted freely, as m/M^q, q is 1.00 to 1.05 on the public runs of the Step Law.
+    """
 
     def basis(params, inputs):
         assert law.basis is not None
@@ -65,10 +69,11 @@ SIZED = replace(
     formula="L(t) = L0 + A S^-alpha + B N^gamma S^-kappa m^zeta + F N^-phi,  " + _MEMORY.format("beta"),
     reference=_REFERENCE,
     inputs=(*noise_memory.LAW.inputs, "N"),
-    # Two sizes have two levels, and say nothing of φ: its prior is the α of Chinchilla's law, .33 to .36 in the
-    # literature. What the noise gains by size is .2 to .3 on three public sources, experiments/LOG.md.
+    # Two sizes have two levels, which say nothing of φ: its prior is of the α of Chinchilla's law, .348 and .353 in the
+    # presets. That of γ is of what three public sources show, .16 to .31 (experiments/LOG.md).
     parameters=(
-        *_with_units(noise_memory.LAW.parameters, {"N": "-gamma"}),
+        Parameter("L0", "irreducible loss, nats a token"),
+        *_with_units(noise_memory.LAW.parameters[1:], {"N": "-gamma"}),
         Parameter(
             "gamma",
             "exponent of parameters in the gradient noise",
