@@ -84,8 +84,8 @@ class Sources:
         from omegaconf import OmegaConf
 
         with one_sentence(f"{brief(path)} is no config"):
-            found = OmegaConf.select(OmegaConf.create(read_text(path)), "hydra.searchpath")
-            return tuple(map(str, found or ()))
+            folders = OmegaConf.select(OmegaConf.create(read_text(path)), "hydra.searchpath")
+            return tuple(map(str, folders or ()))
 
     def _primary(self) -> Path | None:
         path = Path(self.folder or conf_dir()) / f"{self.name}.yaml"
@@ -176,8 +176,8 @@ def _composed(choices: tuple[str, ...], sources: Sources) -> Any:
     from omegaconf import OmegaConf
 
     with _loader(sources) as loader:
-        asked = [*sources.overrides(), *choices]
-        config = loader.load_configuration(sources.name, asked, RunMode.MULTIRUN, False, False)
+        overrides = [*sources.overrides(), *choices]
+        config = loader.load_configuration(sources.name, overrides, RunMode.MULTIRUN, False, False)
     if OmegaConf.get_type(config) is not TrainConfig:
         raise BadInput(f"the config {brief(sources.name)} lacks jaxlaws's own: its defaults begin with '- {PRIMARY}'.")
     block: Any = OmegaConf.to_container(config.hydra, resolve=False)
@@ -230,4 +230,4 @@ def _as_choice(group: str, value: str) -> str:
 
 def in_words(text: str) -> str:
     """An override with the files that `named_files` took out of it: the same in another process."""
-    return re.sub(rf"{FILE}[0-9a-f]{{12}}", lambda found: str(_PATHS.get(found[0], found[0])), text)
+    return re.sub(rf"{FILE}[0-9a-f]{{12}}", lambda match: str(_PATHS.get(match[0], match[0])), text)

@@ -284,8 +284,10 @@ def run_config(values: dict[str, Any]) -> RunConfig:
     Keys that only `TrainConfig` has are left out; of `RIVALS` that are not given the default is taken.
     """
     parts: dict[str, Any] = {item.name: item.default_factory for item in fields(RunConfig)}
-    given = {name: values[name] for name in parts if name in values}
-    run = RunConfig(**{name: parts[name](**said) if callable(parts[name]) else said for name, said in given.items()})
+    groups = {name: values[name] for name in parts if name in values}
+    run = RunConfig(
+        **{name: parts[name](**content) if callable(parts[name]) else content for name, content in groups.items()}
+    )
     for (name, other), default in RIVALS.items():
         if getattr(run, name) is None and getattr(run, other) is None:
             setattr(run, name, default)

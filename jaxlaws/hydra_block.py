@@ -47,26 +47,26 @@ def check_block(block: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
       block: as composed, interpolations as they are.
       usual: the same without anything of the user.
     """
-    given, before = dict(_flat(block)), dict(_flat(usual))
+    settings, before = dict(_flat(block)), dict(_flat(usual))
     for part in ("launcher", "sweeper"):
-        if given.get(f"{part}._target_") not in _HARMLESS:
-            raise _foreign(part, given.get(f"{part}._target_", given.get(part)))
-    for key, value in given.items():
+        if settings.get(f"{part}._target_") not in _HARMLESS:
+            raise _foreign(part, settings.get(f"{part}._target_", settings.get(part)))
+    for key, value in settings.items():
         name = key.rpartition(".")[2]
         part = key.partition(".")[0]
         imported = name in ("_target_", "class", "()") or str(value).startswith(("ext://", "cfg://"))
         hidden = part in ("job_logging", "hydra_logging") and "${" in str(value)
         if (imported or hidden) and value not in _HARMLESS and value != before.get(key):
             raise _foreign(key, value)
-        if value != before.get(key) and (told := SETTINGS[_beginning(key)]):
-            raise BadInput(f"hydra.{brief(key)} has no effect here: {told}.")
+        if value != before.get(key) and (reason := SETTINGS[_beginning(key)]):
+            raise BadInput(f"hydra.{brief(key)} has no effect here: {reason}.")
         if key in ("run.dir", "sweep.dir") and _OF_ONE_RUN.search(str(value)):
             raise BadInput(f"hydra.{key} is '{brief(value)}', another for every run: {SETTINGS['sweep.subdir']}.")
 
 
 def _foreign(key: str, value: Any) -> BadInput:
-    told = _INSTEAD.get(key.partition(".")[0], "no config names code to run")
-    return BadInput(f"hydra.{brief(key)} is '{brief(value)}', which is not run here: {told}.")
+    reason = _INSTEAD.get(key.partition(".")[0], "no config names code to run")
+    return BadInput(f"hydra.{brief(key)} is '{brief(value)}', which is not run here: {reason}.")
 
 
 def _beginning(key: str) -> str:

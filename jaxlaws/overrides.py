@@ -54,17 +54,17 @@ def one_sentence(what: str) -> Iterator[None]:
             chain.append(cause)
         if isinstance(chain[-1], BadInput):
             raise chain[-1] from None
-        if found := _NO_KEY.search(str(chain[-1])):
+        if match := _NO_KEY.search(str(chain[-1])):
             file = _IN_FILE.match(str(error))
-            raise no_key(found[1], f"{file[1]}.yaml" if file else "") from None
+            raise no_key(match[1], f"{file[1]}.yaml" if file else "") from None
         first = next(iter(str(chain[-1]).strip().splitlines()), type(error).__name__)
         raise BadInput(f"{what}: {brief(first, 200).rstrip('.')}.") from None
 
 
 def most_runs(arguments: Sequence[str]) -> int:
     """How many runs a sweep may have: `sweep.max_runs`, which is needed before anything is parsed."""
-    given = [match[1] for text in arguments if (match := re.fullmatch(r"\+*sweep\.max_runs=(\d{1,9})", text))]
-    return int(given[-1]) if given else SweepConfig().max_runs
+    numbers = [match[1] for text in arguments if (match := re.fullmatch(r"\+*sweep\.max_runs=(\d{1,9})", text))]
+    return int(numbers[-1]) if numbers else SweepConfig().max_runs
 
 
 def parse(texts: Sequence[str], most: int) -> list[Any]:
@@ -90,13 +90,13 @@ def parse(texts: Sequence[str], most: int) -> list[Any]:
 def _parsed(reader: Any, text: str) -> Any:
     """The override; a key that takes any text has its value quoted where Hydra's grammar does not read it as it is."""
     key, _, value = text.partition("=")
-    told = f"'{brief(text)}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE"
+    sentence = f"'{brief(text)}' is not an override, expected KEY=VALUE or KEY=VALUE,VALUE"
     if key.lstrip("+") in _TEXTS and "," not in value:
         with suppress(Exception):  # of the parser: the text is read in quotes then
             return reader.parse_override(text)
-        with one_sentence(told):
+        with one_sentence(sentence):
             return reader.parse_override(f"{key}={in_quotes(value)}")
-    with one_sentence(told if key.lstrip("+~") not in KEYS else f"{told} ({_QUOTING})"):
+    with one_sentence(sentence if key.lstrip("+~") not in KEYS else f"{sentence} ({_QUOTING})"):
         return reader.parse_override(text)
 
 

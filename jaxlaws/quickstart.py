@@ -264,8 +264,8 @@ def run(scale: Scale, out: Path, watch: Watch, say: Callable[[str], None]) -> di
         "warnings": [
             *[
                 f"{fit.law}: {text}"
-                for fit, made in ((chinchilla, cell), (schedule_law, along))
-                for text in (*made.warnings, *fit.warnings)
+                for fit, answer in ((chinchilla, cell), (schedule_law, along))
+                for text in (*answer.warnings, *fit.warnings)
             ],
             *[text for text in step_law.warnings if text not in advice.warnings],
         ],

@@ -69,27 +69,27 @@ class Request(NamedTuple):
             for item in self.parsed
             if item.key_or_group in _MULTIPLIES and item.value() not in (1, [])
         ]
-        given = {item.key_or_group for item in self.parsed if not item.is_sweep_override()}
+        names = {item.key_or_group for item in self.parsed if not item.is_sweep_override()}
         sweep = multirun or self.multirun
         if swept and not sweep:
             raise BadInput(f"{swept[0]} has several values, which makes a sweep: add -m.")
         if several := {"out", "sweep"} & set(swept):
-            told = "is not the same for all runs of the sweep, expected one value: do not sweep it"
-            raise BadInput(f"{several.pop()} {told}.")
+            fault = "is not the same for all runs of the sweep, expected one value: do not sweep it"
+            raise BadInput(f"{several.pop()} {fault}.")
         for key in _OF_SWEEPS if not sweep else ():
-            if key in given:
+            if key in names:
                 raise BadInput(f"{key} is of a sweep, and this is a single run: add -m, or leave it out.")
         ours, other = ("hydra.sweep.dir", "hydra.run.dir") if sweep else ("hydra.run.dir", "hydra.sweep.dir")
-        if other in given:
+        if other in names:
             raise BadInput(f"{other} is of {_PLACES[other]}, and this is {_PLACES[ours]}: give out=DIR.")
-        named = {"out": self.config["out"], ours: self.places[ours] if self.places[ours] != "." else None}
+        folders = {"out": self.config["out"], ours: self.places[ours] if self.places[ours] != "." else None}
         if name := self.config["sweep"]["name"] if sweep else None:
-            named["sweep.name"] = f"sweeps/{name}"
-        first = [key for key in named if key in given] or [key for key in named if named[key] is not None]
-        if len({named[key] for key in first}) > 1:
+            folders["sweep.name"] = f"sweeps/{name}"
+        first = [key for key in folders if key in names] or [key for key in folders if folders[key] is not None]
+        if len({folders[key] for key in first}) > 1:
             raise BadInput(f"{' and '.join(first)} name different directories: leave one out.")
         if first:
-            return named[first[0]] or ""
+            return folders[first[0]] or ""
         keys = [key.rpartition(".")[2].lstrip("+") for key in (*swept, *self.params)]
         return f"sweeps/{recipe or '-'.join(dict.fromkeys(keys)) or 'one'}" if sweep else "runs"
 

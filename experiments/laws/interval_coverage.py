@@ -24,11 +24,11 @@ def main(folder: Path) -> None:
     for size in (25, 100):
         runs = open_runs(folder / f"multi_power_law/csv_{size}", format="multi_power_law")
         for noise in ("correlated", "huber"):
-            found = fit("multi_power", runs, train=TRAIN, noise=noise)
+            law_fit = fit("multi_power", runs, train=TRAIN, noise=noise)
             row, width = {}, np.nan
             for name in sorted(set(runs.curves) - set(TRAIN)):
                 curve = runs.curves[name]
-                answer = predict(found, curve=curve)
+                answer = predict(law_fit, curve=curve)
                 assert answer.low is not None
                 assert answer.high is not None
                 width = float(np.mean(answer.high - answer.low))
@@ -40,10 +40,10 @@ def main(folder: Path) -> None:
     halves = {"larger from smaller": compute <= np.median(compute)}
     halves["random half"] = np.random.default_rng(0).random(len(compute)) < 0.5
     for name, half in halves.items():
-        found = fit("chinchilla", runs.select(runs.table.index[half]))
+        law_fit = fit("chinchilla", runs.select(runs.table.index[half]))
         inside = []
         for _, run in runs.table[~half].iterrows():
-            answer = predict(found, params=run["params_total"], tokens=run["tokens"])
+            answer = predict(law_fit, params=run["params_total"], tokens=run["tokens"])
             assert answer.low is not None
             assert answer.high is not None
             inside.append(answer.low <= run["loss_nats"] <= answer.high)

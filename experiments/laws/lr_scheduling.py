@@ -27,14 +27,14 @@ def main(folder: Path) -> None:
     test = [name for name, value in fraction.items() if value >= 0.6]
     print(f"{'law':<16}{'train':>8}{'test':>8}{'worst':>8}{'left out':>10}   by peak LR")
     for law in LAWS:
-        found = fit(law, runs, train=train, noise="huber", bootstrap=0)
-        error = {name: curve["mae"] for name, curve in found.curves.items()}
+        law_fit = fit(law, runs, train=train, noise="huber", bootstrap=0)
+        error = {name: curve["mae"] for name, curve in law_fit.curves.items()}
         row = [np.mean([error[name] for name in names]) for names in (train, test)]
-        row += [max(error[name] for name in test), found.held_out["leave_one_run_out"]["mae"]]
+        row += [max(error[name] for name in test), law_fit.held_out["leave_one_run_out"]["mae"]]
         peaks = sorted({name.split("_lr")[1].split("_")[0] for name in test}, key=float)
         by_peak = {p: round(float(np.mean([error[n] for n in test if f"_lr{p}_" in n])), 4) for p in peaks}
         print(f"{law:<16}", *(f"{value:8.4f}" for value in row), f"  {by_peak}", end="  ")
-        print({name: float(f"{value:.4g}") for name, value in found.params.items()}, found.status, flush=True)
+        print({name: float(f"{value:.4g}") for name, value in law_fit.params.items()}, law_fit.status, flush=True)
 
 
 if __name__ == "__main__":

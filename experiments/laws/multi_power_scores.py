@@ -33,11 +33,14 @@ def main(folder: Path) -> None:
         rows = []
         for size in (25, 100):
             runs = open_runs(folder / f"csv_{size}", format="multi_power_law")
-            found = fit(law, runs, train=TRAIN, noise=noise, bootstrap=0)
-            row = [found.held_out["test"][name] for name in METRICS] + [found.held_out["gaps"]["mae"]]
+            law_fit = fit(law, runs, train=TRAIN, noise=noise, bootstrap=0)
+            row = [law_fit.held_out["test"][name] for name in METRICS] + [law_fit.held_out["gaps"]["mae"]]
             rows.append(row)
             print(f"{law:<12} {noise:<11} {size}M".ljust(30), *(f"{value:8.5f}" for value in row), end="   ")
-            print({name: float(f"{value:.5g}") for name, value in found.params.items()}, f"{found.starts_agreeing:.0%}")
+            print(
+                {name: float(f"{value:.5g}") for name, value in law_fit.params.items()},
+                f"{law_fit.starts_agreeing:.0%}",
+            )
         print(f"{law:<12} {noise:<11} mean".ljust(30), *(f"{value:8.5f}" for value in np.mean(rows, 0)), flush=True)
 
 

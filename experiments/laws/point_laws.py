@@ -171,9 +171,9 @@ def score(law: str, runs: Runs, quarter: np.ndarray, starts: int | None, bootstr
     """The score over all quarters [runs], each predicted from the others."""
     value, low, high = (np.full(len(quarter), np.nan) for _ in range(3))
     for part in range(QUARTERS):
-        found = fit(law, runs.at(quarter != part), starts=starts, bootstrap=bootstrap)
-        held = runs.at(quarter == part)
-        answer = predict(found, **questions(found, held))
+        law_fit = fit(law, runs.at(quarter != part), starts=starts, bootstrap=bootstrap)
+        others = runs.at(quarter == part)
+        answer = predict(law_fit, **questions(law_fit, others))
         value[quarter == part] = answer.value
         if answer.low is not None and answer.high is not None:
             low[quarter == part], high[quarter == part] = answer.low, answer.high
@@ -181,19 +181,19 @@ def score(law: str, runs: Runs, quarter: np.ndarray, starts: int | None, bootstr
     return Score(errors(loss, value)["pred_e"], float(np.mean((low <= loss) & (loss <= high))))
 
 
-def questions(found, held: Runs) -> dict:
+def questions(law_fit, others: Runs) -> dict:
     """The inputs of the held-out runs as `predict` takes them; compute follows from model and tokens."""
-    columns = held.table.rename(columns={found.convention.get("params", "params_total"): "params"})
-    asked: dict = {}
-    for key in found.model.inputs:
+    columns = others.table.rename(columns={law_fit.convention.get("params", "params_total"): "params"})
+    inputs: dict = {}
+    for key in law_fit.model.inputs:
         row = INPUTS[key]
         if row.many:
-            names = found.convention[row.column].split(",")
-            asked[row.column] = {name: columns[f"{row.column}.{name}"].to_numpy(float) for name in names}
+            names = law_fit.convention[row.column].split(",")
+            inputs[row.column] = {name: columns[f"{row.column}.{name}"].to_numpy(float) for name in names}
         else:
             for name in (row.column,) if row.column in columns else ("params", "tokens"):
-                asked[name] = columns[name].to_numpy(float)
-    return asked
+                inputs[name] = columns[name].to_numpy(float)
+    return inputs
 
 
 def losses(law: str, runs: Runs) -> np.ndarray:
@@ -220,10 +220,10 @@ def main(folder: Path, only: str = "") -> None:
         own = score(row.law, runs, quarter, row.starts, row.bootstrap)
         other = score(row.rival, runs, quarter, row.starts, row.bootstrap) if row.rival else None
         name = " ".join(filter(None, (row.path, row.where, row.target)))
-        told = f"{other.error:.2%}" if other else "–", f"{other.inside:.2f}" if other else "–"
+        rival = f"{other.error:.2%}" if other else "–", f"{other.inside:.2f}" if other else "–"
         print(
-            f"| {row.law} | {name} | {len(runs.table)} | {own.error:.2%} | {row.rival or '–'} | {told[0]} "
-            f"| {constant(row.law, runs, quarter):.2%} | {own.inside:.2f} | {told[1]} |",
+            f"| {row.law} | {name} | {len(runs.table)} | {own.error:.2%} | {row.rival or '–'} | {rival[0]} "
+            f"| {constant(row.law, runs, quarter):.2%} | {own.inside:.2f} | {rival[1]} |",
             flush=True,
         )
 

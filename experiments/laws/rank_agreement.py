@@ -18,12 +18,12 @@ from jaxlaws.records.published import load
 
 
 def line(name: str, answer: Ranks) -> str:
-    found = [pair.agreement for pair in answer.pairs if pair.agreement]
-    spearman = [one.spearman.value for one in found if one.spearman]
-    kendall = [one.kendall.value for one in found if one.kendall]
-    regret = [one.regret.value for one in found if one.regret]
+    pairs = [pair.agreement for pair in answer.pairs if pair.agreement]
+    spearman = [one.spearman.value for one in pairs if one.spearman]
+    kendall = [one.kendall.value for one in pairs if one.kendall]
+    regret = [one.regret.value for one in pairs if one.regret]
     lowest = min(spearman)
-    return f"{name:<34}{len(found):6d}{median(spearman):9.3f}{lowest:9.3f}{median(kendall):9.3f}{median(regret):9.4f}"
+    return f"{name:<34}{len(pairs):6d}{median(spearman):9.3f}{lowest:9.3f}{median(kendall):9.3f}{median(regret):9.4f}"
 
 
 def main(data: Path) -> None:

@@ -39,8 +39,8 @@ def curves(folder: Path) -> None:
         for size in (25, 100):
             runs = open_runs(folder / f"multi_power_law/csv_{size}", format="multi_power_law")
             result = fit(law, runs, train=TRAIN, noise=noise, bootstrap=100)
-            chosen = [runs.curves[name] for name in sorted(set(runs.curves) - set(TRAIN))]
-            inside = covered(chosen, [predict(result, curve=curve) for curve in chosen])
+            curves = [runs.curves[name] for name in sorted(set(runs.curves) - set(TRAIN))]
+            inside = covered(curves, [predict(result, curve=curve) for curve in curves])
             row = [result.held_out["test"][name] for name in COLUMNS] + [result.held_out["gaps"]["mae"]]
             print(f"{law:<12} {noise:<11} {size}M".ljust(31), *(f"{value:8.5f}" for value in row), end=" ")
             print(f"{inside:7.2f}  {result.objective_plain:.5e}", end="  ")
@@ -51,18 +51,18 @@ def noise(folder: Path) -> None:
     runs = open_runs(folder / "noise_law", format="noise_law", assume=("settings",))
     pairs = references(runs)
     names = np.random.default_rng(0).permutation(sorted(pairs, key=int))
-    held = sorted(names[: len(names) // 4], key=int)
-    train = [name for name in pairs if name not in held]
-    print("held out:", *(f"{name} {runs.table.loc[name, 'schedule']}" for name in held))
+    others = sorted(names[: len(names) // 4], key=int)
+    train = [name for name in pairs if name not in others]
+    print("held out:", *(f"{name} {runs.table.loc[name, 'schedule']}" for name in others))
     print("trace         alpha, all runs    MAE       R2     held out: alpha   MAE   of the reference alone   inside")
     for trace in TRACES:
         against = against_reference(runs, pairs, trace)
         whole = fit("noise_law", against, bootstrap=0)
         part = fit("noise_law", against, train=train)
-        everything, left = scored(against, whole, list(pairs)), scored(against, part, held)
+        everything, rest = scored(against, whole, list(pairs)), scored(against, part, others)
         print(
             f"{trace:<12} {whole.params['alpha']:14.4f} {everything['mae']:11.6f} {everything['r2']:8.4f} "
-            f"{part.params['alpha']:16.4f} {left['mae']:10.6f} {left['reference']:14.6f} {left['inside']:15.2f}",
+            f"{part.params['alpha']:16.4f} {rest['mae']:10.6f} {rest['reference']:14.6f} {rest['inside']:15.2f}",
             flush=True,
         )
 
@@ -79,15 +79,15 @@ def covered(curves, answers) -> float:
 
 def scored(runs, result, names) -> dict[str, float]:
     """Errors of the difference from the reference over the points of these runs, and the share inside the 90% bands."""
-    chosen = [runs.curves[name] for name in names]
-    answers = [predict(result, curve=curve) for curve in chosen]
+    curves = [runs.curves[name] for name in names]
+    answers = [predict(result, curve=curve) for curve in curves]
     loss, reference, predicted = (
         np.concatenate(parts)
-        for parts in ([c.loss for c in chosen], [c.logged[LOSS] for c in chosen], [a.value for a in answers])
+        for parts in ([c.loss for c in curves], [c.logged[LOSS] for c in curves], [a.value for a in answers])
     )
     return errors(loss - reference, predicted - reference) | {
         "reference": float(np.mean(np.abs(loss - reference))),
-        "inside": covered(chosen, answers),
+        "inside": covered(curves, answers),
     }
 
 
@@ -103,11 +103,11 @@ def collapses(folder: Path) -> None:
                 np.interp((0.1, 0.25, 0.4, 0.7), answer.table["x"], answer.table[column])
                 for column in ("deviation", "seed_noise" if "seed_noise" in answer.table else "x")
             )
-            shown = [
+            deviations = [
                 f"{a:.4f} ({b:.4f})" if answer.share is not None else f"{a:.4f}"
                 for a, b in zip(spread, seeds, strict=True)
             ]
-            print(f"{times:<24} {len(answer.runs):<5} {level:6.3f}", *shown, int(answer.runs["leaves"].sum()))
+            print(f"{times:<24} {len(answer.runs):<5} {level:6.3f}", *deviations, int(answer.runs["leaves"].sum()))
     runs = open_runs(folder / "noise_law", format="noise_law")
     print("schedule      decays over  runs    L0    deviation at 10%, 40%, 70% of the steps   runs that leave")
     for (name, share), rows in runs.table.groupby(["schedule", "cooldown_fraction"]):
@@ -115,9 +115,11 @@ def collapses(folder: Path) -> None:
             continue
         for floor in (0.0, 0.01):
             answer = collapse(runs.select(rows.index), floor)
-            shown = np.interp((0.1, 0.4, 0.7), answer.table["x"], answer.table["deviation"])
-            left = [f"{run} at {row['leaves_at']:.2f}" for run, row in answer.runs.iterrows() if row["leaves"]]
-            print(f"{name:<13} {share:<12g} {len(rows):<5} {floor:5.2f}", *(f"{value:9.3f}" for value in shown), left)
+            deviations = np.interp((0.1, 0.4, 0.7), answer.table["x"], answer.table["deviation"])
+            ends = [f"{run} at {row['leaves_at']:.2f}" for run, row in answer.runs.iterrows() if row["leaves"]]
+            print(
+                f"{name:<13} {share:<12g} {len(rows):<5} {floor:5.2f}", *(f"{value:9.3f}" for value in deviations), ends
+            )
 
 
 PARTS: dict[str, Callable[[Path], None]] = {"curves": curves, "noise": noise, "collapse": collapses}
