@@ -1,12 +1,15 @@
 """The importers of published tables against the files themselves."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import jaxlaws
 from jaxlaws.errors import BadInput
+from jaxlaws.records.cells import cell_of
 from jaxlaws.records.published import load
 from jaxlaws.records.published import lr_scheduling as lr_scheduling_format
 from jaxlaws.records.published import multi_power_law as multi_power_law_format
@@ -161,3 +164,127 @@ def test_the_olmo_ladder_has_curves_of_each_validation_set(published):
     assert books.table.loc["190M-1xC", "val_loss.dolma_books"] == books.curves["190M-1xC"].loss[-1]
     with pytest.raises(BadInput, match="choose a target, such as --target c4_en; it has c4_en, dolma_books"):
         open_runs(folder, format="olmo_ladder")
+
+
+def written(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_gemstones_are_read_from_the_files_of_the_authors_repository(tmp_path):
+    row = {"run_name": "m", "params_active_precise": 1e8, "width": 512, "depth": 8}
+    for name, losses in (("hot", {1e9: 3.0, 2e9: 2.9}), ("cool_end", {2e9: 2.8})):
+        lines = [json.dumps({**row, "tokens": tokens, "final_loss": loss}) for tokens, loss in losses.items()]
+        written(tmp_path / f"wandb_df_for_fitting_{name}.jsonl", "\n".join(lines))
+    table = load(tmp_path, "gemstones").table
+    np.testing.assert_allclose(table["metric.cooldown_gain"], [0.1])
+
+
+def model_of_over_training(loss: float, tokens: float) -> dict:
+    sizes = {"params": 2e7, "params_no_embed": 1e7, "tokens": tokens}
+    hyperparameters = {**sizes, "lr": 3e-3, "cd": 3e-5, "wd": 0.03, "warmup": 100, "global_bs": 64}
+    results = [
+        {"loss": loss + 1, "val_data": ["training/eval_data/val_tok_mult/openlm/shard_0.tar"]},
+        {"loss": loss, "val_data": ["training/eval_data/c4_val/shard-{0..1}.tar"]},
+    ]
+    return {"name": "x", "dataset_name": "c4_original", "hyperparameters": hyperparameters, "results": results}
+
+
+def test_over_training_is_read_from_a_json_file_a_model(tmp_path):
+    for i, loss in enumerate((4.0, 3.5)):
+        written(tmp_path / f"c4_original-{i}.json", model_of_over_training(loss, 1e9 * (i + 1)))
+    runs = open_runs(tmp_path, format="over_training", target="c4_val")
+    assert list(runs.table["val_loss.c4_val"]) == [4.0, 3.5]
+    assert runs.targets == ("openlm", "c4_val")
+    assert list(runs.table["tokens"]) == [1e9, 2e9]
+    written(tmp_path / "other.json", {"name": "x"})
+    with pytest.raises(BadInput, match=r"other\.json is no model of the format over_training"):
+        load(tmp_path, "over_training")
+
+
+def routed(tmp_path: Path) -> Path:
+    """A table of the layout of `moe_lr_bs_loss.csv`: grids at one total and three activated sizes."""
+    rows = [
+        {
+            **{"h": 512, "ffnh": 1024, "numh": 8, "numl": 8, "seq_len": 1024, "topk": 1, "nume": 8, "moeh": 256},
+            **{"lr": lr, "bs": batch, "ti": 20_000, "loss": 3.0, "D": 1024.0 * 20_000 * batch, "N": 2e9, "Na": active},
+            "smooth loss": 2.5 + 1e4 / active**0.5 + 0.02 * np.log(lr / 1e-3) ** 2 + 1e-4 * batch,
+            "exp_name": f"{active:g}_{lr:g}_{batch}",
+        }
+        for active in (2e8, 5e8, 1e9)
+        for lr in (5e-4, 1e-3, 2e-3)
+        for batch in (128, 256)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "moe.csv", index=False)
+    return tmp_path / "moe.csv"
+
+
+def test_step_law_keeps_activated_and_total_parameters_apart(tmp_path):
+    runs = open_runs(routed(tmp_path), format="step_law")
+    assert set(runs.table["params_nonembedding"]) == {2e9}
+    assert set(runs.table["params_mean"]) == {2e8, 5e8, 1e9}
+    assert len(set(cell_of(runs.table))) == 6
+    assert "--format step_law_active" in runs.warnings[0]
+    np.testing.assert_array_equal(runs.table["batch_tokens"], 1024 * runs.table["batch_sequences"])
+    with pytest.raises(BadInput, match="the runs differ in params_mean"):
+        jaxlaws.fit("step_law", runs)
+    active = open_runs(routed(tmp_path), format="step_law_active")
+    assert set(active.table["params_nonembedding"]) == {2e8, 5e8, 1e9}
+    assert active.warnings == ("N is the activated parameters (Na); with every expert they are 2e+09 to 2e+09.",)
+    assert len(set(cell_of(active.table))) == 6
+
+
+def log_of_lr_scheduling(name: str, first: int, lr: np.ndarray, **config: object) -> dict:
+    """A log of the layout of the authors' `data`, with a validation every 20 steps and an LR every 10."""
+    steps = len(lr)
+    on, at = np.arange(first + 10, steps + 1, 10), np.arange(first, steps, 20)
+    settings = {
+        **{"scheduler": "wsd", "decay_type": "linear", "wsd_fract_decay": 0.2, "lr": 1e-3, "iterations": steps},
+        **{"warmup_steps": 30, "batch_size": 5, "acc_steps": 2, "sequence_length": 64, "weight_decay": 0.1},
+        **{"beta1": 0.9, "beta2": 0.95, "grad_clip": 1, "dataset": "slimpajama", "resume_from": None, **config},
+    }
+    val = {"iter": at.tolist(), "val_loss": (4 - at / steps).tolist(), "val_acc": [0.1]}
+    train = {"iter": on.tolist(), "train_lr": np.append(lr, 0.0)[on].tolist()}
+    summary = {"parameters": 1e6, "final-val/loss": 3.05}
+    return {"name": name, "config": settings, "summary": summary, "history": {"val": val, "train": train}}
+
+
+def test_lr_scheduling_is_read_from_the_logs_of_its_authors(tmp_path):
+    share = np.arange(400) / 400
+    warm = np.minimum(1.0, 0.01 + 0.99 * np.arange(600) / 30)
+    lrs = {
+        "trunk": lr_scheduling_format.schedule(1e-3, 600, 0.0, 30),
+        "linear": lr_scheduling_format.schedule(1e-3, 400, 0.2, 30),
+        "sqrt": lr_scheduling_format.schedule(1e-3, 400, 0.2, 30, "sqrt"),
+        "cosine": 1e-3 * np.minimum(warm[:400], 0.5 * (1 + np.cos(np.pi * share))),
+        "twostage": 1e-3 * np.r_[warm[:300], np.full(200, 0.7), 0.7 * (1 - np.arange(100) / 100)],
+    }
+    stable = {"wsd_fract_decay": 0.0}
+    resumed = {"scheduler": "wsd_twostage", "resume_from": "/exps/trunk/ckpts/300"}
+    logs = {
+        "trunk": log_of_lr_scheduling("trunk", 0, lrs["trunk"], **stable),
+        "linear": log_of_lr_scheduling("linear", 200, lrs["linear"], resume_from="/exps/trunk/ckpts/200"),
+        "sqrt": log_of_lr_scheduling("sqrt", 200, lrs["sqrt"], decay_type="sqrt"),
+        "cosine": log_of_lr_scheduling("cosine", 0, lrs["cosine"], scheduler="cos"),
+        "twostage": log_of_lr_scheduling("twostage", 300, lrs["twostage"], **resumed),
+        "orphan": log_of_lr_scheduling("orphan", 300, lrs["twostage"], scheduler="wsd_twostage"),
+    }
+    for name, log in logs.items():
+        written(tmp_path / f"{name}.json", log)
+    runs = load(tmp_path, "lr_scheduling")
+    assert set(runs.curves) == set(lrs)
+    assert "1 of 6 runs are left out" in runs.notes[0]
+    assert "(first: orphan)" in runs.notes[0]
+    for name, lr in lrs.items():
+        np.testing.assert_allclose(runs.curves[name].lr, lr, atol=2e-5, err_msg=name)
+        assert runs.curves[name].at[-1] == len(lr) - 20 - 1
+    for name in ("trunk", "linear", "sqrt"):
+        np.testing.assert_array_equal(runs.curves[name].lr, lrs[name])
+    assert list(runs.table["schedule"]) == ["cos", "wsd_linear_0.2", "wsd_sqrt_0.2", "wsd_linear_0", "wsd_twostage"]
+    assert set(runs.table["batch_tokens"]) == {640}
+    final = load(tmp_path, "lr_scheduling_final")
+    assert {float(curve.loss[0]) for curve in final.curves.values()} == {3.05}
+    written(tmp_path / "broken.json", {"config": {}})
+    with pytest.raises(BadInput, match=r"broken\.json is no log of the format lr_scheduling"):
+        load(tmp_path, "lr_scheduling")

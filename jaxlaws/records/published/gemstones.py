@@ -13,11 +13,16 @@ from jaxlaws.records.published.read import read_csv
 from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.table import Runs
 
+#: How the names of the files begin.
+_STARTS = ("", "wandb_df_for_fitting_")
 _NUMBERS = ("params_active_precise", "width", "depth", "tokens", "final_loss")
 
 
 def load(path: Path) -> Runs:
     """The ends of the cooldowns in a folder with `hot.jsonl` and `cool_end.jsonl`, with what each gained.
+
+    In the authors' repository (mcleish7/gemstone-scaling-laws) it is `wandb_dfs`, whose names begin with
+    `wandb_df_for_fitting_`.
 
     A model of a constant LR is cooled down over a tenth more tokens from ten points of its training: the ends of
     one model are one `cluster`, all taken by `--assume checkpoints`. `metric.cooldown_gain` is the loss at the constant
@@ -25,7 +30,7 @@ def load(path: Path) -> Runs:
     and there is none after the last. N (`params_active_precise`) has embedding and head in it: over the 22 models it
     is 2·50,000 times the width, and the blocks, to 1.4%.
     """
-    hot, cool = (_read(path / name) for name in ("hot.jsonl", "cool_end.jsonl"))
+    hot, cool = (_read(path, name) for name in ("hot.jsonl", "cool_end.jsonl"))
     absent = set(cool["run_name"]) - set(hot["run_name"])
     if absent:
         raise BadInput(f"{path}/hot.jsonl has no '{min(absent)}', which cool_end.jsonl has.")
@@ -46,9 +51,10 @@ def load(path: Path) -> Runs:
     return Runs(table.set_axis(pd.Index(names, name="run_id")), source=path.name)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        raise BadInput(f"{path} does not exist, expected a folder with hot.jsonl and cool_end.jsonl.")
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    path = next((path for start in _STARTS if (path := folder / f"{start}{name}").exists()), None)
+    if path is None:
+        raise BadInput(f"{folder / name} does not exist, expected a folder with hot.jsonl and cool_end.jsonl.")
     return read_csv(path, "gemstones", _NUMBERS, words=("run_name",))
 
 
