@@ -45,6 +45,7 @@ FLOORS = {
     "report": 7,
     "listing": 7,
     "api": 8,
+    "atlas": 8,
     "quickstart": 9,
     "cli": 10,
 }

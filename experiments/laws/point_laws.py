@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxlaws.atlas.score import losses
 from jaxlaws.fitting.columns import columns_of, metric_of
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
 from jaxlaws.fitting.score import errors
-from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.table import get
 from jaxlaws.records.columns import METRIC
 from jaxlaws.records.settings import comparable
@@ -173,38 +173,17 @@ def score(law: str, runs: Runs, quarter: np.ndarray, starts: int | None, bootstr
     for part in range(QUARTERS):
         law_fit = fit(law, runs.at(quarter != part), starts=starts, bootstrap=bootstrap)
         others = runs.at(quarter == part)
-        answer = predict(law_fit, **questions(law_fit, others))
+        answer = predict(law_fit, **inputs_of(law_fit, others))
         value[quarter == part] = answer.value
         if answer.low is not None and answer.high is not None:
             low[quarter == part], high[quarter == part] = answer.low, answer.high
-    loss = losses(law, runs)
+    loss = losses(get(law), runs)
     return Score(errors(loss, value)["pred_e"], float(np.mean((low <= loss) & (loss <= high))))
-
-
-def questions(law_fit, others: Runs) -> dict:
-    """The inputs of the held-out runs as `predict` takes them; compute follows from model and tokens."""
-    columns = others.table.rename(columns={law_fit.convention.get("params", "params_total"): "params"})
-    inputs: dict = {}
-    for key in law_fit.model.inputs:
-        row = INPUTS[key]
-        if row.many:
-            names = law_fit.convention[row.column].split(",")
-            inputs[row.column] = {name: columns[f"{row.column}.{name}"].to_numpy(float) for name in names}
-        else:
-            for name in (row.column,) if row.column in columns else ("params", "tokens"):
-                inputs[name] = columns[name].to_numpy(float)
-    return inputs
-
-
-def losses(law: str, runs: Runs) -> np.ndarray:
-    """[runs] what the law is fitted to."""
-    measured = runs.measuring(metric_of(get(law)))
-    return measured.table[measured.loss_column].to_numpy(float)
 
 
 def constant(law: str, runs: Runs, quarter: np.ndarray) -> float:
     """Mean error of the mean of what was fitted."""
-    loss = losses(law, runs)
+    loss = losses(get(law), runs)
     means = np.array([loss[quarter != part].mean() for part in range(QUARTERS)])
     return errors(loss, means[quarter])["pred_e"]
 
