@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxlaws.atlas.score import losses
+from jaxlaws.atlas.score import inputs_of, losses
 from jaxlaws.fitting.columns import columns_of, metric_of
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.predict import predict
