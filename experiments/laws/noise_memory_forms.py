@@ -162,7 +162,10 @@ def ladder(folder: Path) -> None:
 
 
 #: Constants of `batch` → their start; logarithms of the coefficients, and exponents.
-BATCH = {"E": 0.3, "A": -1.0, "F": 0.0, "B": -1.5, "alpha": 0.5, "kappa": 0.2, "zeta": 0.5, "phi": 0.35, "gamma": 0.2}
+BATCH = {
+    **{"E": 0.3, "A": -1.0, "F": 0.0, "B": -1.5, "alpha": 0.5, "kappa": 0.2, "zeta": 0.5, "phi": 0.35, "gamma": 0.2},
+    **{"p": 0.5, "q": 0.5},
+}
 #: Form → the constants of the batch that are fixed, of S·M^p in place of S and m·M^-q in place of m.
 BATCH_FORMS = {
     "no batch": {"p": 0.0, "q": 0.0},
@@ -189,7 +192,6 @@ def batches(table: pd.DataFrame) -> None:
     )
     clock, memory = remembered(peak, steps.astype(int))
     log = [jnp.asarray(np.log(x) - np.log(x).mean()) for x in (params, tokens, clock, memory)]
-    free = [*BATCH, "p", "q"]
 
     def predicted(c):
         size, batch, lr_sum, m = log
@@ -202,9 +204,10 @@ def batches(table: pd.DataFrame) -> None:
             + jnp.exp(noise)
         )
 
-    def solve(fixed: Mapping[str, float], rows: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-        names = [name for name in free if name not in fixed]
-        start = [BATCH.get(name, 0.5) for name in names]
+    def solve(
+        fixed: Mapping[str, float], rows: np.ndarray, start: Mapping[str, float]
+    ) -> tuple[dict[str, float], np.ndarray]:
+        names = [name for name in start if name not in fixed]
 
         @jax.jit
         def residual(x):
@@ -213,7 +216,7 @@ def batches(table: pd.DataFrame) -> None:
         slope = jax.jit(jax.jacfwd(residual))
         found = least_squares(
             lambda x: np.asarray(residual(x))[rows],
-            start,
+            [start[name] for name in names],
             lambda x: np.asarray(slope(x))[rows],
             loss="huber",
             f_scale=1e-3,
@@ -231,9 +234,9 @@ def batches(table: pd.DataFrame) -> None:
     everything = np.ones(len(loss), bool)
     with jax.enable_x64(True):
         for name, fixed in BATCH_FORMS.items():
-            constants, errors = solve(fixed, everything)
+            constants, errors = solve(fixed, everything, BATCH)
             row = [abs(errors).mean()]
-            row += [np.mean([abs(solve(fixed, ~out)[1][out]).mean() for out in part]) for part in parts]
+            row += [np.mean([abs(solve(fixed, ~out, constants)[1][out]).mean() for out in part]) for part in parts]
             print(
                 f"{name:<20}", *(f"{x:7.4f}" for x in row), {k: round(v, 3) for k, v in constants.items()}, flush=True
             )
