@@ -63,6 +63,6 @@ def test_only_constants_without_a_unit_are_tied(wrong):
 def test_five_constants_predict_public_curves_about_as_well_as_eight(published, size, mae):
     runs = open_runs(published(f"multi_power_law/csv_{size}"), format="multi_power_law")
     train = ("cosine_24000", "constant_24000", "wsdcon_9")
-    for noise, within in (("huber", 0.01), ("correlated", 0.05)):
+    for noise, within in (("huber", 0.02), ("correlated", 0.05)):
         result = fit("noise_memory_reduced", runs, train=train, noise=noise, bootstrap=0)
         assert result.held_out["test"]["mae"] == pytest.approx(mae, rel=within)

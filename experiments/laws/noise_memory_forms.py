@@ -1,8 +1,8 @@
 """What the further forms of the noise-memory law are worth: five constants, several sizes, several batches.
 
-    python experiments/laws/noise_memory_forms.py ../shared/data reduced   # a minute on two cores
-    python experiments/laws/noise_memory_forms.py ../shared/data size      # five minutes
-    python experiments/laws/noise_memory_forms.py ../shared/data batch     # three minutes
+    python experiments/laws/noise_memory_forms.py ../shared/data reduced   # two minutes on two cores
+    python experiments/laws/noise_memory_forms.py ../shared/data size      # four minutes
+    python experiments/laws/noise_memory_forms.py ../shared/data batch     # a minute
 
 `reduced`: eight and five constants on the public Multi-Power curves, fitted to three curves of each size and scored on
 the other six. `size`: both sizes of them in one fit, and one size that has a single curve; OLMo's ladder, each size

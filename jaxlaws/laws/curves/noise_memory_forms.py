@@ -55,8 +55,9 @@ def _with_units(parameters: tuple[Parameter, ...], more: dict[str, float | str])
     return tuple(replace(p, units={**p.units, **more}) if p.name == "B" else p for p in parameters)
 
 
+# Without priors: that of C is of a β that is free, with which C trades off.
 REDUCED = tied(
-    noise_memory.LAW,
+    replace(noise_memory.LAW, parameters=tuple(replace(p, prior=None) for p in noise_memory.LAW.parameters)),
     name="noise_memory_reduced",
     formula="L(t) = L0 + A S^-alpha + B (m/S^0.25)^alpha,  " + _MEMORY.format("0.2"),
     reference=_REFERENCE,
