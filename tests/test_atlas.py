@@ -84,7 +84,7 @@ def test_laws_of_settings_need_cells():
     assert "batch_tokens" in hyper_obstacle(Runs(table.drop(columns="batch_tokens")))
 
 
-@pytest.mark.parametrize(("count", "parts", "size"), [(4, 4, 1), (9, 9, 1), (12, 6, 2), (18, 6, 3), (20, 5, 4)])
+@pytest.mark.parametrize(("count", "parts", "size"), [(4, 4, 1), (9, 9, 1), (12, 5, 2), (20, 5, 4), (24, 5, 4)])
 def test_parts_are_equal_and_leave_out_no_run_twice(count, parts, size):
     read = points(get("power_of_params"), Runs(runs_of_sizes(count)))
     folds = random_folds(read)

@@ -12,10 +12,10 @@ from jaxlaws.records.cells import PARAMS
 from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.table import Curve, Runs
 
-#: Cells up to which each is left out alone, and how many parts more of them make.
-_SINGLY, _PARTS = 9, (5, 6, 7, 8)
-#: Share of the runs that are the largest, and the fewest runs of which some are taken as such.
-_LARGEST, _FEWEST = 0.2, 5
+#: Cells up to which each is left out alone, and into how many parts more of them are divided.
+_SINGLY, _PARTS = 9, 5
+#: Fewest runs of which the largest are left out.
+_FEWEST = 5
 #: Columns that say how large a run is where N and D do not.
 _SIZES = ("finetune_examples",)
 
@@ -28,28 +28,29 @@ class Fold(NamedTuple):
 
 
 def random_folds(points: Points) -> list[Fold]:
-    """Random parts of one size, each predicted from the rest; runs of one cell are in one part.
+    """Each cell, or random fifths of many, predicted from the rest; runs of one cell are in one part.
 
-    Up to `_SINGLY` cells each is a part; otherwise the parts are as many of `_PARTS` as leave the fewest cells over,
-    which are never left out: equal parts are one compiled program.
+    Fifths are of one size, since equal parts are one compiled program: up to four cells are never left out.
     """
     cells = points.cells
-    parts = cells if cells <= _SINGLY else min(_PARTS, key=lambda count: cells % count)
-    order = np.random.default_rng(0).permutation(cells)[: cells - cells % parts].reshape(parts, -1)
+    size = 1 if cells <= _SINGLY else cells // _PARTS
+    parts = cells if cells <= _SINGLY else _PARTS
+    order = np.random.default_rng(0).permutation(cells)[: parts * size].reshape(parts, size)
     return [_fold(points, np.isin(points.cell, part)) for part in order]
 
 
 def forward_fold(points: Points, runs: Runs) -> Fold | None:
     """The largest fifth of the runs, predicted from the rest; None where sizes do not differ or the runs are few.
 
-    The size is N·D, or what of both and of `finetune_examples` the table has; of curves N times the steps.
+    The size is N·D, or what of both and of `finetune_examples` the table has; of curves N times the steps. Runs as
+    large as the smallest of them are among them, unless they then were more than half.
     """
     size = _log_size(points, runs)
     if len(size) < _FEWEST or np.ptp(size) == 0:
         return None
-    edge = np.quantile(size, 1 - _LARGEST)
-    largest = size >= edge if edge == size.max() else size > edge
-    return _fold(points, largest) if largest.sum() <= len(size) / 2 else None
+    edge = np.sort(size)[-max(len(size) // _PARTS, 1)]
+    largest = size >= edge if np.mean(size >= edge) <= 0.5 else size > edge
+    return _fold(points, largest) if largest.any() else None
 
 
 def evenly(curve: Curve, most: int) -> Curve:

@@ -79,8 +79,8 @@ A new law, or one of yours with `--plugin FILE.py`, gets its rows by the first o
 `experiments/atlas_tables.csv`. A folder of yours (`--data DIR`) has the same layouts, or a list `tables.csv` of its own
 with the columns name, format, path and, where they are needed, where, target, metric and columns.
 
-- **Left out**: each part of a table predicted from the others; up to nine runs each alone, otherwise five to eight
-  random parts. Rows of one training run are in one part, where the table says which are.
+- **Left out**: each of up to nine runs, or each of five random parts of a table, predicted from the others. Rows of
+  one training run are in one part, where the table says which are.
 - **Forward**: the largest fifth of the runs (by N·D, or what of it the table has; of curves the longest), predicted
   from the rest.
 - **error**: mean of |L − L̂|/L. **const**: that of the mean loss of what was fitted. **inside**: share of losses in
