@@ -10,7 +10,7 @@ import pytest
 import jaxlaws
 from jaxlaws.errors import BadInput
 from jaxlaws.records.cells import cell_of
-from jaxlaws.records.published import load
+from jaxlaws.records.published import load, table_of
 from jaxlaws.records.published import lr_scheduling as lr_scheduling_format
 from jaxlaws.records.published import multi_power_law as multi_power_law_format
 from jaxlaws.records.published.olmo_ladder import SIZES
@@ -153,8 +153,10 @@ def test_gemstones_say_what_the_cooldown_gains(published):
 
 def test_the_olmo_ladder_has_curves_of_each_validation_set(published):
     folder = published("olmo_ladder")
-    peaks = [pd.read_csv(folder / f"{size}-1xC.csv", nrows=1)["learning_rate_peak"].iloc[0] for size in SIZES]
-    assert [round(1.08e8 * (4 * peak / 0.0047) ** -3) for peak in peaks] == list(SIZES.values())
+    sizes = [size for size in SIZES if (folder / f"{size}-1xC.csv").exists()]
+    assert {"190M", "370M", "760M", "1B"} <= set(sizes)
+    peaks = [pd.read_csv(folder / f"{size}-1xC.csv", nrows=1)["learning_rate_peak"].iloc[0] for size in sizes]
+    assert [round(1.08e8 * (4 * peak / 0.0047) ** -3) for peak in peaks] == [SIZES[size] for size in sizes]
     runs = open_runs(folder, format="olmo_ladder", target="c4_en", where="params_nonembedding<2e8")
     assert runs.table.loc["190M-1xC", "val_loss.c4_en"] == pytest.approx(3.60097, abs=1e-5)
     curve = runs.curves["190M-0.5xC"]
@@ -288,3 +290,13 @@ def test_lr_scheduling_is_read_from_the_logs_of_its_authors(tmp_path):
     written(tmp_path / "broken.json", {"config": {}})
     with pytest.raises(BadInput, match=r"broken\.json is no log of the format lr_scheduling"):
         load(tmp_path, "lr_scheduling")
+
+
+def test_other_models_in_the_folder_of_the_olmo_ladder_are_left_out(tmp_path):
+    columns = {"_step": [1, 2], "optim/learning_rate_group0": 1e-3, "throughput/total_tokens": [1e6, 2e6]}
+    columns |= {"batch_size_in_tokens": 1e6, "learning_rate_peak": 1e-3, "eval/c4_en-validation/CrossEntropyLoss": 4.0}
+    for name in ("3B-1xC", "peteish7-other"):
+        pd.DataFrame(columns).to_csv(tmp_path / f"{name}.csv", index=False)
+    table = table_of(tmp_path, "olmo_ladder")
+    assert set(table["run_id"]) == {"3B-1xC"}
+    assert set(table["params_nonembedding"]) == {3_169_537_280}

@@ -11,7 +11,7 @@ from jaxlaws.records.table import Curve, Runs
 from jaxlaws.text import printable
 
 #: Losses of all curves together above which they are thinned, and how many of them and of each curve then remain.
-MOST, LEFT, LEFT_OF_EACH = 30_000, 450, 40
+MOST, LEFT, LEFT_OF_EACH = 30_000, 300, 40
 #: By how much the LR and its mean over the last steps may change together within a block, as a share of the peak, and
 #: the steps may grow, as a share of them.
 LR_CHANGE, GROWTH = 0.05, 0.05
