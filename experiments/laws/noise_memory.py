@@ -7,8 +7,9 @@
 
 Every law that reads a schedule and nothing else takes part, with its default noise. Sources are the two models of Luo
 et al. (25M, 100M), the peak LRs of Schaipp et al., the sizes of OLMo's ladder (cosine only) and the widths of the MLP
-of Qiu et al. The first 2,000 steps are left out, of the MLP the first fifth, and curves are thinned to 40 losses, but
-not in `scores`.
+of Qiu et al. The first 2,000 steps are left out, of the MLP the first fifth, and curves are thinned to 40 losses (12
+where all 87 runs of Schaipp et al. are fitted at once), but not in `scores`. A third argument chooses the sources by
+the start of their names.
 
 The default law is the one with the lowest geometric mean of its error over the rows of `left_out` and the targets of
 `transfer` (a target weighs as one row, with the median over the sources of its exponents). It has to be the best in the
@@ -41,6 +42,10 @@ TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
 RIVALS = tuple(
     name for name, law in LAWS.items() if law.kind == "curve" and all(INPUTS[key].of_schedule for key in law.inputs)
 )
+#: Laws that are not transferred, as they have no memory.
+BASELINES = ("opl", "lldl")
+#: Sources of which all pairs are taken.
+PAIRED = ("luo 25M", "luo 100M", "schaipp 0.0005", "schaipp 0.002", "olmo 1B", "mlp 42M")
 FIRST, MOST = 2000, 40
 BETAS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.45, 0.7)
 
@@ -53,12 +58,12 @@ class Source(NamedTuple):
     few: tuple[str, ...]
 
 
-def thin(runs: Runs, first: Callable[[Curve], int]) -> Runs:
-    """The runs with at most `MOST` losses a curve, none before the step `first`."""
+def thin(runs: Runs, first: Callable[[Curve], int], most: int = MOST) -> Runs:
+    """The runs with at most `most` losses a curve, none before the step `first`."""
     curves = {}
     for name, curve in runs.curves.items():
         keep = np.flatnonzero(curve.at >= first(curve))
-        keep = keep[np.unique(np.linspace(0, len(keep) - 1, min(MOST, len(keep))).round().astype(int))]
+        keep = keep[np.unique(np.linspace(0, len(keep) - 1, min(most, len(keep))).round().astype(int))]
         if len(keep):
             curves[name] = replace(curve, at=curve.at[keep], loss=curve.loss[keep], logged={})
     return replace(runs, curves=curves).select([name for name in runs.table.index if name in curves])
@@ -68,8 +73,8 @@ def luo(folder: Path, size: int) -> Runs:
     return open_runs(folder / f"multi_power_law/csv_{size}", format="multi_power_law")
 
 
-def schaipp(folder: Path) -> Runs:
-    return thin(open_runs(folder / "lr_scheduling", format="lr_scheduling"), lambda curve: FIRST)
+def schaipp(folder: Path, most: int = MOST) -> Runs:
+    return thin(open_runs(folder / "lr_scheduling", format="lr_scheduling"), lambda curve: FIRST, most)
 
 
 def sources(folder: Path) -> dict[str, Source]:
@@ -83,12 +88,13 @@ def sources(folder: Path) -> dict[str, Source]:
         few = tuple(f"wsd_linear_{share}_lr{peak:g}_T25000" for share in ("0.1", "0.4"))
         out[f"schaipp {peak:g}"] = Source("schaipp", runs.select(rows.index), few)
     runs = thin(open_runs(folder / "olmo_ladder", format="olmo_ladder", target="c4_en"), lambda curve: FIRST)
-    for size in ("190M", "370M", "760M", "1B"):
-        names = [name for name in runs.table.index if name.startswith(f"{size}-")]
-        out[f"olmo {size}"] = Source("olmo", runs.select(names), (f"{size}-0.5xC", f"{size}-2xC"))
+    for params in ("190M", "370M", "760M", "1B"):
+        names = [name for name in runs.table.index if name.startswith(f"{params}-")]
+        out[f"olmo {params}"] = Source("olmo", runs.select(names), (f"{params}-0.5xC", f"{params}-2xC"))
     runs = open_runs(folder / "noise_law", format="noise_law", assume=("settings",))
     runs = thin(runs, lambda curve: len(curve.lr) // 5)
-    for count, rows in runs.table.groupby("params_total"):
+    for count in sorted(set(runs.table["params_total"])):
+        rows = runs.table[runs.table["params_total"] == count]
         table = rows[rows["steps"] == rows["steps"].mode()[0]]
         few = tuple(table.index[table["schedule"] == shape][0] for shape in ("const", "linear"))
         out[f"mlp {count / 1e6:.3g}M"] = Source("mlp", runs.select(rows.index), few)
@@ -110,7 +116,7 @@ def coverage(result: LossFit, curves: Iterable[Curve]) -> float | None:
     return float(np.mean(shares)) if shares else None
 
 
-def scores(folder: Path) -> None:
+def scores(folder: Path, start: str = "") -> None:
     print(
         "law           noise       size ",
         *(f"{name:>8}" for name in METRICS),
@@ -118,6 +124,8 @@ def scores(folder: Path) -> None:
     )
     for law in RIVALS:
         for size in (25, 100):
+            if not f"luo {size}M".startswith(start):
+                continue
             runs = luo(folder, size)
             result = fit(law, runs, train=TRAIN, bootstrap=100)
             row = [result.held_out["test"][name] for name in METRICS] + [result.held_out["gaps"]["mae"]]
@@ -127,17 +135,17 @@ def scores(folder: Path) -> None:
             print(f"{ratio['ratio']:12.3f} ({ratio['se']:.3f}) {inside:12.2f}  {result.status}", flush=True)
 
 
-def priors(folder: Path) -> None:
+def priors(folder: Path, start: str = "") -> None:
     """Constants under the plain objective with β fixed, and how unlike each coordinate of C is between sources."""
     law, table = get("noise_memory"), {}
     print("source          ln(objective / best) · independent points / 2, by beta =", *BETAS)
     for name, source in sources(folder).items():
-        if source.group == "olmo":
+        if source.group == "olmo" or not name.startswith(start):
             continue
         data = points(law, source.runs)
         fits = [fit(law.name, source.runs, noise="huber", bootstrap=0, starts=2, fixed={"beta": b}) for b in BETAS]
         phi = fits[2].diagnostics["residual_correlation"]
-        objective = np.log([one.objective_plain for one in fits])
+        objective = np.log(np.array([one.objective_plain for one in fits], float))
         print(f"{name:<15}", shown(0.5 * len(data.loss) * (1 - phi) / (1 + phi) * (objective - objective.min()), 2))
         constants = fits[BETAS.index(0.25)].params
         lrs = [curve.lr for curve in source.runs.curves.values()]
@@ -177,7 +185,7 @@ def splits(folder: Path) -> Iterator[tuple[str, Runs, list[str]]]:
         yield f"{name}, horizon 72,000", runs, short
         yield f"{name}, schedules of two stages", runs, [run for run in runs.curves if not run.startswith("wsdcon")]
         yield f"{name}, wsd and wsdld", runs, [run for run in runs.curves if not run.endswith("20000_24000")]
-    runs = schaipp(folder)
+    runs = schaipp(folder, 12)
     table = runs.table
     for peak in sorted(set(table["peak_lr"])):
         yield f"schaipp, peak LR {peak:g}", runs, list(table.index[table["peak_lr"] != peak])
@@ -191,11 +199,11 @@ def splits(folder: Path) -> Iterator[tuple[str, Runs, list[str]]]:
     yield "mlp 10.5M, longest horizon", runs, list(runs.table.index[runs.table["steps"] < longest])
 
 
-def left_out(folder: Path) -> None:
+def left_out(folder: Path, start: str = "") -> None:
     print("left out".ljust(44), "law          ", "     mae    gaps  decay gaps: ratio  inside")
     for what, runs, train in splits(folder):
-        for law in RIVALS:
-            result = fit(law, runs, train=train, starts=6, bootstrap=40)
+        for law in RIVALS if what.startswith(start) else ():
+            result = fit(law, runs, train=train, starts=4, bootstrap=25)
             errors = result.held_out
             rest = [curve for name, curve in runs.curves.items() if name not in train]
             row = (errors["test"]["mae"], (errors.get("gaps") or {}).get("mae"))
@@ -205,13 +213,13 @@ def left_out(folder: Path) -> None:
             )
 
 
-def transfer(folder: Path) -> None:
+def transfer(folder: Path, start: str = "") -> None:
     """Constants without a unit from one source fixed, the others fitted to two runs of the target."""
-    everything = sources(folder)
+    everything = {name: row for name, row in sources(folder).items() if name in PAIRED}
     print("law                      target           own exponents   median and worst of other sources   gaps likewise")
     for name, own in ways():
-        given = {source: fit(name, row.runs, starts=4, bootstrap=0).params for source, row in everything.items()}
-        for target, row in everything.items():
+        given = {source: fit(name, row.runs, starts=3, bootstrap=0).params for source, row in everything.items()}
+        for target, row in ((name, row) for name, row in everything.items() if name.startswith(start)):
             here = scored(name, row, {})
             pairs = {
                 source: scored(name, row, {key: params[key] for key in own})
@@ -232,6 +240,8 @@ def transfer(folder: Path) -> None:
 def ways() -> Iterator[tuple[str, tuple[str, ...]]]:
     """(law, the constants that are carried over)."""
     for name in RIVALS:
+        if name in BASELINES:
+            continue
         yield name, tuple(key for key in get(name).unitless if key != "L0")
         if name == "noise_memory":
             yield name, ("kappa", "zeta", "beta")
@@ -240,7 +250,7 @@ def ways() -> Iterator[tuple[str, tuple[str, ...]]]:
 def scored(law: str, source: Source, fixed: Mapping[str, float]) -> tuple[float, float] | None:
     """(error, error of gaps) of a fit to the few runs of a source; None where the fixed constants are refused."""
     try:
-        result = fit(law, source.runs, train=source.few, starts=3, bootstrap=0, fixed=dict(fixed))
+        result = fit(law, source.runs, train=source.few, starts=2, bootstrap=0, fixed=dict(fixed))
     except BadInput as error:
         print(f"{law}: {error}")
         return None
@@ -248,10 +258,10 @@ def scored(law: str, source: Source, fixed: Mapping[str, float]) -> tuple[float,
     return errors["test"]["mae"], (errors.get("gaps") or {"mae": float("nan")})["mae"]
 
 
-PARTS: dict[str, Callable[[Path], None]] = {
+PARTS: dict[str, Callable[..., None]] = {
     **{"scores": scores, "priors": priors, "left_out": left_out, "transfer": transfer}
 }
 
 
 if __name__ == "__main__":
-    PARTS[sys.argv[2]](Path(sys.argv[1]))
+    PARTS[sys.argv[2]](Path(sys.argv[1]), *sys.argv[3:])

@@ -95,10 +95,15 @@ def _of_clusters(
 def _parametric(
     problem: Problem, theta: np.ndarray, spread: Scatter, prior: np.ndarray, rng: np.random.Generator
 ) -> Solution:
-    """Refits to losses that are simulated about the law."""
+    """Refits to losses that are simulated about the law.
+
+    Those of a single run scatter as the objective weighs a point, and not as little as its residuals: its constants
+    take up what is particular to it.
+    """
     log, offset = problem.noise.log, problem.noise.offset
     middle, unit = (np.log(spread.prediction), 1.0) if log else (spread.prediction, spread.size)
-    phi, sigma = spread.correlation, spread.sigma * unit
+    alone = len(problem.points.names) == 1
+    phi, sigma = (0.0, problem.noise.sigma) if alone else (spread.correlation, spread.sigma * unit)
     target = resample.simulate(problem.points, middle, sigma, phi, offset * unit, len(prior), rng)
     return problem.from_best(theta, "bootstrap", target=target, prior=prior)
 

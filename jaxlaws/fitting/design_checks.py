@@ -31,16 +31,17 @@ def what_to_run(law: Law) -> str:
     return f"add runs over a wider range of {' and of '.join(WORDS.get(name, name) for name in columns)}{separately}"
 
 
-def too_few(law: Law, runs: int, distinct: int) -> str:
+def too_few(law: Law, runs: int, distinct: int, prior: bool = False) -> str:
     """A clause that says why there is too little data for any fit; empty where there is enough to try.
 
     Args:
       law: what is to be fitted.
       runs: that it is fitted to.
       distinct: losses after the warm-up of a curve law; distinct inputs of a point law.
+      prior: whether constants are drawn to a prior, which says of one curve what the curve does not.
     """
     need = len(law.names) + (law.kind == "curve")
-    if runs == 1:
+    if runs == 1 and not (prior and law.kind == "curve"):
         return (
             f"a single run to fit, the law {law.name} needs at least two: what is particular to one run cannot be told "
             "from the law"
@@ -54,7 +55,9 @@ def too_few(law: Law, runs: int, distinct: int) -> str:
     return ""
 
 
-def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray) -> list[Finding]:
+def of_design(
+    law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: np.ndarray, prior: bool = False
+) -> list[Finding]:
     """Findings on what the design leaves open in a law.
 
     Args:
@@ -62,10 +65,11 @@ def of_design(law: Law, inputs: Mapping[str, np.ndarray], run: np.ndarray, at: n
       inputs: of the points: N, D, B of a point law; S, lr, peak, N of a curve law.
       run: [points] number of the run.
       at: [points] last step before the loss, for curves.
+      prior: whether constants are drawn to a prior.
     """
     if law.kind == "point":
         return few_values(law, inputs) or lines(law, inputs)
-    out = schedules(run, at, inputs["S"])
+    out = schedules(run, at, inputs["S"], prior)
     if "drop" in law.inputs:
         out += decays(inputs["lr"], inputs["peak"])
     return out + (sizes(inputs["N"]) if "N" in law.inputs else [])
@@ -155,7 +159,7 @@ def sizes(params: np.ndarray) -> list[Finding]:
     return [Finding("unidentified", what, "add curves of other models until there are at least 3 sizes")]
 
 
-def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray) -> list[Finding]:
+def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray, prior: bool = False) -> list[Finding]:
     """What is left open where all curves follow one schedule as far as they go.
 
     Args: see `of_design`; `total` is the LR sum at each point.
@@ -167,7 +171,9 @@ def schedules(run: np.ndarray, at: np.ndarray, total: np.ndarray) -> list[Findin
         if not both.any() or np.max(np.abs(total[both] / other - 1)) > ONE_SCHEDULE:
             return []
     what = "all runs have one schedule, which shows the law no difference between schedules"
-    return [Finding("unidentified", what, "add runs with another decay or another peak LR")]
+    if prior:
+        what += ": how others differ is the prior's to say, and the intervals are as wide as it is"
+    return [Finding("weak" if prior else "unidentified", what, "add runs with another decay or another peak LR")]
 
 
 def decays(lr: np.ndarray, peak: np.ndarray) -> list[Finding]:

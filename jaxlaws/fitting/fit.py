@@ -83,13 +83,14 @@ def fit(
         runs, train = _of_clusters(runs, train)
     everything = points(the_law, runs, params_column, warmup_ld)
     training = everything if train is None else everything.of(_check_train(train, everything))
-    _enough(the_law, training, runs)
+    the_noise = noises.get(noise, the_law)
+    _enough(the_law, training, runs, the_noise)
     count = STARTS[the_law.kind] if starts is None else starts
     resamples = BOOTSTRAP[the_law.kind] if bootstrap is None else bootstrap
     check_count("starts", count, 1)
     check_count("bootstrap", resamples, 0)
     width = min(count, STARTS[the_law.kind])
-    problem = Problem(the_law, noises.get(noise, the_law), training, width, fixed or {}, progress)
+    problem = Problem(the_law, the_noise, training, width, fixed or {}, progress)
     computed(the_law, problem.inputs, training.scale(), len(training.loss))
     problem, solution = _solve(problem, count, seed)
     if not np.isfinite(solution.objective).any():
@@ -246,9 +247,9 @@ def _check_train(train: Sequence[str], everything: Points) -> Sequence[str]:
     return train
 
 
-def _enough(law: Law, training: Points, runs: Runs) -> None:
+def _enough(law: Law, training: Points, runs: Runs, noise: noises.Noise) -> None:
     distinct = len(training.loss) if law.kind == "curve" else int(cells(training.inputs).max()) + 1
-    if why := design_checks.too_few(law, len(training.names), distinct):
+    if why := design_checks.too_few(law, len(training.names), distinct, noise.draws_to_prior(law)):
         raise BadInput(f"{runs.source} gives {why}.")
 
 

@@ -39,6 +39,10 @@ class Noise:
     log: bool = True
     adaptive: bool = False
 
+    def draws_to_prior(self, law: Law) -> bool:
+        """Whether some constants of a law are drawn to a prior."""
+        return self.shrink and any(parameter.prior for parameter in law.parameters)
+
     def at_scale(self, scale: float) -> Noise:
         """The noise model with σ = 4·scale and s = scale if it is adaptive, otherwise unchanged.
 

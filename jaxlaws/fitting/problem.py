@@ -126,7 +126,7 @@ class Problem:
             self.law,
             self.noise.log,
             self.noise.offset > 0,
-            self.noise.shrink and bool(np.isfinite(self.prior[1]).any()),
+            self.noise.draws_to_prior(self.law),
         )
         total = len(tasks.theta)
         with jax.enable_x64(True):

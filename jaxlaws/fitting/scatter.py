@@ -105,13 +105,15 @@ def noise_scale(problem: Problem, solution: Solution) -> float:
     """sd of ln L of a point within its run under a plain fit, inflated for the correlation of neighbours.
 
     The sd is 1.4826 times the median absolute residual, about the mean of the run where runs have several points, and
-    the inflation √((1+φ)/(1−φ)).
+    the inflation √((1+φ)/(1−φ)). Of a single run it is at least `RUN_SD`: its constants take up what is particular to
+    it, which its residuals then do not show.
     """
     points = problem.points
     residual = points.residual(problem.predict(best_of(solution).theta))
     within = _within(points, residual)
     phi = resample.correlation(points, within)
-    return float(1.4826 * np.median(np.abs(within)) * np.sqrt((1 + phi) / (1 - phi)))
+    scale = float(1.4826 * np.median(np.abs(within)) * np.sqrt((1 + phi) / (1 - phi)))
+    return max(scale, RUN_SD) if len(points.names) == 1 else scale
 
 
 def dispersion(problem: Problem, spread: Scatter) -> float:

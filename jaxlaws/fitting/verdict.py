@@ -107,7 +107,8 @@ def _search(evidence: Evidence) -> list[Finding]:
 
 
 def _design(evidence: Evidence) -> list[Finding]:
-    return design_checks.of_design(evidence.law, evidence.points.inputs, evidence.points.run, evidence.points.at)
+    points = evidence.points
+    return design_checks.of_design(evidence.law, points.inputs, points.run, points.at, bool(evidence.constants.prior))
 
 
 def _constants(evidence: Evidence) -> list[Finding]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.fitting import design_checks
+from jaxlaws.fitting import noise as noises
 from jaxlaws.fitting.columns import cells, columns_of, parts_of, read_inputs, with_metric
 from jaxlaws.laws.law import Law
 from jaxlaws.laws.table import LAWS, get
@@ -78,9 +79,10 @@ def _of_loss_law(template: Law, runs: Runs) -> Sequence[Finding]:
     distinct = len(run)
     if law.kind == "point":
         distinct = int(cells(inputs).max()) + 1
-    if why := design_checks.too_few(law, count, distinct):
+    prior = noises.get(None, law).draws_to_prior(law)
+    if why := design_checks.too_few(law, count, distinct, prior):
         raise BadInput(f"{why}.")
-    return [*design_checks.of_design(law, inputs, run, at), *design_checks.spare(law, count)]
+    return [*design_checks.of_design(law, inputs, run, at, prior), *design_checks.spare(law, count)]
 
 
 def _points(law: Law, runs: Runs) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

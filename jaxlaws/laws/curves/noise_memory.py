@@ -47,12 +47,12 @@ LAW = Law(
     ),
     reference="this project; the kernel is that of Luo et al., ICLR 2025, arXiv 2503.12811, with gamma = 0",
     inputs=("S", "onset", "drop", "lr_sum"),
-    # Centres are means over the runs of Schaipp et al. and of Qiu et al.; the curves of Luo et al. were not used, they
-    # lie within 1.1 sd: python experiments/laws/noise_memory.py ../shared/data priors
+    # Centres are means over the runs of Schaipp et al. and of Qiu et al., of alpha also OLMo's; the curves of Luo et
+    # al. were not used, they lie within 1.1 sd: python experiments/laws/noise_memory.py ../shared/data priors
     parameters=(
         Parameter("L0", "irreducible loss of this model, nats a token"),
         Parameter("A", "size of the power law in the LR sum", units={"S": "alpha"}),
-        Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0)),
+        Parameter("alpha", "exponent of the LR sum", (0.2, 1.0), (0.02, 3.0), prior=(math.log(0.46), 0.3)),
         Parameter("B", "size of the gradient noise", units={"S": "kappa", "lr": "-zeta"}),
         Parameter("kappa", "exponent by which the noise falls", (0.1, 0.4), (1e-3, 3.0), prior=(math.log(0.14), 0.7)),
         Parameter("zeta", "exponent of the LR in the noise", (0.3, 0.9), (0.02, 3.0), prior=(math.log(0.66), 0.35)),
