@@ -31,12 +31,16 @@ import jaxlaws
 from jaxlaws.cli.progress import progress
 from jaxlaws.config import EngineConfig, EvalConfig, OptimizerConfig, RunConfig
 from jaxlaws.data.config import DataConfig
+from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.ranks import Ranks, ranks
 from jaxlaws.model.shape import ModelConfig, count_params, flops_per_token
 from jaxlaws.quickstart import sweep
+from jaxlaws.recommender.answer import recommend
+from jaxlaws.recommender.estimate import estimate
+from jaxlaws.recommender.hyperfit import HyperFit
 from jaxlaws.records.files import finite, write_atomic
 from jaxlaws.records.run import collect
-from jaxlaws.records.table import Runs
+from jaxlaws.records.table import Curve, Runs
 from jaxlaws.schedules.spec import ScheduleConfig
 from jaxlaws.sweep.packing import measure
 from jaxlaws.sweep.plan import lay_out
@@ -44,8 +48,7 @@ from jaxlaws.sweep.plan import lay_out
 LINEAR = ScheduleConfig(name="linear", floor=0.0, warmup_fraction=0.05)
 CONSTANT = ScheduleConfig(name="constant", warmup_fraction=0.05)
 BATCH, SEQ_LEN = 4, 64
-#: t quantile of a two-sided 90% interval, by degrees of freedom.
-T90 = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132}
+T90 = 2.920  #: t quantile of a two-sided 90% interval of three seeds.
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ RECIPES = {
     "schedule_free_adamw": Recipe(OptimizerConfig(name="schedule_free_adamw"), CONSTANT, 1.6e-2),
 }
 BASE = "adamw"
+CELL = ["params_nonembedding", "tokens"]
 #: Committed before the largest cells are trained.
 PREDICTIONS = Path(__file__).with_name("recipes_predictions.json")
 
@@ -127,9 +131,9 @@ def of(runs: Runs, name: str) -> Runs:
     return runs.at((runs.table["optimizer"] == name).to_numpy())
 
 
-def losses_of_cells(fit: Any, source: str) -> Runs:
+def losses_of_cells(law: HyperFit, source: str) -> Runs:
     """One row a cell, its loss at the best LR of the fitted curve through its five LRs."""
-    rows = [{"params_nonembedding": c["params"], "tokens": c["tokens"], "loss_nats": c["loss"]} for c in fit.cells]
+    rows = [{"params_nonembedding": c["params"], "tokens": c["tokens"], "loss_nats": c["loss"]} for c in law.cells]
     return Runs(pd.DataFrame(rows, index=[f"cell_{i}" for i in range(len(rows))]), source=source)
 
 
@@ -141,32 +145,36 @@ def predict(scale: Scale, out: Path) -> None:
     runs = collect(out / "small")
     rows: list[dict[str, Any]] = []
     for name in RECIPES:
-        lr_law = jaxlaws.fit("step_law", of(runs, name))
-        loss_law = jaxlaws.fit("chinchilla", losses_of_cells(lr_law, name))
-        for fit in (lr_law, loss_law):
-            fit.save(out / "laws" / f"{name}_{fit.law}.json")
+        lr_law = estimate(of(runs, name))
+        loss_law = fit("chinchilla", losses_of_cells(lr_law, name))
+        lr_law.save(out / "laws" / f"{name}_step_law.json")
+        loss_law.save(out / "laws" / f"{name}_chinchilla.json")
         for model, steps in largest(scale):
-            cell = {"params": count_params(model)[0], "tokens": steps * BATCH * SEQ_LEN}
-            advice = jaxlaws.recommend(**cell, law=lr_law, seq_len=SEQ_LEN, force=True)
-            loss = jaxlaws.predict(loss_law, **cell)
+            params, tokens = count_params(model)[0], steps * BATCH * SEQ_LEN
+            advice = recommend(params=params, tokens=tokens, law=lr_law, seq_len=SEQ_LEN, force=True)
             rows.append(
-                {"recipe": name, **cell, "steps": steps}
-                | {"peak_lr": advice.peak_lr.value, "lr_low": advice.peak_lr.low, "lr_high": advice.peak_lr.high}
-                | {key: float(np.ravel(getattr(loss, at))[-1]) for key, at in (("loss", "value"), *ENDS)}
-                | {"lr_law": lr_law.formula, "lr_status": lr_law.status, "loss_law": dict(loss_law.params)}
-                | {"loss_status": loss_law.status}
+                {"recipe": name, "params": params, "tokens": tokens, "steps": steps}
+                | {"peak_lr": interval(advice.peak_lr)}
+                | {"loss": interval(jaxlaws.predict(loss_law, params=params, tokens=tokens))}
+                | {"lr_law": lr_law.formula, "lr_status": lr_law.status}
+                | {"loss_law": dict(loss_law.params), "loss_status": loss_law.status}
             )
     order = {
-        str(steps): [row["recipe"] for row in sorted(rows, key=lambda row: row["loss"]) if row["steps"] == steps]
+        str(steps): [row["recipe"] for row in sorted(rows, key=lambda row: row["loss"][0]) if row["steps"] == steps]
         for steps in scale.steps[-2:]
     }
-    levels = {"peak_lr": 0.8, "loss": loss.level}
+    # The naive prediction: the order in the largest of the small cells.
+    last = runs.table[(runs.table[CELL] == runs.table[CELL].max()).all(axis=1)]
+    order["naive"] = last.groupby("optimizer")["val_loss_nats"].min().sort_values().index.tolist()
+    levels = {"peak_lr": lr_law.level, "loss": loss_law.level}
     text = json.dumps(finite({"levels": levels, "order": order, "rows": rows}), indent=1) + "\n"
     write_atomic(scale.predictions or out / "predictions.json", text)
     print(pd.DataFrame(rows).drop(columns=["lr_law", "loss_law"]).to_string(index=False), order, sep="\n")
 
 
-ENDS = (("loss_low", "low"), ("loss_high", "high"))
+def interval(answer: Any) -> list[float]:
+    """[value, low, high]."""
+    return [float(np.ravel(getattr(answer, name))[-1]) for name in ("value", "low", "high")]
 
 
 def predicted(scale: Scale, out: Path) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def predicted(scale: Scale, out: Path) -> dict[str, Any]:
 
 def large(scale: Scale, out: Path) -> None:
     verified = [
-        one(row["recipe"], scale.models[-1], row["steps"], row["peak_lr"], seed, scale.points)
+        one(row["recipe"], scale.models[-1], row["steps"], row["peak_lr"][0], seed, scale.points)
         for row, seed in product(predicted(scale, out)["rows"], scale.seeds)
     ]
     sweep(verified, out / "verified", progress)
@@ -192,13 +200,13 @@ def score(scale: Scale, out: Path) -> None:
         name, steps = row["recipe"], row["steps"]
         rows = frame[(frame["optimizer"] == name) & (frame["steps"] == steps)].sort_values("seed")
         measured[name, steps] = losses = rows["val_loss_nats"].fillna(np.inf).to_numpy(float)
-        item = {key: row[key] for key in ("recipe", "steps", "peak_lr", "loss", "loss_low", "loss_high")}
-        item |= {"losses": losses.tolist(), "measured": losses.mean()}
-        item |= {"inside": bool(row["loss_low"] <= losses.mean() <= row["loss_high"])}
+        (lr, lr_low, lr_high), (loss, low, high) = row["peak_lr"], row["loss"]
+        item = {"recipe": name, "steps": steps, "peak_lr": lr, "predicted": loss, "low": low, "high": high}
+        item |= {"losses": losses.tolist(), "measured": losses.mean(), "inside": bool(low <= losses.mean() <= high)}
         if steps == scale.steps[-1]:
             own = final[final["optimizer"] == name]
             best = own.loc[own["val_loss_nats"].idxmin()]
-            item |= {"best_of_grid": best["peak_lr"], "lr_inside": row["lr_low"] <= best["peak_lr"] <= row["lr_high"]}
+            item |= {"best_of_grid": best["peak_lr"], "lr_inside": bool(lr_low <= best["peak_lr"] <= lr_high)}
             item |= {"regret": losses[0] - best["val_loss_nats"]}
         answer["cells"].append(item)
     answer["order"] = {
@@ -220,9 +228,6 @@ def score(scale: Scale, out: Path) -> None:
     print("predicted order", told["order"], "measured order", answer["order"], sep="\n")
 
 
-CELL = ["params_nonembedding", "tokens"]
-
-
 def agreements(result: Ranks) -> list[dict[str, Any]]:
     """A row for every pair of a smaller and a larger cell."""
     return [
@@ -240,31 +245,30 @@ def to_target(scale: Scale, runs: Runs, measured: dict, name: str, steps: int) -
     A seed whose curve never reaches the target counts as infinite, and so does the mean then.
     """
     gained = measured[BASE, steps] - measured[name, steps]
-    edge = T90[len(gained) - 1] * gained.std(ddof=1) / len(gained) ** 0.5
-    shares = []
+    edge = T90 * gained.std(ddof=1) / len(gained) ** 0.5
+    table, shares = runs.table, []
     for seed, target in zip(scale.seeds, measured[BASE, steps], strict=True):
-        table = runs.table
         chosen = table[(table["optimizer"] == name) & (table["steps"] == steps) & (table["seed"] == seed)].index[0]
-        curve = runs.curves[chosen]
-        below = np.flatnonzero(curve.loss <= target)
-        at = np.inf
-        if len(below):
-            last = int(below[0])
-            first = max(last - 1, 0)
-            x, y = curve.at[[last, first]] + 1.0, curve.loss[[last, first]]
-            at = float(np.interp(target, y, x))
-        shares.append(at / steps)
-    flops, seconds = (cost(name, scale.models[-1]), seconds_per_step(name, scale.models[-1]))
-    base_flops, base_seconds = (cost(BASE, scale.models[-1]), seconds_per_step(BASE, scale.models[-1]))
-    share = float(np.mean(shares))
+        shares.append(reached(runs.curves[chosen], target) / steps)
+    model, share = scale.models[-1], float(np.mean(shares))
+    more = {of_step.__name__: of_step(name, model) / of_step(BASE, model) for of_step in (flops, seconds)}
     return (
         {"recipe": name, "steps": steps, "gained": gained.mean(), "edge": edge, "step_share": share}
-        | {"step_shares": shares, "flop_share": share * flops / base_flops}
-        | {"second_share": share * seconds / base_seconds, "ms_per_step": 1e3 * seconds}
+        | {f"{key}_share": share * ratio for key, ratio in more.items()}
+        | {"step_shares": shares, "ms_per_step": 1e3 * seconds(name, model)}
     )
 
 
-def cost(name: str, model: ModelConfig) -> float:
+def reached(curve: Curve, target: float) -> float:
+    """Steps until the loss is down to a target, between evaluations along a line; infinite where it never is."""
+    below = np.flatnonzero(curve.loss <= target)
+    if not len(below):
+        return np.inf
+    ends = [below[0], max(below[0] - 1, 0)]
+    return float(np.interp(target, curve.loss[ends], curve.at[ends] + 1.0))
+
+
+def flops(name: str, model: ModelConfig) -> float:
     """FLOPs of a step: the model's, and the matrix products of the optimiser; QR is taken as 8/3·n³.
 
     Muon: five Newton–Schulz steps. SOAP: three rotations, two outer products, and a tenth of a refresh.
@@ -282,8 +286,8 @@ def cost(name: str, model: ModelConfig) -> float:
 
 
 @cache
-def seconds_per_step(name: str, model: ModelConfig) -> float:
-    """The fastest of five measurements."""
+def seconds(name: str, model: ModelConfig) -> float:
+    """Seconds of a step, the fastest of five measurements."""
     run = one(name, model, 100, 1e-3)
     planned = lay_out([run], Path("unused"), lambda config: "")[0]
     return BATCH * SEQ_LEN / max(measure(planned, "map", 1, EngineConfig()) for _ in range(5))
