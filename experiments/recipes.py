@@ -127,10 +127,6 @@ def small(scale: Scale, out: Path) -> None:
     sweep(grid(product(scale.models[:-1], scale.steps[:-1])), out / "small", progress)
 
 
-def of(runs: Runs, name: str) -> Runs:
-    return runs.at((runs.table["optimizer"] == name).to_numpy())
-
-
 def losses_of_cells(law: HyperFit, source: str) -> Runs:
     """One row a cell, its loss at the best LR of the fitted curve through its five LRs."""
     rows = [{"params_nonembedding": c["params"], "tokens": c["tokens"], "loss_nats": c["loss"]} for c in law.cells]
@@ -145,7 +141,7 @@ def predict(scale: Scale, out: Path) -> None:
     runs = collect(out / "small")
     rows: list[dict[str, Any]] = []
     for name in RECIPES:
-        lr_law = estimate(of(runs, name))
+        lr_law = estimate(runs.at((runs.table["optimizer"] == name).to_numpy()))
         loss_law = fit("chinchilla", losses_of_cells(lr_law, name))
         lr_law.save(out / "laws" / f"{name}_step_law.json")
         loss_law.save(out / "laws" / f"{name}_chinchilla.json")
@@ -167,8 +163,8 @@ def predict(scale: Scale, out: Path) -> None:
     last = runs.table[(runs.table[CELL] == runs.table[CELL].max()).all(axis=1)]
     order["naive"] = last.groupby("optimizer")["val_loss_nats"].min().sort_values().index.tolist()
     levels = {"peak_lr": lr_law.level, "loss": loss_law.level}
-    text = json.dumps(finite({"levels": levels, "order": order, "rows": rows}), indent=1) + "\n"
-    write_atomic(scale.predictions or out / "predictions.json", text)
+    text = json.dumps(finite({"levels": levels, "order": order, "rows": rows}), indent=1)
+    write_atomic(scale.predictions or out / "predictions.json", text + "\n")
     print(pd.DataFrame(rows).drop(columns=["lr_law", "loss_law"]).to_string(index=False), order, sep="\n")
 
 
@@ -240,10 +236,7 @@ def agreements(result: Ranks) -> list[dict[str, Any]]:
 
 
 def to_target(scale: Scale, runs: Runs, measured: dict, name: str, steps: int) -> dict[str, Any]:
-    """Loss gained over AdamW by the same seeds, and what AdamW's final loss costs, as a share of AdamW's cost.
-
-    A seed whose curve never reaches the target counts as infinite, and so does the mean then.
-    """
+    """Loss gained over AdamW by the same seeds, and the cost of AdamW's final loss as a share of AdamW's cost."""
     gained = measured[BASE, steps] - measured[name, steps]
     edge = T90 * gained.std(ddof=1) / len(gained) ** 0.5
     table, shares = runs.table, []
