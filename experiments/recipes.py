@@ -1,6 +1,6 @@
 """Five optimisers, each at its own optimum: do rank orders and laws of small cells hold at the largest ones?
 
-    python experiments/recipes.py [--out DIR] [--stage small|predict|large|score] [--tiny]
+    python experiments/recipes.py [--out DIR] [--stage STAGE] [--tiny]
 
 AdamW, Muon, SOAP, Lion and schedule-free AdamW on models of 6k to 55k parameters and Python's standard library, in
 batches of 256 tokens. Every recipe has the same budget, declared here: five peak LRs, a factor of two apart, in each
