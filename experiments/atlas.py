@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--law", default="", help="compute the rows of this law anew, and no others")
     parser.add_argument("--table", default="", help="compute the rows of this table anew, and no others")
     parser.add_argument("--fresh", action="store_true", help="compute every row anew")
+    parser.add_argument("--page", action="store_true", help="compute no row, and make the page of those that are there")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "docs" / "atlas.md", help="the page; CSV and pictures beside it"
     )
@@ -60,21 +61,22 @@ def build(args: argparse.Namespace, plugins: list[str], command: str) -> int:
     csv = args.out.with_suffix(".csv")
     if args.fresh:
         csv.unlink(missing_ok=True)
-    tasks, reasons = plan([table for table in listed if args.table in ("", table.name)], args.data, plugins=plugins)
+    tasks, reasons = plan(listed, args.data, plugins=plugins)
     for (table, law), reason in reasons.items():
-        if not law or (args.law == law and args.table):
+        if not law or (law, table) == (args.law, args.table):
             print(f"no row: {table} {law}: {reason}")
-    tasks = [task for task in tasks if args.law in ("", task.law)]
     about = {"commit": commit(), "command": command}
     os.environ.update({name: value for name, value in ONE_THREAD.items() if name not in os.environ})
 
-    def again(task: Task) -> bool:
-        return bool(args.law or args.table)
+    def wanted(task: Task) -> bool:
+        return args.law in ("", task.law) and args.table in ("", task.table.name)
 
-    rows = fill(csv, tasks, again, [table.name for table in listed], args.jobs, about, show)
+    again = bool(args.law or args.table)
+    now = [] if args.page else [task for task in tasks if wanted(task)]
+    rows = fill(csv, now, again, [table.name for table in listed], args.jobs, about, show)
     if not rows:
-        raise BadInput(f"no law is one for a table of {args.data}: --table NAME says why.")
-    page.write(args.out, rows, laws)
+        raise BadInput(f"there is no row of a table of {args.data}: --law NAME --table NAME says why.")
+    page.write(args.out, rows, laws, [task.key for task in tasks])
     print(f"{args.out}: {len(rows)} rows")
     return 0
 

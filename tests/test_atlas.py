@@ -174,6 +174,9 @@ def test_one_command_makes_the_rows_that_are_missing(folder, capsys, monkeypatch
     assert "1/1" not in capsys.readouterr().out
 
     (folder / "ours.py").write_text(PLUGIN)
+    assert command(folder, "--page", "--plugin", str(folder / "ours.py")) == 0
+    assert csv.read_bytes() == before
+    assert "- sizes: inverse_params" in (folder / "out" / "atlas.md").read_text()
     assert command(folder, "--law", "inverse_params", "--plugin", str(folder / "ours.py")) == 0
     second = {row["law"]: row for row in rows.read(csv)}
     assert set(second) == {"power_of_params", "inverse_params"}
@@ -198,7 +201,7 @@ def test_rows_that_are_refused_or_fail_stay_with_the_reason(tmp_path, monkeypatc
     assert "does not exist" in reasons["gone", ""]
 
     def rows_of():
-        return fill(tmp_path / "a.csv", tasks, lambda task: True, ["two"], 1, {"commit": "c", "command": "x"})
+        return fill(tmp_path / "a.csv", tasks, True, ["two"], 1, {"commit": "c", "command": "x"})
 
     (row,) = rows_of()
     assert row["status"] == "refused"
@@ -207,7 +210,7 @@ def test_rows_that_are_refused_or_fail_stay_with_the_reason(tmp_path, monkeypatc
     (row,) = rows_of()
     assert row["status"] == "failed"
     assert "ZeroDivisionError" in row["note"]
-    assert "ZeroDivisionError" in page.text([row], LAWS, "a")
+    assert "ZeroDivisionError" in page.text([row], list(LAWS), [], "a")
 
 
 def test_the_list_of_a_folder(folder, tmp_path):
@@ -251,12 +254,14 @@ def test_the_page_pools_coverage_by_runs_and_ranks_laws_by_error():
         {**empty, **both, "law": "worse", "error": 0.02, "inside": 1.0, "left_out": 30.0},
         {**empty, **both, "law": "better", "error": 0.01, "inside": 0.8, "left_out": 10.0},
     ]
-    text = page.text(lines, ["worse", "better", "other"], "atlas")
+    text = page.text(lines, ["worse", "better", "other", "late"], [("t", "better"), ("u", "late")], "atlas")
     assert "| Laws of final losses | 0.90 | 0.95 | 40 | 2 |" in text
     assert "| worse | 1 | 2.00 | 0 |" in text
     assert "| better | 1 | 1.00 | 1 |" in text
     assert text.index("| better | 1.00%") < text.index("| worse | 2.00%")
     assert "No table has what they read: other." in text
+    assert text.split("## Rows that are missing")[1].split("## ")[0].count("- ") == 1
+    assert "- u: late" in text
 
 
 @pytest.mark.slow

@@ -123,18 +123,18 @@ def load_laws(plugins: Sequence[str]) -> None:
 def fill(
     path: Path,
     tasks: Sequence[Task],
-    again: Callable[[Task], bool],
+    again: bool,
     order: Sequence[str],
     jobs: int,
     about: Mapping[str, str],
     progress: Callable[[int, int, Mapping[str, Any]], None] = lambda done, total, row: None,
 ) -> Sequence[rows.Row]:
-    """Compute the rows that the CSV lacks, and those to compute again, each into the file as soon as it is ready.
+    """Compute the rows of tasks that the CSV lacks, or all of them, each into the file as soon as it is ready.
 
     Args:
       path: of the CSV, which need not exist.
-      tasks: all rows that it is to have.
-      again: which of them are computed although they are there.
+      tasks: rows that it is to have.
+      again: whether those that are there are computed too.
       order: of the tables.
       jobs: processes.
       about: columns that all new rows have, such as the commit.
@@ -145,7 +145,7 @@ def fill(
     """
     every: Sequence[rows.Row] = rows.read(path)
     present = {(row["table"], row["law"]) for row in every}
-    missing = [task for task in tasks if again(task) or task.key not in present]
+    missing = [task for task in tasks if again or task.key not in present]
     for number, row in enumerate(compute(missing, jobs), 1):
         row |= about
         every = rows.merged(every, [row], order)

@@ -17,13 +17,14 @@ from jaxlaws.records.files import write_atomic
 _Text = Callable[[Row], str]
 
 
-def write(path: Path, rows: Sequence[Row], laws: Sequence[str]) -> None:
+def write(path: Path, rows: Sequence[Row], laws: Sequence[str], expected: Sequence[tuple[str, str]]) -> None:
     """Write the page and its pictures, in the folder beside it that has its name.
 
     Args:
       path: of the page.
       rows: of the CSV beside it, by table.
-      laws: all that there are, of which those without a row are named.
+      laws: all that there are, of which those that no table is for are named.
+      expected: table and law of all rows that there could be, of which those that are missing are named.
     """
     pictures = {
         "curve": figures.errors(_of(rows, "curve"), "laws of losses along runs"),
@@ -34,12 +35,17 @@ def write(path: Path, rows: Sequence[Row], laws: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures.items():
         write_atomic(folder / f"{name}.svg", figures.svg(figure))
-    write_atomic(path, text(rows, laws, folder.name))
+    write_atomic(path, text(rows, laws, expected, folder.name))
 
 
-def text(rows: Sequence[Row], laws: Sequence[str], folder: str) -> str:
-    """The page as Markdown, with the pictures of a folder."""
-    without = [law for law in laws if law not in {row["law"] for row in rows}]
+def text(rows: Sequence[Row], laws: Sequence[str], expected: Sequence[tuple[str, str]], folder: str) -> str:
+    """The page as Markdown, with the pictures of a folder; see `write`."""
+    present = {(row["table"], row["law"]) for row in rows}
+    without = [law for law in laws if law not in {law for _, law in (*present, *expected)}]
+    missing: dict[str, list[str]] = {}
+    for table, law in expected:
+        if (table, law) not in present:
+            missing.setdefault(table, []).append(law)
     parts = [
         _INTRODUCTION.format(**_facts(rows), csv=f"{folder}.csv", losses=EFFORTS["curve"].losses),
         "## Coverage\n\n" + _coverage(rows),
@@ -56,9 +62,11 @@ def text(rows: Sequence[Row], laws: Sequence[str], folder: str) -> str:
             parts.append(
                 f"### {name}\n\n`{first['source']}`, {_whole(first['runs'])} runs\n\n" + _grid(of_table, columns)
             )
-    parts.append(
-        "## Laws without a table\n\n" + (f"No table has what they read: {', '.join(without)}." if without else "None.")
-    )
+    nothing = f"No table has what they read: {', '.join(without)}." if without else "None."
+    parts.append(f"## Laws without a table\n\n{nothing}")
+    if missing:
+        lines = [f"- {table}: {', '.join(names)}" for table, names in missing.items()]
+        parts.append(_MISSING + "\n\n" + "\n".join(lines))
     parts.append("## Columns of the CSV\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items()))
     return "\n\n".join(parts) + "\n"
 
@@ -89,6 +97,9 @@ with the columns name, format, path and, where they are needed, where, target, m
 - **CPU**: seconds of the first fit (compiled, or read from a cache) and of the last; noisy.
 - Fits are smaller than by default (see `starts` and `bootstrap` of the CSV; at most {losses} losses a curve). A law of
   final losses that does not see a setting is fitted across it all the same."""
+_MISSING = """## Rows that are missing
+
+They were not computed yet; `python experiments/atlas.py` adds them."""
 _RATIOS = (
     "Error over that of the best law of the table, as the median over the tables of a law; on how many tables it is "
     "the best; share inside, as the mean over tables."
