@@ -23,7 +23,7 @@ NEAR = 3.0
 ABSURD = {"peak_lr": 100.0, "flops": 1e8}
 _ABSURD = 1e4
 #: Factor that 0 of an input counts as that may be 0, where the data have only more of it.
-_ZERO = 0.1
+ZERO = 0.1
 #: Tokens a parameter below which a run is no measurement of a law: public tables of runs begin at .46 (`jaxlaws inspect
 #: chinchilla_figure4_epoch.csv --format isoflop`), and a question below may have its N and D swapped.
 FEWEST = 0.1
@@ -69,10 +69,13 @@ class Extrapolation:
     Attributes:
       axes: input → `Axis`.
       impossible: sentences about an answer that nothing can have, such as a cross-entropy below zero.
+      form: share of the error of the law's form in the variance of the answer, the rest of which is that of sampling;
+        None where the law states no such error, as published constants do not.
     """
 
     axes: Mapping[str, Axis] = field(default_factory=dict)
     impossible: tuple[str, ...] = ()
+    form: float | None = None
 
     @property
     def factor(self) -> float:
@@ -106,7 +109,8 @@ class Extrapolation:
         if not parts:
             return list(self.impossible)
         away = f"the question is an extrapolation, outside the law's data by {' and '.join(parts)}."
-        return [*self.impossible, f"EXTRAPOLATION, {self.grade}: {away}"]
+        share = "" if self.form is None else f" {self.form:.0%} of the variance is the law's form, the rest sampling."
+        return [*self.impossible, f"EXTRAPOLATION, {self.grade}: {away}{share}"]
 
     def refuse_absurd(self, force: bool) -> list[str]:
         """The label of an absurd answer that is forced, nothing for another; `Untrusted` where it is not forced."""
@@ -123,7 +127,8 @@ class Extrapolation:
             for name, axis in self.axes.items()
         }
         about = {"outside": self.outside, "factor": self.factor, "grade": self.grade}
-        return finite({**axes, **about, "impossible": list(self.impossible)})
+        shares = None if self.form is None else {"form": self.form, "sampling": 1 - self.form}
+        return finite({**axes, **about, "impossible": list(self.impossible), "variance": shares})
 
 
 def _times(distance: float) -> str:
@@ -146,7 +151,7 @@ def extrapolation(
             value = float(values[name])
             edge = high if value > high else low
             row = input_of(name)
-            share = _ZERO if value == 0 and row is not None and row.zero else value / edge if edge > 0 else math.inf
+            share = ZERO if value == 0 and row is not None and row.zero else value / edge if edge > 0 else math.inf
             factor = 1.0 if low <= value <= high else share
             axes[name] = Axis(value, float(low), float(high), factor)
     return Extrapolation(axes, (*impossible, *_too_few_tokens(values, axes)))

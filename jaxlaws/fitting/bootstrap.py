@@ -87,7 +87,7 @@ def _of_clusters(
     """Refits to draws of cells or runs, and [draws] whether each has as many distinct cells as there are constants."""
     weight = resample.cell_weights(problem.points, len(prior), rng)
     target = _within_digits(problem, spread, len(prior), rng)
-    solution = problem.from_best(theta, "bootstrap", weight=weight, target=target, prior=prior)
+    solution = problem.from_best(theta, "bootstrap", weight=weight[:, problem.points.run], target=target, prior=prior)
     enough = (weight > 0).sum(1) >= len(problem.law.names) if problem.points.single else np.ones(len(prior), bool)
     return solution, enough
 

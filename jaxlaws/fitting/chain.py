@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation
-from jaxlaws.fitting.predict import Prediction, edges, final_losses, new_runs, open_fit, predict, unit_of
+from jaxlaws.fitting.predict import Prediction, edges, new_runs, open_fit, predict, run_draws, unit_of
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.records.columns import MAIN_LOSSES, TARGET
@@ -43,7 +43,7 @@ def chain(first: LossFit | str | Path, second: LossFit | str | Path, **inputs: A
     start = predict(first, **inputs)
     metric: dict[str, Any] = {row.column: start.value}
     end = predict(second, **metric)
-    draws = new_runs(first, final_losses(first, None, **inputs)[1:, None])[:, 0]
+    draws = run_draws(first, **inputs)
     low, high = (None, None) if start.low is None or end.low is None else _interval(second, draws, end)
     reach = Extrapolation(
         {**start.extrapolation.axes, **end.extrapolation.axes},
@@ -68,5 +68,6 @@ def _interval(second: LossFit, draws: np.ndarray, end: Prediction) -> tuple[floa
     columns = dict(zip(second.params, rows[rng.integers(len(rows), size=len(draws))].T, strict=True))
     with jax.enable_x64(True):
         values = np.asarray(law.predict(columns, {law.inputs[0]: rng.permutation(draws)}))
-    low, high = edges(np.array([end.value]), new_runs(second, values[:, None]), second.level)
+    distance = np.log([end.extrapolation.factor if end.extrapolation.outside else 1.0])
+    low, high = edges(np.array([end.value]), new_runs(second, values[:, None], distance), second.level)
     return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))

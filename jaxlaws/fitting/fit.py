@@ -13,9 +13,10 @@ from jaxlaws.errors import BadInput, unknown
 from jaxlaws.fits import check_count, provenance, versions
 from jaxlaws.fitting import design_checks, diagnose, resample, score
 from jaxlaws.fitting import noise as noises
-from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.axes import axes, ranges_of
 from jaxlaws.fitting.bootstrap import Bootstrap, refit
 from jaxlaws.fitting.columns import cells, columns_of, parts_of, with_metric
+from jaxlaws.fitting.forward import form_error
 from jaxlaws.fitting.identification import Identification, identification, under_other_deltas
 from jaxlaws.fitting.left_out import held_out
 from jaxlaws.fitting.points import Points, points
@@ -122,6 +123,7 @@ def _result(
     search = _search(solution, best)
     constants = identification(problem, best, spread, refits)
     errors = held_out(problem, best.theta, everything, train)
+    form = form_error(problem, best.theta, spread) if resamples else None
     items = findings(Evidence(law, problem.points, search, spread, constants, errors))
     prior = diagnose.prior_in_words(law, constants.prior, problem.points.scale())
     fields = {
@@ -136,7 +138,9 @@ def _result(
         "held_out": errors,
         "diagnostics": _diagnostics(problem, solution, search, spread, constants) | {"resamples": refits.counts},
         "scatter": _scatter(spread),
-        "ranges": _ranges(law, problem.points) | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
+        "form_error": {} if form is None else form._asdict(),
+        "ranges": ranges_of(axes(law, problem.points.inputs))
+        | (_schedules(problem.points, runs) if law.kind == "curve" else {}),
         "data": _data(problem, runs, train),
         "versions": versions(jax, np),
     }
@@ -251,10 +255,6 @@ def _enough(law: Law, training: Points, runs: Runs, noise: noises.Noise) -> None
     distinct = len(training.loss) if law.kind == "curve" else int(cells(training.inputs).max()) + 1
     if why := design_checks.too_few(law, len(training.names), distinct, noise.draws_to_prior(law)):
         raise BadInput(f"{runs.source} gives {why}.")
-
-
-def _ranges(law: Law, training: Points) -> dict[str, list[float]]:
-    return {name: [float(value.min()), float(value.max())] for name, value in axes(law, training.inputs).items()}
 
 
 def _schedules(training: Points, runs: Runs) -> dict[str, list[float]]:

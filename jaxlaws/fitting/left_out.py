@@ -56,7 +56,7 @@ def _of_splits(problem: Problem, theta: np.ndarray) -> dict[str, Any]:
     splits = others if smaller is None else [*others, smaller]
     if not splits:
         return {}
-    thetas = problem.from_best(theta, "leave out", weight=np.array(splits, float)).theta
+    thetas = problem.from_best(theta, "leave out", weight=np.array(splits, float)[:, problem.points.run]).theta
     errors: dict[str, Any] = {"leave_one_run_out": _of_each_run(problem, thetas)} if others else {}
     if smaller is not None:
         errors["extrapolation"] = _of_the_largest(problem, thetas[-1], smaller)

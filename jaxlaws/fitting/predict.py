@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.extrapolation import LOG_BASES, Extrapolation, extrapolation, impossible_loss
-from jaxlaws.fitting.axes import axes
+from jaxlaws.fitting.axes import axes, beyond
 from jaxlaws.fitting.keywords import arrays, keywords
 from jaxlaws.fitting.resample import FEW
 from jaxlaws.fitting.result import LossFit
@@ -133,8 +134,10 @@ def predict(
         inputs = {**curve.logged, **inputs}
     symbols, single, at = _inputs(fit, inputs, lr, at, warmup_steps)
     values = evaluate(fit, symbols)
-    low, high = _interval(fit, values)
-    reach = _reach(fit, symbols, at, values[0])
+    coordinates = _coordinates(fit, symbols, at)
+    distance = beyond(coordinates, fit.ranges)
+    low, high = _interval(fit, values, distance)
+    reach = _reach(fit, coordinates, distance, at, values)
     warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
     if single:
         least, most = (None if edge is None else float(edge[0]) for edge in (low, high))
@@ -146,6 +149,13 @@ def final_losses(fit: LossFit, lr: np.ndarray | None, warmup_steps: int = 0, **i
     """[1 + draws] losses of a run, or at the end of a schedule: at the constants of the fit, then at resampled ones."""
     symbols, _, _ = _inputs(fit, inputs, lr, None, warmup_steps)
     return evaluate(fit, symbols)[:, 0]
+
+
+def run_draws(fit: LossFit, **inputs: Any) -> np.ndarray:
+    """[draws] losses of one new run of a point law, whose intervals are percentiles of them."""
+    symbols, _, at = _inputs(fit, inputs, None, None, 0)
+    distance = beyond(_coordinates(fit, symbols, at), fit.ranges)
+    return new_runs(fit, evaluate(fit, symbols)[1:], distance)[:, 0]
 
 
 def _same_convention(fit: LossFit, key: str, value: str | None) -> None:
@@ -214,8 +224,14 @@ def _evaluator(law: Law, names: tuple[str, ...]):
     return jax.jit(losses)
 
 
-def new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
-    """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point."""
+def new_runs(fit: LossFit, values: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Losses [draws, points] of new runs: draws · offset of a run · scatter of a point · error of the form.
+
+    Args:
+      fit: of the law.
+      values: [draws, points] losses at resampled constants.
+      distance: [points] ln of the factor by which each lies outside the data, of `axes.beyond`.
+    """
     if len(values) < FEW:
         return values
     rng = np.random.default_rng(0)
@@ -223,17 +239,42 @@ def new_runs(fit: LossFit, values: np.ndarray) -> np.ndarray:
     noise = rng.choice(np.asarray(fit.scatter["quantiles"]), len(rows)) + fit.scatter["offset"] * rng.standard_normal(
         len(rows)
     )
-    if fit.model.signed:
-        return rows + fit.scatter["size"] * noise[:, None]
-    return rows * np.exp(noise)[:, None]
+    error = noise[:, None] + form_draws(fit, len(rows))[:, None] * distance
+    return rows + fit.scatter["size"] * error if fit.model.signed else rows * np.exp(error)
 
 
-def _interval(fit: LossFit, values: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+def form_draws(fit: LossFit, count: int) -> np.ndarray:
+    """[count] errors of the form, of ln L for each factor of e outside the data; 0 of a fit that states none."""
+    if not fit.form_error:
+        return np.zeros(count)
+    rng = np.random.default_rng(2)
+    return rng.choice(np.asarray(fit.form_error["sd"]), count) * rng.standard_normal(count)
+
+
+def form_share(fit: LossFit, draws: np.ndarray, distance: float) -> float | None:
+    """Share of the form in the variance of new runs at one point; None where the fit states no error of the form.
+
+    Args:
+      fit: of the law.
+      draws: [draws] losses at resampled constants.
+      distance: of the point.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not fit.form_error or len(draws) < FEW:
+        return None
+    runs = new_runs(fit, draws[:, None], np.zeros(1))[:, 0]
+    sampling = np.var(runs / fit.scatter["size"] if fit.model.signed else np.log(np.maximum(runs, 1e-300)))
+    form = np.mean(np.square(fit.form_error["sd"])) * distance**2
+    return float(form / (form + sampling)) if form > 0 else 0.0
+
+
+def _interval(fit: LossFit, values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The interval of one new run at every point, of losses [1 + draws, points], some points at a time."""
-    parts = np.array_split(values, range(_AT_ONCE, values.shape[1], _AT_ONCE), axis=1)
-    pairs = [edges(part[0], new_runs(fit, part[1:]), fit.level) for part in parts]
+    cuts = range(_AT_ONCE, values.shape[1], _AT_ONCE)
+    parts = zip(np.array_split(values, cuts, axis=1), np.array_split(distance, cuts), strict=True)
+    pairs = [edges(part[0], new_runs(fit, part[1:], beyond), fit.level) for part, beyond in parts]
     lows, highs = ([edge for edge in column if edge is not None] for column in zip(*pairs, strict=True))
-    return (np.concatenate(lows), np.concatenate(highs)) if len(lows) == len(parts) else (None, None)
+    return (np.concatenate(lows), np.concatenate(highs)) if len(lows) == len(pairs) else (None, None)
 
 
 def edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -249,28 +290,30 @@ def edges(value: np.ndarray, draws: np.ndarray, level: float) -> tuple[np.ndarra
     return (low, high) if np.all(high > low) else (None, None)
 
 
-def _reach(fit: LossFit, inputs: dict[str, np.ndarray], at: np.ndarray | None, losses: np.ndarray) -> Extrapolation:
+def _coordinates(fit: LossFit, inputs: Mapping[str, np.ndarray], at: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The axes of a question [points]; of a curve, an early point is not one of a short horizon."""
+    values = axes(fit.model, inputs, at)
+    if "steps" in values and "steps" in fit.ranges and len(values["steps"]):
+        values["steps"] = np.maximum(values["steps"], min(values["steps"].max(), fit.ranges["steps"][0]))
+    return values
+
+
+def _reach(
+    fit: LossFit, coordinates: Mapping[str, np.ndarray], distance: np.ndarray, at: np.ndarray | None, losses: np.ndarray
+) -> Extrapolation:
     """How far a question lies outside the data of the fit: of a curve, its last point."""
-    coordinates = axes(fit.model, inputs)
-    place = _farthest(coordinates, fit.ranges) if at is None else int(np.argmax(at))
+    place = _farthest(coordinates, distance) if at is None else int(np.argmax(at))
     values = {name: float(value[place]) for name, value in coordinates.items()}
-    if at is not None:
-        values["steps"] = float(at[place] + 1)
     unit = unit_of(fit)
-    ends = (losses.min(), losses.max()) if unit in LOG_BASES else ()
+    ends = (losses[0].min(), losses[0].max()) if unit in LOG_BASES else ()
     wrong = [text for loss in ends for text in impossible_loss(float(loss), unit=unit)]
-    return extrapolation(values, fit.ranges, list(dict.fromkeys(wrong)))
+    share = form_share(fit, losses[1:, place], float(distance[place]))
+    return replace(extrapolation(values, fit.ranges, list(dict.fromkeys(wrong))), form=share)
 
 
-def _farthest(coordinates: Mapping[str, np.ndarray], ranges: Mapping[str, Sequence[float]]) -> int:
+def _farthest(coordinates: Mapping[str, np.ndarray], distance: np.ndarray) -> int:
     """The point that lies farthest outside the ranges in any axis; of several, the one with the fewest tokens for N."""
     if not coordinates:
         return 0
     ratio = coordinates.get("tokens_per_param", next(iter(coordinates.values())))
-    distance = np.zeros(len(ratio))
-    for name in set(coordinates) & set(ranges):
-        low, high = ranges[name]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            outside = np.fmax(np.log(coordinates[name] / high), np.log(low / coordinates[name]))
-        distance = np.fmax(distance, outside)
     return int(np.lexsort((ratio, -distance))[0])

@@ -114,7 +114,9 @@ class Problem:
             high=high,
             delta=self.noise.delta if delta is None else delta,
             sigma=DELTA if plain else self.noise.sigma,
-            offset_precision=1 / self.noise.offset**2 if self.noise.offset and not plain else _NO_OFFSET,
+            offset_precision=np.full(
+                len(self.points.names), 1 / self.noise.offset**2 if self.noise.offset and not plain else _NO_OFFSET
+            ),
             prior_precision=np.zeros(len(sd)) if plain else 1 / sd**2,
             tolerance=tolerance,
             steps=steps,
@@ -139,9 +141,11 @@ class Problem:
             theta = starts(
                 self.law, count, seed, self.inputs, self.points.loss, weight, self.points.scale(), *self.bounds
             )
-        ones = np.ones((count, len(self.points.names)))
         tasks = Task(
-            theta, ones, np.broadcast_to(self.target, (count, len(weight))), np.broadcast_to(self.prior[0], theta.shape)
+            theta,
+            np.ones((count, len(weight))),
+            np.broadcast_to(self.target, (count, len(weight))),
+            np.broadcast_to(self.prior[0], theta.shape),
         )
         shared = self.shared(plain=plain, steps=STEPS[self.law.kind])
         return self.solve(tasks, shared, "scale" if plain else "starts")
@@ -156,11 +160,11 @@ class Problem:
         prior: np.ndarray | None = None,
         **changes: Any,
     ) -> Solution:
-        """The solutions from one start under many run weights, targets or prior centres [tasks, …]."""
+        """The solutions from one start under many weights or targets of points, or prior centres [tasks, …]."""
         count = max(len(values) if values is not None else 1 for values in (weight, target, prior))
         tasks = Task(
             np.broadcast_to(theta, (count, len(theta))),
-            np.ones((count, len(self.points.names))) if weight is None else weight,
+            np.ones((count, len(self.target))) if weight is None else weight,
             np.broadcast_to(self.target, (count, len(self.target))) if target is None else target,
             np.broadcast_to(self.prior[0], (count, len(theta))) if prior is None else prior,
         )

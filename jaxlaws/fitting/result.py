@@ -36,6 +36,9 @@ class LossFit(Fit):
       held_out: `test`, `leave_one_run_out`, `extrapolation`, `gaps`, `decay_gaps`.
       diagnostics: gradient, condition number, bounds, unidentified directions, next basin, δ, resamples.
       scatter: of a new run about the law: `offset` sd of a run, `quantiles` of ln L − ln L̂ of a point.
+      form_error: of the law outside its data (`jaxlaws.fitting.forward`): `sd`, quantiles of the sd of ln L for each
+        factor of e outside, and the `folds` that they were learned from, 0 where they are the prior's; empty for
+        published constants, and for a law without a size.
       ranges: of curves also `lowest_share` and `steepest_drop`, what their schedules went through.
     """
 
@@ -51,6 +54,7 @@ class LossFit(Fit):
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     scatter: Mapping[str, Any] = field(default_factory=dict)
+    form_error: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def formula(self) -> str:
@@ -149,6 +153,10 @@ class LossFit(Fit):
             size = c.between(0, 1e308)
             return c.record(sigma=size, offset=size, size=size, quantiles=c.sequence(c.number))(value, name)
 
+        def form_error(value: Any, name: str) -> Mapping[str, Any]:
+            size = c.between(0, 1e308)
+            return {} if value == {} else c.record(sd=c.sequence(size), folds=c.between(0, 1e9))(value, name)
+
         first = {"law": law_name, "convention": convention, "noise": c.text}
         own = {
             "params": params,
@@ -160,5 +168,6 @@ class LossFit(Fit):
             "held_out": c.mapping(c.mapping(c.anything)),
             "diagnostics": c.mapping(c.anything),
             "scatter": scatter,
+            "form_error": form_error,
         }
         return {**first, **{key: check for key, check in shared.items() if key not in first}, **own}

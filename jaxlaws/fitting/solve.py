@@ -33,7 +33,7 @@ class Shared(NamedTuple):
       scale: of the coordinates.
       low, high: [parameters] bounds of the coordinates.
       delta, sigma: of the noise model.
-      offset_precision: 1/s² of the offsets of runs.
+      offset_precision: [runs] 1/s² of their offsets.
       prior_precision: [parameters] of the coordinates.
       tolerance: of convergence.
       steps: most of a task.
@@ -57,7 +57,7 @@ class Task(NamedTuple):
 
     Attributes:
       theta: [parameters] its start.
-      weight: [runs] of every run.
+      weight: [points] of every point; the offset of a run has the largest of its points.
       target: [points] ln L, or L.
       prior: [parameters] centre of the prior of the coordinates.
     """
@@ -127,7 +127,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, S
         size = jnp.abs(residual)
         inside = size <= shared.delta
         delta = jnp.where(inside, 1.0, shared.delta)
-        weight = task.weight[shared.run] / shared.sigma**2
+        weight = task.weight / shared.sigma**2
         rho = jnp.where(inside, 0.5 * residual**2, delta * (size - 0.5 * delta))
         pull = weight * jnp.clip(residual, -shared.delta, shared.delta)
         curve = weight * jnp.where(inside, 1.0, _TAIL * delta**2 / jnp.maximum(2 * delta * size - delta**2, delta**2))
@@ -141,8 +141,8 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, S
             hessian += jnp.diag(shared.prior_precision)
         if not offsets:
             return _Local(objective, gradient, hessian, None, None, None)
-        runs = len(task.weight)
-        precision = shared.offset_precision * task.weight
+        runs = len(offset)
+        precision = shared.offset_precision * jnp.maximum(jax.ops.segment_max(task.weight, shared.run, runs), 0.0)
         return _Local(
             objective + 0.5 * jnp.sum(precision * offset**2),
             gradient,
@@ -174,7 +174,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, S
         return move, run_move, gain
 
     def solve(task: Task, shared: Shared) -> Solution:
-        offset = jnp.zeros_like(task.weight)
+        offset = jnp.zeros_like(shared.offset_precision)
         here = local(task.theta, offset, task, shared)
         size = jnp.maximum(jnp.max(jnp.diagonal(here.hessian)), 1e-300)
 
@@ -195,7 +195,7 @@ def solver(law: Law, log: bool, offsets: bool, prior: bool) -> Callable[[Task, S
             damping = jnp.where(better, damping / 6, damping * 4)
             return theta, offset, here, damping, count + 1, gain_share(theta, here, shared, size)
 
-        start = (task.theta, offset, here, 1e-2 * size, 0, jnp.inf)
+        start = (task.theta, offset, here, 1e-2 * size, 0, jnp.where(jnp.any(task.weight > 0), jnp.inf, 0.0))
         theta, offset, here, _, count, gain = jax.lax.while_loop(going, body, start)
         return Solution(theta, offset, here.objective, gain, count, *reduced(here))
 
@@ -216,12 +216,16 @@ def run_tasks(
     size: int,
     done: Callable[[int], None] = lambda count: None,
 ) -> Solution:
-    """Solve any number of tasks, `size` at a time with one compiled program; numpy in and out."""
+    """Solve any number of tasks, `size` at a time with one compiled program; numpy in and out.
+
+    Lanes beyond the last task have no weight, and end before their first step.
+    """
     total = len(tasks.theta)
     parts = []
     for first in range(0, total, size):
         index = np.minimum(np.arange(first, first + size), total - 1)
-        part = solve(Task(*(np.asarray(value)[index] for value in tasks)), shared)
+        lanes = Task(*(np.asarray(value)[index] for value in tasks))
+        part = solve(lanes._replace(weight=lanes.weight * (index == np.arange(first, first + size))[:, None]), shared)
         parts.append([np.asarray(value)[: min(size, total - first)] for value in part])
         done(min(first + size, total))
     return Solution(*(np.concatenate(column) for column in zip(*parts, strict=True)))
