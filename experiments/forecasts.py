@@ -27,8 +27,9 @@ from jaxlaws.fitting.axes import axes, beyond
 from jaxlaws.fitting.columns import columns_of
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.forward import sizes
+from jaxlaws.fitting.intervals import edges, new_runs
 from jaxlaws.fitting.points import Points, points
-from jaxlaws.fitting.predict import edges, evaluate, new_runs
+from jaxlaws.fitting.predict import evaluate
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.laws.table import get
 from jaxlaws.recommender.cells import cells_of
@@ -87,7 +88,7 @@ POINT_TABLES = (
     *(Table("flan", False, _RECTIFIED.format("flan"), "rectified", ("rectified",), model) for model in _MODELS),
     Table("over", False, "over_training/models.csv", "over_training", ("chinchilla",), "c4_original", "loss_1"),
     Table("routed", False, "scalebench/moe.csv", "moe", ("routed",)),
-    Table("farseer", True, "scalebench/farseer.csv", "farseer", ("farseer", "chinchilla")),
+    Table("farseer", True, "scalebench/farseer.csv", "farseer", ("farseer", "chinchilla"), "", "bits_per_character"),
     *(Table("gigaword", True, _RECTIFIED.format("gigaword"), "rectified", ("rectified",), model) for model in _MODELS),
     Table("olmo", True, "olmo_ladder", "olmo_ladder", ("chinchilla",), "", "c4_en"),
     Table("gemstones", True, "gemstones", "gemstones", ("chinchilla",)),
@@ -181,7 +182,7 @@ def splits(table: Table, runs: Runs) -> Iterator[tuple[str, Runs, Runs]]:
     else:
         at = runs.select([name for name in runs.curves if runs.table["peak_lr"][name] == 0.001])
         steps = {name: len(curve.lr) for name, curve in at.curves.items()}
-        for edge in np.quantile(list(steps.values()), (0.5, 0.7)):
+        for edge in np.unique(np.quantile(list(steps.values()), (0.3, 0.6))):
             short = [name for name, count in steps.items() if count <= edge]
             yield f"up to {edge:,.0f} steps", at.select(short), at.select([n for n in steps if n not in short])
         some = []

@@ -11,6 +11,9 @@ from jaxlaws.extrapolation import SLACK, ZERO
 from jaxlaws.inputs import INPUTS, following, input_of
 from jaxlaws.laws.law import Law
 
+#: Distance in logs that stands for every larger one, so that all of them are finite.
+_FARTHEST = 700.0
+
 
 def axes(law: Law, inputs: Mapping[str, np.ndarray], at: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The values at the points of a law of N, D, D/N, C = 6·N·D, batch, steps, LR sum and peak LR, [points] each.
@@ -59,4 +62,4 @@ def beyond(values: Mapping[str, np.ndarray], ranges: Mapping[str, Sequence[float
         if row is not None and row.zero:
             outside = np.where((values[name] == 0) & (low > 0), -math.log(ZERO), outside)
         distance = np.fmax(distance, outside)
-    return np.where(distance > math.log(SLACK), distance, 0.0)
+    return np.where(distance > math.log(SLACK), np.minimum(distance, _FARTHEST), 0.0)

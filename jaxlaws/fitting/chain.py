@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation
-from jaxlaws.fitting.predict import Prediction, edges, new_runs, open_fit, predict, run_draws, unit_of
+from jaxlaws.fitting.intervals import edges, new_runs
+from jaxlaws.fitting.predict import Prediction, open_fit, predict, run_draws, unit_of
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.records.columns import MAIN_LOSSES, TARGET

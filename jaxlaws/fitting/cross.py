@@ -12,6 +12,8 @@ from scipy.interpolate import CubicSpline
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, farthest
 from jaxlaws.fitting import plane
+from jaxlaws.fitting.axes import beyond
+from jaxlaws.fitting.intervals import form_draws
 from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.predict import open_fit, predict, unit_of
 from jaxlaws.fitting.resample import FEW
@@ -105,7 +107,9 @@ def cross(
     low, high = _limits(fits, path, before)
     x = np.linspace(math.log(low), math.log(high), _POINTS)
     losses = [
-        plane.along(fit, plane.setting_of(fit, _columns_of(fit, columns)), path, x, params, tokens) for fit in fits
+        plane.along(fit, plane.setting_of(fit, _columns_of(fit, columns)), path, x, params, tokens)
+        * _form_of(fit, path, x, params, tokens)
+        for fit in fits
     ]
     pairs = _pairs(*(len(rows) for rows in losses))
     gap = losses[0][pairs[:, 0]] - losses[1][pairs[:, 1]]
@@ -166,6 +170,17 @@ def _one_loss(a: LossFit, b: LossFit) -> None:
         raise BadInput(
             f"{a.law} is fitted to {targets[0]} and {b.law} to {targets[1]}: fit both to the same loss, with --target."
         )
+
+
+def _form_of(fit: LossFit, path: str, x: np.ndarray, params: float | None, tokens: float | None) -> np.ndarray:
+    """[rows, points] factors on the losses of a fit along a path: 1 for its constants, for a resample the form's error."""
+    along = np.exp(x)
+    values = {"flops": along}
+    if path != "flops":
+        n, d = (along if value is None else np.full(len(x), value) for value in (params, tokens))
+        values = {"params": n, "tokens": d, "tokens_per_param": d / n, "flops": 6 * n * d}
+    error = np.r_[0.0, form_draws(fit, len(fit.rows()) - 1)]
+    return np.exp(error[:, None] * beyond(values, fit.ranges))
 
 
 def _columns_of(fit: LossFit, columns: Mapping[str, Any]) -> dict[str, Any]:

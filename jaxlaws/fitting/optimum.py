@@ -11,6 +11,7 @@ import numpy as np
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.fitting import plane
+from jaxlaws.fitting.intervals import form_draws
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.question import Question
 from jaxlaws.fitting.resample import FEW, interval
@@ -31,6 +32,11 @@ MOST_FAILURES = 0.05
 OF_BATCH = ("steps", "least_steps", "least_tokens", "critical_batch")
 #: Step in ln C by which the exponent of N is measured.
 _STEP = 0.01
+#: Step in ln N by which the curvature of the loss along a budget is measured.
+_WIDE = 0.1
+#: ln of the factor in N over which the error of the form changes by its own size along a budget. With it the N* of fits
+#: to the smaller runs of four public tables are off from that of all runs as they say: experiments/LOG.md.
+_ALONG = 3.0
 
 
 class Optimum(NamedTuple):
@@ -113,10 +119,12 @@ def optimum(
     setting = plane.setting_of(fit, columns)
     log_n, log_d, falls = question.solve(fit, setting)
     question.require(fit, setting, log_n[0] + log_d[0])
+    at = predict(fit, params=float(np.exp(log_n[0])), tokens=float(np.exp(log_d[0])), **columns)
+    if at.extrapolation.form:
+        log_n, log_d = _with_form(fit, setting, question, log_n, log_d, np.log(at.extrapolation.factor))
     n, d, ratio = np.exp(log_n), np.exp(log_d), np.exp(log_d - log_n)
     cost = n * (6 * d + 2 * served_tokens)
     exponent = _exponent(fit, setting, cost, served_tokens) if params is None and tokens is None else None
-    at = predict(fit, params=float(n[0]), tokens=float(d[0]), **columns)
     wrong = _impossible(n[0], d[0], 0.5 if exponent is None else exponent[0])
     reach = replace(at.extrapolation, impossible=(*at.extrapolation.impossible, *wrong))
     if falls:
@@ -185,6 +193,42 @@ def _of_batch(
     steps, tokens = plane.of_batches(fit, setting, log_n, losses)
     values = (np.exp(log_d) / setting["B"], steps, tokens, tokens / steps)
     return {name: _quantity(value, fit.level) for name, value in zip(OF_BATCH, values, strict=True)}
+
+
+def _with_form(
+    fit: LossFit,
+    setting: Mapping[str, Any],
+    question: Question,
+    log_n: np.ndarray,
+    log_d: np.ndarray,
+    distance: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """ln N and ln D [rows] where every resample but the fitted constants has an error of the form of its own.
+
+    With e = s·d·g that of ln L (`jaxlaws.fitting.forward`), the loss L·exp(e) is reached where L is loss·exp(−e). Along
+    a budget e changes with ln N, and its slope moves a minimum of curvature κ of ln L by −slope/κ.
+
+    Args:
+      fit, setting: as of `plane.spend`.
+      question: of which this is the answer.
+      log_n, log_d: the answer without an error of the form.
+      distance: d of the fitted constants' answer.
+    """
+    rows, served = len(log_n), question.served_tokens
+    error, slope = (distance * np.r_[0.0, form_draws(fit, rows - 1, seed)] for seed in (2, 3))
+    if question.loss is not None:
+        log_n, log_d, _ = question.solve(fit, setting, np.exp(-error))
+    if question.params is not None or question.tokens is not None:
+        return log_n, log_d
+    cost = np.exp(log_n) * (6 * np.exp(log_d) + 2 * served)
+
+    def at(step: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(invalid="ignore"):
+            return log_n + step, np.log((cost * np.exp(-log_n - step) - 2 * served) / 6)
+
+    below, middle, above = (np.log(plane.losses(fit, setting, *at(step))[0]) for step in (-_WIDE, 0.0, _WIDE))
+    curvature = (below - 2 * middle + above) / _WIDE**2
+    return at(-slope / (_ALONG * curvature))
 
 
 def _exponent(fit: LossFit, setting: Mapping[str, Any], flops: np.ndarray, served_tokens: float) -> np.ndarray:

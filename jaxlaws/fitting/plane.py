@@ -112,8 +112,10 @@ def _spend(surface: Surface, log_c: np.ndarray, served_tokens: float) -> tuple[n
     return log_n, log_n + best, falls
 
 
-def reach(fit: LossFit, setting: Mapping[str, Any], loss: float, served_tokens: float) -> tuple[np.ndarray, np.ndarray]:
-    """ln N and ln D [rows] of the cheapest model that reaches a loss.
+def reach(
+    fit: LossFit, setting: Mapping[str, Any], loss: float | np.ndarray, served_tokens: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """ln N and ln D [rows] of the cheapest model that reaches a loss, a number or [rows].
 
     Along D = r·N at L = loss: d ln N/d ln r = −L_D/(L_N + L_D), the derivatives of L being in ln N and ln D.
     """
@@ -135,9 +137,9 @@ def reach(fit: LossFit, setting: Mapping[str, Any], loss: float, served_tokens: 
 
 
 def reach_with(
-    fit: LossFit, setting: Mapping[str, Any], loss: float, params: float | None, tokens: float | None
+    fit: LossFit, setting: Mapping[str, Any], loss: float | np.ndarray, params: float | None, tokens: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """ln N and ln D [rows] that reach a loss with N or D fixed."""
+    """ln N and ln D [rows] that reach a loss, a number or [rows], with N or D fixed."""
     surface = surface_of(fit, setting)
     size = tokens if params is None else params
     assert size is not None

@@ -53,15 +53,23 @@ class Question:
         if self.params is not None and self.tokens is not None:
             raise BadInput("--params and --tokens are both given, which leaves nothing to find: leave out one of them.")
 
-    def solve(self, fit: LossFit, setting: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, bool]:
-        """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them."""
+    def solve(
+        self, fit: LossFit, setting: Mapping[str, Any], factor: np.ndarray | float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """ln N and ln D for every row of constants, and whether the loss of row 0 is lower far from them.
+
+        Args:
+          fit: with rows of constants.
+          setting: the other inputs, of `plane.setting_of`.
+          factor: of the loss to be reached, a number or [rows].
+        """
         if self.loss is None and self.params is None and self.tokens is None:
             return plane.spend(fit, setting, self.flops, self.served_tokens)
         if self.loss is None:
             return *self._rest(len(fit.rows())), False
         if self.params is None and self.tokens is None:
-            return *plane.reach(fit, setting, self.loss, self.served_tokens), False
-        return *plane.reach_with(fit, setting, self.loss, self.params, self.tokens), False
+            return *plane.reach(fit, setting, self.loss * factor, self.served_tokens), False
+        return *plane.reach_with(fit, setting, self.loss * factor, self.params, self.tokens), False
 
     def _rest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """ln N and ln D of what a budget leaves to the one of them that is not fixed."""
