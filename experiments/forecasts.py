@@ -36,6 +36,7 @@ from jaxlaws.recommender.cells import cells_of
 from jaxlaws.recommender.estimate import estimate
 from jaxlaws.recommender.score import without
 from jaxlaws.recommender.surface import Surface
+from jaxlaws.records.repeats import CLUSTER
 from jaxlaws.records.settings import comparable
 from jaxlaws.records.source import open_runs
 from jaxlaws.records.table import Runs
@@ -150,11 +151,12 @@ def of_points(data: Path) -> Iterator[Row]:
             everything = points(get(law), runs)
             size = sizes(get(law), everything)
             assert size is not None
+            largest = np.array([size[everything.run == i].max() for i in range(len(everything.names))])
+            of_row = runs.table.get(CLUSTER, runs.table.index.to_series()).astype(str)
             for share in SHARES:
-                keep = size <= np.quantile(size, share)
-                names = [name for name, kept in zip(everything.names, keep, strict=True) if kept]
-                if len(np.unique(everything.cell[keep])) >= 1.5 * len(get(law).names):
-                    yield from judged(table, law, f"{share:.0%} of the runs", runs.select(names), everything)
+                names = np.array(everything.names)[largest <= np.quantile(largest, share)]
+                train = runs.at(of_row.isin(names).to_numpy())
+                yield from judged(table, law, f"{share:.0%} of the runs", train, everything)
 
 
 def of_curves(data: Path) -> Iterator[Row]:

@@ -109,7 +109,9 @@ class Extrapolation:
         if not parts:
             return list(self.impossible)
         away = f"the question is an extrapolation, outside the law's data by {' and '.join(parts)}."
-        share = "" if self.form is None else f" {self.form:.0%} of the variance is the law's form, the rest sampling."
+        share = ""
+        if self.form is not None:
+            share = f" Of its variance {self.form:.0%} is the error of the law's form, the rest is sampling."
         return [*self.impossible, f"EXTRAPOLATION, {self.grade}: {away}{share}"]
 
     def refuse_absurd(self, force: bool) -> list[str]:

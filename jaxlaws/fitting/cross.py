@@ -173,7 +173,7 @@ def _one_loss(a: LossFit, b: LossFit) -> None:
 
 
 def _form_of(fit: LossFit, path: str, x: np.ndarray, params: float | None, tokens: float | None) -> np.ndarray:
-    """[rows, points] factors on the losses of a fit along a path: 1 for its constants, for a resample the form's error."""
+    """[rows, points] factors on losses along a path: 1 for the fitted constants, errors of the form for resamples."""
     along = np.exp(x)
     values = {"flops": along}
     if path != "flops":

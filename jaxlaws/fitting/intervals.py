@@ -59,6 +59,18 @@ def form_share(fit: LossFit, draws: np.ndarray, distance: float) -> float | None
     return float(form / (form + sampling)) if form > 0 else 0.0
 
 
+def form_sentences(fit: LossFit) -> list[str]:
+    """What is missing from an interval outside the data, where the fit itself does not show the error of its form."""
+    if not fit.draws:
+        return []
+    if not fit.form_error:
+        return [
+            "the interval is that of sampling alone, the fit states no error of the form of its law outside the data."
+        ]
+    few = "the data are too few for forward folds: the error of the form is what other tables had."
+    return [] if fit.form_error["folds"] else [few]
+
+
 def run_interval(fit: LossFit, values: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The interval of one new run at every point, of losses [1 + draws, points], some points at a time."""
     cuts = range(_AT_ONCE, values.shape[1], _AT_ONCE)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxlaws.errors import BadInput
 from jaxlaws.extrapolation import Extrapolation, extrapolation
 from jaxlaws.fitting import plane
-from jaxlaws.fitting.intervals import form_draws
+from jaxlaws.fitting.intervals import form_draws, form_sentences
 from jaxlaws.fitting.predict import open_fit, predict
 from jaxlaws.fitting.question import Question
 from jaxlaws.fitting.resample import FEW, interval
@@ -145,7 +145,13 @@ def optimum(
         served_tokens=served_tokens,
         level=fit.level,
         extrapolation=reach,
-        warnings=(*require_trusted(fit, fit.law, force=True), *fit.warnings, *sentences, *reach.sentences()),
+        warnings=(
+            *require_trusted(fit, fit.law, force=True),
+            *fit.warnings,
+            *sentences,
+            *reach.sentences(),
+            *(form_sentences(fit) if reach.outside else ()),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxlaws.errors import BadInput, unknown
 from jaxlaws.extrapolation import LOG_BASES, Extrapolation, extrapolation, impossible_loss
 from jaxlaws.fitting.axes import axes, beyond
-from jaxlaws.fitting.intervals import form_share, new_runs, run_interval
+from jaxlaws.fitting.intervals import form_sentences, form_share, new_runs, run_interval
 from jaxlaws.fitting.keywords import arrays, keywords
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
@@ -136,7 +136,8 @@ def predict(
     distance = beyond(coordinates, fit.ranges)
     low, high = run_interval(fit, values, distance)
     reach = _reach(fit, coordinates, distance, at, values)
-    warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences())
+    form = form_sentences(fit) if reach.outside else []
+    warnings = (*require_trusted(fit, fit.law, force=True), *reach.sentences(), *form)
     if single:
         least, most = (None if edge is None else float(edge[0]) for edge in (low, high))
         return Prediction(float(values[0, 0]), least, most, fit.level, reach, warnings)

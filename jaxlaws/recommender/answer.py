@@ -210,7 +210,8 @@ def _outside(q: Question, fit: HyperFit, log_lr: float, log_batch: float) -> Ext
     lr = exp(log_lr)
     values = {**_inputs(q), "peak_lr": lr, "batch_tokens": exp(log_batch)}
     impossible = [f"the law's peak LR is {lr:.3g}, and no run has one of 1 or more."] if lr >= 1 else []
-    return extrapolation(values, fit.ranges, impossible)
+    share = fit.form_share("lr", q.params, q.tokens)
+    return replace(extrapolation(values, fit.ranges, impossible), form=share)
 
 
 def _inputs(q: Question) -> dict[str, float]:

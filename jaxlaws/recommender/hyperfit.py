@@ -115,6 +115,18 @@ class HyperFit(Fit):
         """
         z = (1.0, math.log(params), math.log(tokens))
         variance = sum(z[i] * self.covariance[axis][i][j] * z[j] for i in range(3) for j in range(3))
+        return math.sqrt(max(variance + self._of_form(axis, params, tokens), 0.0) + self.scatter[axis] ** 2)
+
+    def form_share(self, axis: str, params: float, tokens: float) -> float | None:
+        """Share of the error of the form, Σ_f w_f Δ_f² + xᵀDx, in the variance of `spread`; None without either."""
+        total = self.spread(axis, params, tokens) ** 2
+        known = bool(self.rivals.get(axis) or self.drift.get(axis)) and total > 0
+        return min(self._of_form(axis, params, tokens) / total, 1.0) if known else None
+
+    def _of_form(self, axis: str, params: float, tokens: float) -> float:
+        """Variance in logs of what the forms differ by, and of what exponents may change by outside the data."""
+        z = (1.0, math.log(params), math.log(tokens))
+        variance = 0.0
         for rival in self.rivals.get(axis, ()):
             terms = zip(TERMS, z, strict=True)
             gap = sum((rival[name] - self.params[f"{axis}_{name}"]) * value for name, value in terms)
@@ -122,7 +134,7 @@ class HyperFit(Fit):
         if drift := self.drift.get(axis):
             x = [self._outside("params", params), self._outside("tokens", tokens)]
             variance += sum(x[i] * drift[i][j] * x[j] for i in range(2) for j in range(2))
-        return math.sqrt(max(variance, 0.0) + self.scatter[axis] ** 2)
+        return variance
 
     def _outside(self, name: str, value: float) -> float:
         """How far in logs a value lies outside the range of the data, below it negative."""
