@@ -89,6 +89,11 @@ SEEN = {
     ),
     "a trend that runs share": ({"residual": np.tile(2e-3 * np.sin(np.arange(20) / 3), 3)}, "weak", "one line"),
     "residuals that drift": ({"curve_noise": 1e-5, "spacing": 1e-7}, "weak", "drift"),
+    "a trend below the noise of a run": (
+        {"residual": np.tile(2e-3 * np.sin(np.arange(20) / 3), 3), "offset": 2e-3},
+        "converged",
+        "",
+    ),
     "a drift below the noise of a run": ({"curve_noise": 1e-5, "spacing": 1e-7, "offset": 2e-3}, "converged", ""),
 }
 

@@ -199,13 +199,16 @@ def _gaps(evidence: Evidence) -> list[Finding]:
 
 
 def _structure(evidence: Evidence) -> list[Finding]:
-    """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share."""
+    """Residuals that follow the inputs: a surface over ln N and ln D, or one line that all runs share.
+
+    What is less than runs differ by among themselves is in every interval, and says nothing against the law.
+    """
     scatter = evidence.scatter
     size = float(np.std(scatter.residual))
-    if size * evidence.points.size < scatter.spacing:
+    if size * evidence.points.size < scatter.spacing or size < scatter.offset:
         return []
     noise = scatter.curve_noise
-    if noise is not None and size > max(DRIFT * max(noise, scatter.rounding), scatter.offset):
+    if noise is not None and size > DRIFT * max(noise, scatter.rounding):
         what = f"the residuals of the runs drift: they are {size:.2g} of the loss where neighbouring points scatter by "
         return [Finding("weak", f"{what}{noise:.2g}", _OTHERS)]
     if evidence.law.kind == "curve":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jaxlaws.laws.law import Law, Parameter
+from jaxlaws.laws.law import Law, Parameter, Preset
 from jaxlaws.laws.lazy import jnp
 from jaxlaws.laws.relaxation import power
 
@@ -40,6 +40,19 @@ def basis(params, inputs):
     return jnp.ones_like(lr_sum_term), lr_sum_term, noise
 
 
+_NAMES = ("L0", "A", "alpha", "B", "kappa", "zeta", "C", "beta")
+
+
+def _preset(size, values, ratio, se):
+    return Preset(
+        dict(zip(_NAMES, values, strict=True)),
+        "fitted in this project to three public curves of Luo et al., ICLR 2025, arXiv 2503.12811",
+        f"{size} Llama-2, peak LR 3e-4, batch of the authors; fitted to 14,000 to 24,000 steps, tested up to 72,000",
+        ranges={"steps": (14_000, 72_000), "peak_lr": (3e-4, 3e-4)},
+        held_out={"decay_gaps": {"ratio": ratio, "se": se, "pairs": 4}},
+    )
+
+
 LAW = Law(
     name="noise_memory",
     formula=(
@@ -71,4 +84,14 @@ LAW = Law(
     running=True,
     convention={"warmup_ld": "included", "loss": "nats", "lr_sum": "lr_steps"},
     noise="correlated",
+    # jaxlaws fit noise_memory DATA/multi_power_law/csv_25 --format multi_power_law --train
+    # cosine_24000,constant_24000,wsdcon_9, and with csv_100.
+    presets={
+        "25M": _preset(
+            "25M", (3.0296, 0.447267, 0.554995, 21.2343, 0.119236, 0.56035, 1773.59, 0.201399), 0.944, 0.049
+        ),
+        "100M": _preset(
+            "100M", (2.70041, 0.430074, 0.533617, 62.6385, 0.213773, 0.648893, 1238.69, 0.16197), 1.142, 0.057
+        ),
+    },
 )

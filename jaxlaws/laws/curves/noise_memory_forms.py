@@ -50,6 +50,10 @@ def _with_batch(law: Law, name: str, formula: str) -> Law:
     )
 
 
+#: The law of one model without its presets, which are of that law only.
+_LAW = replace(noise_memory.LAW, presets={})
+
+
 def _with_units(parameters: tuple[Parameter, ...], more: dict[str, float | str]) -> tuple[Parameter, ...]:
     """The constants, of which B, the size of the noise, has further units."""
     return tuple(replace(p, units={**p.units, **more}) if p.name == "B" else p for p in parameters)
@@ -57,7 +61,7 @@ def _with_units(parameters: tuple[Parameter, ...], more: dict[str, float | str])
 
 # Without priors: that of C is of a β that is free, with which C trades off.
 REDUCED = tied(
-    replace(noise_memory.LAW, parameters=tuple(replace(p, prior=None) for p in noise_memory.LAW.parameters)),
+    replace(_LAW, parameters=tuple(replace(p, prior=None) for p in _LAW.parameters)),
     name="noise_memory_reduced",
     formula="L(t) = L0 + A S^-alpha + B (m/S^0.25)^alpha,  " + _MEMORY.format("0.2"),
     reference=_REFERENCE,
@@ -65,16 +69,16 @@ REDUCED = tied(
 )
 
 SIZED = replace(
-    noise_memory.LAW,
+    _LAW,
     name="noise_memory_size",
     formula="L(t) = L0 + A S^-alpha + B N^gamma S^-kappa m^zeta + F N^-phi,  " + _MEMORY.format("beta"),
     reference=_REFERENCE,
-    inputs=(*noise_memory.LAW.inputs, "N"),
+    inputs=(*_LAW.inputs, "N"),
     # Two sizes have two levels, which say nothing of φ: its prior is of the α of Chinchilla's law, .348 and .353 in the
     # presets. That of γ is of what three public sources show, .16 to .31 (experiments/LOG.md).
     parameters=(
         Parameter("L0", "irreducible loss, nats a token"),
-        *_with_units(noise_memory.LAW.parameters[1:], {"N": "-gamma"}),
+        *_with_units(_LAW.parameters[1:], {"N": "-gamma"}),
         Parameter(
             "gamma",
             "exponent of parameters in the gradient noise",
@@ -88,11 +92,11 @@ SIZED = replace(
     ),
     basis=basis_with_size,
     linear=("L0", "A", "B", "F"),
-    convention={**noise_memory.LAW.convention, "params": "params_nonembedding"},
+    convention={**_LAW.convention, "params": "params_nonembedding"},
 )
 
 BATCH = _with_batch(
-    noise_memory.LAW,
+    _LAW,
     "noise_memory_batch",
     "L(t) = L0 + A S^-alpha + B S^-kappa (m/batch)^zeta,  " + _MEMORY.format("beta"),
 )
