@@ -257,5 +257,5 @@ def test_impossible_requests(arguments, words):
 def test_laws_that_cannot_design():
     with pytest.raises(BadInput, match="reads model and tokens"):
         design(open_fit("chinchilla:epoch"), 100, 1e-3)
-    with pytest.raises(BadInput, match="no decay can help"):
+    with pytest.raises(BadInput, match="no decay can help: fit noise_memory"):
         design(LossFit(law="opl", convention={}, noise="huber", params={"L0": 1.0, "A": 1.0, "alpha": 0.5}), 100, 1e-3)

@@ -4,6 +4,7 @@
     python experiments/laws/noise_memory.py ../shared/data priors     # where the centres and widths come from
     python experiments/laws/noise_memory.py ../shared/data left_out   # a schedule, a peak LR, a horizon
     python experiments/laws/noise_memory.py ../shared/data transfer   # exponents of one source on another
+    python experiments/laws/noise_memory.py ../shared/data forms      # what theory says of the exponents
 
 Every law that reads a schedule and nothing else takes part, with its default noise. Sources are the two models of Luo
 et al. (25M, 100M), the peak LRs of Schaipp et al., the sizes of OLMo's ladder (cosine only) and the widths of the MLP
@@ -46,6 +47,10 @@ RIVALS = tuple(
 BASELINES = ("opl", "lldl")
 #: Sources of which all pairs are taken.
 PAIRED = ("luo 25M", "luo 100M", "schaipp 0.0005", "schaipp 0.002", "olmo 1B", "mlp 42M")
+#: Exponents of the linear theory of SGD on a power-law spectrum (ζ 1, κ 0), each alone, and an exponential memory.
+FIXED: tuple[dict[str, float], ...] = (
+    *({}, {"zeta": 1.0, "kappa": 1e-3}, {"zeta": 1.0}, {"kappa": 1e-3}, {"zeta": 0.5}, {"beta": 10.0}),
+)
 FIRST, MOST = 2000, 40
 BETAS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.45, 0.7)
 
@@ -258,8 +263,25 @@ def scored(law: str, source: Source, fixed: Mapping[str, float]) -> tuple[float,
     return errors["test"]["mae"], (errors.get("gaps") or {"mae": float("nan")})["mae"]
 
 
+def forms(folder: Path, start: str = "") -> None:
+    """Exponents that theory would fix, on training sides only: the objective, and the error of each run left out."""
+    ends = open_runs(folder / "lr_scheduling", format="lr_scheduling_final")
+    sides = {f"luo {size}M": thin(luo(folder, size), lambda curve: FIRST, 80).select(list(TRAIN)) for size in (25, 100)}
+    short = [name for name in ends.curves if name.split("_")[2] in ("0.1", "0.2", "0.4")]
+    rows: list[tuple[str, dict[str, float]]] = [
+        *(("noise_memory", fixed) for fixed in FIXED),
+        *(("noise_memory_reduced", {}), ("bound", {})),
+    ]
+    for name, runs in {**sides, "schaipp, ends of cooldowns up to .4": ends.select(short)}.items():
+        for law, fixed in rows if name.startswith(start) else ():
+            result = fit(law, runs, noise="huber", starts=4, bootstrap=0, fixed=fixed)
+            values = {key: float(f"{value:.3g}") for key, value in result.params.items()}
+            error = result.held_out["leave_one_run_out"]["mae"]
+            print(f"{name:<36} {law:<21} {result.objective_plain:.3e} {error:.5f} fixed {fixed}: {values}", flush=True)
+
+
 PARTS: dict[str, Callable[..., None]] = {
-    **{"scores": scores, "priors": priors, "left_out": left_out, "transfer": transfer}
+    **{"scores": scores, "priors": priors, "left_out": left_out, "transfer": transfer, "forms": forms}
 }
 
 

@@ -18,6 +18,7 @@ from jaxlaws.fitting.predict import keywords, need_finite
 from jaxlaws.fitting.result import LossFit
 from jaxlaws.inputs import INPUTS
 from jaxlaws.laws.law import Inputs, Law
+from jaxlaws.laws.table import CURVE_LAW
 from jaxlaws.numeric import array, whole
 from jaxlaws.schedules.spec import MOST_STEPS
 
@@ -59,14 +60,14 @@ def curve_law(fit: LossFit, columns: Mapping[str, Any]) -> tuple[Law, Inputs]:
     law = fit.model
     if law.kind != "curve":
         raise BadInput(
-            f"the law {law.name} reads model and tokens: a schedule needs a law such as multi_power or bound."
+            f"the law {law.name} reads model and tokens: a schedule needs a law such as {CURVE_LAW}."
         )
     logs = [row.meaning for key in law.inputs if (row := INPUTS[key]).logged or key == "phase_start"]
     if logs:
         raise BadInput(f"the law {law.name} reads the {logs[0]}: no schedule of its own can be designed with it.")
     if not {"drop", "lr", "V"} & set(law.inputs):
         raise BadInput(
-            f"the law {law.name} reads the LR sum only, so that no decay can help: fit multi_power or bound."
+            f"the law {law.name} reads the LR sum only, so that no decay can help: fit {CURVE_LAW}."
         )
     shares = fit.ranges.get("lowest_share")
     if shares is not None and shares[0] > 0.99:

@@ -29,6 +29,10 @@ def _ours() -> list[tuple[str, Law]]:
 LAWS: Table[Law] = Table("law", "jaxlaws.laws", _ours(), take=lambda module: LAWS.update(of_module(module)))
 
 
+#: The law of curves to begin with: the one that errs least where it was not made (experiments/laws/noise_memory.py).
+CURVE_LAW = "noise_memory"
+
+
 def add(law: Law) -> None:
     """Add a law to the table; `BadInput` where another one has its name, or as of `check.declared`."""
     LAWS[law.name] = declared(law)
