@@ -19,7 +19,6 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -129,8 +128,8 @@ def small(scale: Scale, out: Path) -> None:
 
 def losses_of_cells(law: HyperFit, source: str) -> Runs:
     """One row a cell, its loss at the best LR of the fitted curve through its five LRs."""
-    rows = [{"params_nonembedding": c["params"], "tokens": c["tokens"], "loss_nats": c["loss"]} for c in law.cells]
-    return Runs(pd.DataFrame(rows, index=[f"cell_{i}" for i in range(len(rows))]), source=source)
+    rows = [(cell["params"], cell["tokens"], cell["loss"]) for cell in law.cells]
+    return Runs(pd.DataFrame(rows, [f"cell_{i}" for i in range(len(rows))], [*CELL, "loss_nats"]), source=source)
 
 
 def largest(scale: Scale) -> list[tuple[ModelConfig, int]]:
@@ -189,7 +188,7 @@ def large(scale: Scale, out: Path) -> None:
 def score(scale: Scale, out: Path) -> None:
     told = predicted(scale, out)
     verified, tuned = collect(out / "verified"), collect(out / "largest")
-    frame, final = verified.table, tuned.table
+    frame, final, largest_model = verified.table, tuned.table, scale.models[-1]
     measured: dict[tuple[str, int], np.ndarray] = {}
     answer: dict[str, Any] = {"levels": told["levels"], "predicted_order": told["order"], "cells": []}
     for row in told["rows"]:
@@ -208,7 +207,11 @@ def score(scale: Scale, out: Path) -> None:
     answer["order"] = {
         str(steps): sorted(RECIPES, key=lambda name: measured[name, steps].mean()) for steps in scale.steps[-2:]
     }
-    answer["to_target"] = [to_target(scale, verified, measured, *pair) for pair in product(RECIPES, scale.steps[-2:])]
+    costs = {name: {"flop": flops(name, largest_model), "second": seconds(name, largest_model)} for name in RECIPES}
+    answer["step"] = costs
+    answer["to_target"] = [
+        to_target(scale, verified, measured, costs, *pair) for pair in product(RECIPES, scale.steps[-2:])
+    ]
     small_runs = collect(out / "small").table
     every = pd.concat([small_runs, final]).assign(loss_nats=lambda table: table["val_loss_nats"])
     best = every.loc[every.groupby(["optimizer", "params_nonembedding", "tokens"])["loss_nats"].idxmin()]
@@ -217,7 +220,7 @@ def score(scale: Scale, out: Path) -> None:
         "recipes and LRs": agreements(ranks(Runs(every, source="all"), ["optimizer", "peak_lr"], CELL)),
     }
     write_atomic(out / "recipes.json", json.dumps(finite(answer), indent=1) + "\n")
-    for key in ("cells", "to_target"):
+    for key in ("cells", "to_target", "step"):
         print(pd.DataFrame(answer[key]).to_string(index=False), end="\n\n")
     for title, rows in answer["ranks"].items():
         print(title, pd.DataFrame(rows).to_string(index=False), sep="\n", end="\n\n")
@@ -235,20 +238,19 @@ def agreements(result: Ranks) -> list[dict[str, Any]]:
     ]
 
 
-def to_target(scale: Scale, runs: Runs, measured: dict, name: str, steps: int) -> dict[str, Any]:
+def to_target(scale: Scale, runs: Runs, measured: dict, costs: dict, name: str, steps: int) -> dict[str, Any]:
     """Loss gained over AdamW by the same seeds, and the cost of AdamW's final loss as a share of AdamW's cost."""
     gained = measured[BASE, steps] - measured[name, steps]
     edge = T90 * gained.std(ddof=1) / len(gained) ** 0.5
-    table, shares = runs.table, []
-    for seed, target in zip(scale.seeds, measured[BASE, steps], strict=True):
-        chosen = table[(table["optimizer"] == name) & (table["steps"] == steps) & (table["seed"] == seed)].index[0]
-        shares.append(reached(runs.curves[chosen], target) / steps)
-    model, share = scale.models[-1], float(np.mean(shares))
-    more = {of_step.__name__: of_step(name, model) / of_step(BASE, model) for of_step in (flops, seconds)}
+    curves = {
+        (row.optimizer, row.seed): runs.curves[str(row.Index)] for row in runs.table.itertuples() if row.steps == steps
+    }
+    shares = [reached(curves[name, seed], curves[BASE, seed].loss[-1]) / steps for seed in scale.seeds]
+    share = float(np.mean(shares))
     return (
         {"recipe": name, "steps": steps, "gained": gained.mean(), "edge": edge, "step_share": share}
-        | {f"{key}_share": share * ratio for key, ratio in more.items()}
-        | {"step_shares": shares, "ms_per_step": 1e3 * seconds(name, model)}
+        | {f"{key}_share": share * value / costs[BASE][key] for key, value in costs[name].items()}
+        | {"step_shares": shares}
     )
 
 
@@ -278,7 +280,6 @@ def flops(name: str, model: ModelConfig) -> float:
     return whole + sum(each(min(shape), max(shape)) for shape in shapes)
 
 
-@cache
 def seconds(name: str, model: ModelConfig) -> float:
     """Seconds of a step, the fastest of five measurements."""
     run = one(name, model, 100, 1e-3)
