@@ -1,16 +1,18 @@
-"""A designed schedule, trained: measured gains over tuned cosine, linear and WSD beside the predicted ones.
+"""Designed schedules, trained: measured gains over tuned baselines beside the gains that were predicted.
 
-    python experiments/designed_schedule.py [--out DIR] [--tiny]
+    python experiments/designed_schedule.py [--study noise_memory|multi_power] [--out DIR] [--tiny]
+
+For each size and horizon of a study:
 
 1. Five schedules at four peak LRs, one seed: what the laws are fitted to, and what tunes the peaks of the baselines.
-2. The bound law is fitted to all of them, the Multi-Power Law to the five at the peak that is best for WSD.
-3. Each law designs a free curve, and the Multi-Power Law a smooth one (8 knots) too; their peaks are tuned on the same
-   four LRs with the same seed.
-4. Every schedule at its tuned peak, with five fresh seeds: the same seed is the same initial weights and data.
+2. A law is fitted to all of them or to those at the peak that is best for WSD 20%, and designs a schedule.
+3. The peaks of the designs are tuned on the same four LRs with the same seed.
+4. The gains are predicted, printed and written to predicted.json, for all sizes and horizons before any goes on.
+5. Every schedule at its tuned peak, with fresh seeds: the same seed is the same initial weights and data.
 
-25k parameters, 1,500 steps of 576 tokens of Python's standard library; 62 runs, resumes when interrupted.
-Expected: the smooth design gains about .02 over cosine, .016 over linear and .0035 over WSD (90% intervals exclude 0),
-less than the law predicts; its free curve, a staircase, loses .003 to WSD, the curve of the bound law loses to all.
+Data: Python's standard library. `--study noise_memory`: 25k and 56k parameters, 750 and 1,500 steps of 192 tokens, six
+seeds; 296 runs. `--study multi_power`: 25k parameters, 1,500 steps of 576 tokens, five seeds; 62 runs. Both resume when
+interrupted. What came out is in the log.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from jaxlaws.training.devices import use_host_devices
 
@@ -37,150 +42,248 @@ from jaxlaws.designs.schedule import design  # noqa: E402
 from jaxlaws.fitting.fit import fit  # noqa: E402
 from jaxlaws.fitting.predict import final_losses  # noqa: E402
 from jaxlaws.fitting.result import LossFit  # noqa: E402
-from jaxlaws.model.shape import ModelConfig  # noqa: E402
+from jaxlaws.model.shape import ModelConfig, count_params  # noqa: E402
 from jaxlaws.quickstart import sweep  # noqa: E402
 from jaxlaws.records.files import finite, write_atomic  # noqa: E402
 from jaxlaws.records.run import collect  # noqa: E402
 from jaxlaws.schedules.exchange import write_table  # noqa: E402
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array  # noqa: E402
 
-BASELINES = {
-    "cosine to 10%": ScheduleConfig(name="cosine", floor=0.1),
-    "linear to 0": ScheduleConfig(name="linear", floor=0.0),
-    "wsd 20%": ScheduleConfig(name="wsd", cooldown=0.2, shape="linear", floor=0.0),
-}
-OTHERS = {
-    "constant": ScheduleConfig(name="constant"),
-    "wsd 60%": ScheduleConfig(name="wsd", cooldown=0.6, shape="linear", floor=0.0),
-}
-#: t quantile of a two-sided 90% interval, by degrees of freedom.
-T90 = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.860, 9: 1.833}
+REFERENCE = "wsd 20%"
+COSINE, LINEAR = ScheduleConfig(name="cosine", floor=0.1), ScheduleConfig(name="linear", floor=0.0)
+SMALL, LARGE = (ModelConfig(width=w, depth=2, heads=2, mlp_width=m) for w, m in ((32, 88), (48, 128)))
+
+
+def wsd(cooldown: float) -> ScheduleConfig:
+    return ScheduleConfig(name="wsd", cooldown=cooldown, shape="linear", floor=0.0)
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How much is trained."""
+class Recipe:
+    """How a schedule is designed: `everywhere`, by a law of the runs of all peaks, which chooses its own peak."""
 
-    steps: int = 1500
-    peaks: tuple[float, ...] = (2e-3, 4e-3, 8e-3, 1.6e-2)
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    law: str
+    knots: int | None = None
+    everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained: every model at every horizon. The laws are fitted to the baselines and `others`."""
+
+    models: Sequence[ModelConfig]
+    horizons: Sequence[int]
+    batch: int
+    peaks: Sequence[float]
+    seeds: Sequence[int]
+    baselines: Mapping[str, ScheduleConfig]
+    others: Mapping[str, ScheduleConfig]
+    recipes: Mapping[str, Recipe]
+
+
+STUDIES = {
+    "noise_memory": Study(
+        models=(SMALL, LARGE),
+        horizons=(750, 1500),
+        batch=3,
+        peaks=(1.5e-3, 3e-3, 6e-3, 1.2e-2),
+        seeds=tuple(range(1, 7)),
+        baselines={"cosine to 10%": COSINE, "linear to 0": LINEAR, REFERENCE: wsd(0.2), "wsd 40%": wsd(0.4)},
+        others={"constant": ScheduleConfig(name="constant")},
+        recipes={
+            "noise_memory, free": Recipe("noise_memory"),
+            "noise_memory, all peaks": Recipe("noise_memory", everywhere=True),
+            "multi_power, 8 knots": Recipe("multi_power", knots=8),
+        },
+    ),
+    "multi_power": Study(
+        models=(SMALL,),
+        horizons=(1500,),
+        batch=9,
+        peaks=(2e-3, 4e-3, 8e-3, 1.6e-2),
+        seeds=tuple(range(1, 6)),
+        baselines={"cosine to 10%": COSINE, "linear to 0": LINEAR, REFERENCE: wsd(0.2)},
+        others={"constant": ScheduleConfig(name="constant"), "wsd 60%": wsd(0.6)},
+        recipes={
+            "multi_power, free": Recipe("multi_power"),
+            "multi_power, 8 knots": Recipe("multi_power", knots=8),
+            "bound, free": Recipe("bound", everywhere=True),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model and a horizon of a study, with what has been trained and found of it.
+
+    Attributes:
+      study: whose schedules, peaks and seeds are meant.
+      model: of every run.
+      steps: T.
+      out: directory.
+      losses: (schedule, peak, seed) → validation loss at the end, infinite where the run diverged.
+      schedules: of the comparison by name, without warm-up.
+      laws: the fit behind each design.
+      peaks: the tuned peak LR of every schedule of the comparison.
+      chosen: the peak LR for which each design was drawn.
+    """
+
+    study: Study
+    model: ModelConfig
+    steps: int
+    out: Path
+    losses: dict[tuple[str, float, int], float]
+    schedules: dict[str, ScheduleConfig]
+    laws: dict[str, LossFit]
+    peaks: dict[str, float]
+    chosen: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{count_params(self.model)[0]} parameters, {self.steps} steps"
 
     @property
     def warmup(self) -> int:
         return round(0.05 * self.steps)
 
+    def run(self, schedule: ScheduleConfig, peak: float, seed: int, points: int) -> RunConfig:
+        if schedule.name != "table":
+            schedule = replace(schedule, warmup_steps=self.warmup)
+        return RunConfig(
+            model=self.model,
+            data=DataConfig(seq_len=64),
+            schedule=schedule,
+            optimizer=OptimizerConfig(peak_lr=peak),
+            eval=EvalConfig(points=points, sequences=256),
+            seed=seed,
+            steps=self.steps,
+            batch_sequences=self.study.batch,
+        )
 
-TINY = Scale(steps=120, peaks=(3e-3, 6e-3), seeds=(1, 2, 3))
+    def train(self, jobs: list[tuple[str, ScheduleConfig, float, int]], folder: str, points: int = 25) -> None:
+        planned = sweep([self.run(*job[1:], points) for job in jobs], self.out / folder, progress)
+        for (name, _, peak, seed), item in zip(jobs, planned, strict=True):
+            loss = item.directory.record()["val_loss_nats"]
+            self.losses[name, peak, seed] = math.inf if loss is None else float(loss)
+
+    def tune(self, schedules: Mapping[str, ScheduleConfig], folder: str) -> None:
+        """Trains schedules at every peak with seed 0, and keeps the best peak of each."""
+        peaks = self.study.peaks
+        self.train([(name, schedule, peak, 0) for (name, schedule), peak in product(schedules.items(), peaks)], folder)
+        for name in schedules:
+            self.peaks[name] = min(peaks, key=lambda peak: self.losses[name, peak, 0])
+
+    def final(self, name: str) -> np.ndarray:
+        """[steps] the schedule at its tuned peak."""
+        return schedule_array(self.run(self.schedules[name], 1.0, 0, 1).schedule, self.steps, self.peaks[name])
 
 
-def one(scale: Scale, schedule: ScheduleConfig, peak: float, seed: int) -> RunConfig:
-    if schedule.name != "table":
-        schedule = replace(schedule, warmup_steps=scale.warmup)
-    return RunConfig(
-        model=ModelConfig(width=32, depth=2, heads=2, mlp_width=88),
-        data=DataConfig(seq_len=64),
-        schedule=schedule,
-        optimizer=OptimizerConfig(peak_lr=peak),
-        eval=EvalConfig(points=25, sequences=256),
-        seed=seed,
-        steps=scale.steps,
-        batch_sequences=9,
-    )
-
-
-def finals(scale: Scale, jobs: list[tuple[str, ScheduleConfig, float, int]], out: Path) -> dict[tuple, float]:
-    """(schedule, peak, seed) → validation loss at the end, infinite where the run diverged."""
-    planned = sweep([one(scale, *job[1:]) for job in jobs], out, progress)
-    losses = [item.directory.record()["val_loss_nats"] for item in planned]
-    return {
-        (name, peak, seed): math.inf if loss is None else float(loss)
-        for (name, _, peak, seed), loss in zip(jobs, losses, strict=True)
-    }
-
-
-def tuned(losses: dict[tuple, float], name: str, peaks: tuple[float, ...]) -> float:
-    return min(peaks, key=lambda peak: losses[name, peak, 0])
-
-
-def main(scale: Scale, out: Path) -> None:
-    every = {**BASELINES, **OTHERS}
-    say("1/4  five schedules at every peak LR")
-    first = [(name, schedule, peak, 0) for name, schedule in every.items() for peak in scale.peaks]
-    losses = finals(scale, first, out / "sweep")
-    peaks = {name: tuned(losses, name, scale.peaks) for name in BASELINES}
-    reference = peaks["wsd 20%"]
-
-    say(f"2/4  fitting; reference peak LR {reference:g}")
+def prepare(cell: Cell) -> None:
+    """Tunes the baselines, fits the laws, makes and tunes the designs, and predicts their gains."""
+    study, out = cell.study, cell.out
+    say(f"{cell.name}: {len(study.baselines) + len(study.others)} schedules at every peak LR")
+    cell.tune({**study.baselines, **study.others}, "sweep")
+    reference = cell.peaks[REFERENCE]
     runs = collect(out / "sweep").finished()
-    at_reference = runs.table.index[np.isclose(runs.table["peak_lr"].to_numpy(float), reference)]
-    laws = {"multi_power": fit("multi_power", runs.select(at_reference)), "bound": fit("bound", runs)}
-    for name, law in laws.items():
-        law.save(out / f"{name}.json")
-
-    say("3/4  designing, and tuning the peaks of the designs")
-    designs = {
-        "multi_power, free": design(laws["multi_power"], scale.steps, reference, scale.warmup),
-        "multi_power, 8 knots": design(laws["multi_power"], scale.steps, reference, scale.warmup, knots=8),
-        "bound, free": design(laws["bound"], scale.steps, (min(scale.peaks), max(scale.peaks)), scale.warmup),
-    }
-    tables = {}
-    for name, found in designs.items():
+    at_reference = runs.select(runs.table.index[np.isclose(runs.table["peak_lr"].to_numpy(float), reference)])
+    fits: dict[tuple[str, bool], LossFit] = {}
+    designs = {}
+    for name, recipe in study.recipes.items():
+        key = recipe.law, recipe.everywhere
+        if key not in fits:
+            fits[key] = fit(recipe.law, runs if recipe.everywhere else at_reference)
+            fits[key].save(out / f"{recipe.law}{'_all_peaks' * recipe.everywhere}.json")
+        peak = (min(study.peaks), max(study.peaks)) if recipe.everywhere else reference
+        found = design(fits[key], cell.steps, peak, cell.warmup, knots=recipe.knots)
         path = write_table(out / f"{name.replace(', ', '_').replace(' ', '_')}.csv", found.lr[0])
-        tables[name] = ScheduleConfig(name="table", file=str(path))
-    losses |= finals(scale, [(n, s, peak, 0) for n, s in tables.items() for peak in scale.peaks], out / "designs")
-    peaks |= {name: tuned(losses, name, scale.peaks) for name in tables}
-
-    say("4/4  every schedule at its tuned peak, fresh seeds")
-    final = {**BASELINES, **tables}
-    jobs = [(name, schedule, peaks[name], seed) for name, schedule in final.items() for seed in scale.seeds]
-    losses |= finals(scale, jobs, out / "seeds")
-    measured = {name: np.array([losses[name, peaks[name], seed] for seed in scale.seeds]) for name in final}
-    arrays = {
-        name: schedule_array(one(scale, schedule, 1.0, 0).schedule, scale.steps, peaks[name])
-        for name, schedule in final.items()
-    }
-    answer = {
-        "peaks": peaks,
-        "tuning": {name: [losses[name, peak, 0] for peak in scale.peaks] for name in final},
-        "losses": {name: values.tolist() for name, values in measured.items()},
-        "designed_peak": {name: found.peak_lr for name, found in designs.items()},
-        "ratios": {name: law.held_out.get("decay_gaps") for name, law in laws.items()},
-        "gains": compare(scale, laws, list(tables), measured, arrays),
-    }
-    write_atomic(out / "designed_schedule.json", json.dumps(finite(answer), indent=1) + "\n")
-    show(scale, answer)
+        designs[name] = ScheduleConfig(name="table", file=str(path))
+        cell.laws[name], cell.chosen[name] = fits[key], found.peak_lr
+    say(f"{cell.name}: the designs at every peak LR; reference {reference:g}")
+    cell.tune(designs, "designs")
+    cell.schedules.update({**study.baselines, **designs})
+    predicted = predict(cell)
+    write_atomic(out / "predicted.json", json.dumps(finite(predicted), indent=1) + "\n")
+    print(f"\n{cell.name}; predicted before the seeds are trained")
+    show(predicted)
 
 
-def compare(
-    scale: Scale, laws: dict[str, LossFit], names: list[str], measured: dict, arrays: dict
-) -> list[dict[str, Any]]:
-    """Measured and predicted gains of every design over every baseline, by the law that made the design."""
+def predict(cell: Cell) -> list[dict[str, Any]]:
+    """The gain of every design over all other schedules, at their tuned peaks, by the law that made the design."""
     rows = []
-    for name in names:
-        law = laws[name.split(",")[0]]
-        ours = final_losses(law, arrays[name], scale.warmup)
-        for other in BASELINES:
-            difference = measured[other] - measured[name]
-            edge = T90[len(difference) - 1] * difference.std(ddof=1) / math.sqrt(len(difference))
-            said = gain.gain(law, ours, final_losses(law, arrays[other], scale.warmup))
-            rows.append(
-                {"design": name, "over": other, "measured": float(difference.mean()), "edge": float(edge)}
-                | {f"said_{key}": value for key, value in said._asdict().items()}
-            )
+    for name, law in cell.laws.items():
+        ours = final_losses(law, cell.final(name), cell.warmup)
+        for other in cell.schedules:
+            if other != name:
+                said = gain.gain(law, ours, final_losses(law, cell.final(other), cell.warmup))
+                rows.append({"design": name, "over": other, **said._asdict()})
     return rows
 
 
-def show(scale: Scale, answer: dict[str, Any]) -> None:
-    print(f"{scale.steps} steps; final loss, mean of {len(scale.seeds)} seeds at the tuned peak LR")
-    for name, values in answer["losses"].items():
-        print(f"  {name:<22} peak {answer['peaks'][name]:<8g} {np.mean(values):.4f}  sd {np.std(values, ddof=1):.4f}")
-    print(f"\n{'design':<22}{'over':<15}{'measured gain':>22}{'predicted [90%]':>30}{'expected':>10}   verdict")
-    for row in answer["gains"]:
-        inside = f"{row['said_predicted']:+.4f} [{row['said_low']:+.4f}, {row['said_high']:+.4f}]"
-        print(
-            f"{row['design']:<22}{row['over']:<15}{row['measured']:>+13.4f} ± {row['edge']:.4f}{inside:>30}"
-            f"{row['said_expected']:>+10.4f}   {row['said_verdict']}"
+def compare(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Measured gains: the mean over the cells of the mean paired difference, and half the width of its 90% interval."""
+    study = cells[0].study
+    rows = []
+    for name, other in product(study.recipes, cells[0].schedules):
+        if other == name:
+            continue
+        differences = np.array([measured(cell, other) - measured(cell, name) for cell in cells])
+        variance = differences.var(axis=1, ddof=1) / len(study.seeds)
+        edge = student.ppf(0.95, len(cells) * (len(study.seeds) - 1)) * math.sqrt(variance.sum()) / len(cells)
+        rows.append({"design": name, "over": other, "measured": float(differences.mean()), "edge": float(edge)})
+    return rows
+
+
+def measured(cell: Cell, name: str) -> np.ndarray:
+    """[seeds] final losses of a schedule at its tuned peak."""
+    return np.array([cell.losses[name, cell.peaks[name], seed] for seed in cell.study.seeds])
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table of gains; of those that are there, the measured, the predicted and the expected."""
+    for row in rows:
+        text = f"{row['design']:<24}{row['over']:<24}"
+        if "measured" in row:
+            text += f"measured {row['measured']:+.4f} ± {row['edge']:.4f}   "
+        if "predicted" in row:
+            low, high = (math.nan if row[end] is None else row[end] for end in ("low", "high"))
+            text += f"predicted {row['predicted']:+.4f} [{low:+.4f}, {high:+.4f}] expected {row['expected']:+.4f}"
+        print(text, flush=True)
+
+
+def main(study: Study, out: Path) -> None:
+    cells = [
+        Cell(study, model, steps, out / f"width{model.width}_steps{steps}", {}, {}, {}, {}, {})
+        for model, steps in product(study.models, study.horizons)
+    ]
+    for cell in cells:
+        prepare(cell)
+    answer = []
+    for cell in cells:
+        say(f"{cell.name}: every schedule at its tuned peak, fresh seeds")
+        names = product(cell.schedules.items(), study.seeds)
+        cell.train([(name, schedule, cell.peaks[name], seed) for (name, schedule), seed in names], "seeds", points=1)
+        gains = [{**said, **found} for said, found in zip(predict(cell), compare([cell]), strict=True)]
+        print(f"\n{cell.name}; final loss, mean of {len(study.seeds)} seeds at the tuned peak LR")
+        for name in cell.schedules:
+            losses = measured(cell, name)
+            print(f"  {name:<24} peak {cell.peaks[name]:<8g} {losses.mean():.4f}  sd {losses.std(ddof=1):.4f}")
+        show(gains)
+        answer.append(
+            {
+                "cell": cell.name,
+                "peaks": cell.peaks,
+                "designed_peak": cell.chosen,
+                "tuning": {name: [cell.losses[name, peak, 0] for peak in study.peaks] for name in cell.peaks},
+                "losses": {name: measured(cell, name).tolist() for name in cell.schedules},
+                "ratios": {name: law.held_out.get("decay_gaps") for name, law in cell.laws.items()},
+                "gains": gains,
+            }
         )
+    pooled = compare(cells)
+    print("\nmean of all sizes and horizons")
+    show(pooled)
+    write_atomic(out / "designed_schedule.json", json.dumps(finite({"cells": answer, "mean": pooled}), indent=1) + "\n")
 
 
 def say(text: str) -> None:
@@ -189,7 +292,11 @@ def say(text: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--study", choices=STUDIES, default="noise_memory")
     parser.add_argument("--out", default="designed_schedule")
     parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
-    main(TINY if args.tiny else Scale(), Path(args.out))
+    chosen = STUDIES[args.study]
+    if args.tiny:
+        chosen = replace(chosen, horizons=(120,), peaks=chosen.peaks[1:3], seeds=(1, 2, 3))
+    main(chosen, Path(args.out))
