@@ -29,7 +29,7 @@ def newton(function: Callable[[Any], Any], start: Any, iterations: int = 200, to
     """Damped Newton: step −(|H| + λI)⁻¹ g, kept where the function falls, with λ falling after it and rising otherwise.
 
     |H| has the absolute eigenvalues of the Hessian, so that saddles repel. It ends when λ has risen out of sight, or
-    after ten steps that together gain less than `tolerance`.
+    after ten steps that together gain, or where they were not kept promise, less than `tolerance`.
 
     Args:
       function: x [variables] → a scalar; traceable.
@@ -44,12 +44,13 @@ def newton(function: Callable[[Any], Any], start: Any, iterations: int = 200, to
         g, h = slope(x), bend(x)
         finite = jnp.all(jnp.isfinite(g)) & jnp.all(jnp.isfinite(h))
         eigenvalues, vectors = jnp.linalg.eigh(jnp.where(finite, h, jnp.eye(len(x))))
-        move = vectors @ ((vectors.T @ jnp.where(finite, g, 0.0)) / (jnp.abs(eigenvalues) + damping))
-        size = jnp.linalg.norm(move)
-        trial = x - move * jnp.minimum(1.0, 3.0 / jnp.maximum(size, 1e-300))
+        g = jnp.where(finite, g, 0.0)
+        move = vectors @ ((vectors.T @ g) / (jnp.abs(eigenvalues) + damping))
+        move = move * jnp.minimum(1.0, 3.0 / jnp.maximum(jnp.linalg.norm(move), 1e-300))
+        trial = x - move
         level = function(trial)
         better = level < value
-        gain = jnp.where(better, value - level, 0.0)
+        gain = jnp.where(better, value - level, jnp.dot(g, move))
         recent = jnp.concatenate([recent[1:], gain[None]])
         return (
             jnp.where(better, trial, x),
