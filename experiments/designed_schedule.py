@@ -23,6 +23,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from jaxlaws.records.run import collect  # noqa: E402
 from jaxlaws.schedules.exchange import write_table  # noqa: E402
 from jaxlaws.schedules.spec import ScheduleConfig, schedule_array  # noqa: E402
 
+say = partial(print, file=sys.stderr, flush=True)
 REFERENCE = "wsd 20%"
 COSINE, LINEAR = ScheduleConfig(name="cosine", floor=0.1), ScheduleConfig(name="linear", floor=0.0)
 SMALL, LARGE = (ModelConfig(width=w, depth=2, heads=2, mlp_width=m) for w, m in ((32, 88), (48, 128)))
@@ -235,7 +237,7 @@ def compare(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def measured(cell: Cell, name: str) -> np.ndarray:
-    """[seeds] final losses of a schedule at its tuned peak."""
+    """[seeds] final losses."""
     return np.array([cell.losses[name, cell.peaks[name], seed] for seed in cell.study.seeds])
 
 
@@ -284,10 +286,6 @@ def main(study: Study, out: Path) -> None:
     print("\nmean of all sizes and horizons")
     show(pooled)
     write_atomic(out / "designed_schedule.json", json.dumps(finite({"cells": answer, "mean": pooled}), indent=1) + "\n")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
