@@ -1,7 +1,8 @@
 """Forward coverage of the intervals of forecasts: fitted to the smaller runs or the first steps, judged on the rest.
 
-    python experiments/forecasts.py ../shared/data            # all three kinds of laws, 25 minutes on two busy cores
-    python experiments/forecasts.py ../shared/data point      # those of points, of curves (curve), of LR and batch (lr)
+    python experiments/forecasts.py ../shared/data            # everything, half an hour on two busy cores
+    python experiments/forecasts.py ../shared/data point      # laws of points, of curves (curve), of LR and batch (lr)
+    python experiments/forecasts.py ../shared/data optimum    # whether the best N of all runs lies in its interval
 
 Every row is a law on a table: the share of runs outside the fitted range in the nominal 90% intervals without the error
 of the form (`before`) and with it (`after`), and the ratio of the mean widths. `chosen` marks tables on which the prior
@@ -28,6 +29,7 @@ from jaxlaws.fitting.columns import columns_of
 from jaxlaws.fitting.fit import fit
 from jaxlaws.fitting.forward import sizes
 from jaxlaws.fitting.intervals import edges, new_runs
+from jaxlaws.fitting.optimum import optimum
 from jaxlaws.fitting.points import Points, points
 from jaxlaws.fitting.predict import evaluate
 from jaxlaws.fitting.result import LossFit
@@ -214,7 +216,31 @@ def of_cells(data: Path) -> Iterator[Row]:
             yield Row(f"by {name}", True, what, before.ravel(), after.ravel(), float(half[1].mean() / half[0].mean()))
 
 
-KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {"point": of_points, "curve": of_curves, "lr": of_cells}
+def of_optima(data: Path) -> Iterator[Row]:
+    """The best N at the largest compute of a table, by Chinchilla's law of its smaller runs and of all."""
+    for table in POINT_TABLES:
+        if "chinchilla" not in table.laws or table.name not in ("figure 4", "repeated", "farseer"):
+            continue
+        runs = opened(data, table, "chinchilla")
+        size = sizes(get("chinchilla"), points(get("chinchilla"), runs))
+        assert size is not None
+        flops = float(np.exp(size.max()))
+        best = optimum(fit("chinchilla", runs, starts=16, bootstrap=0), flops).params.value
+        for share in (0.3, 0.4, *SHARES, 0.8):
+            found = fit("chinchilla", runs.at(size <= np.quantile(size, share)), starts=16, bootstrap=200)
+            plain, whole = (optimum(law, flops).params for law in (replace(found, form_error={}), found))
+            edge = np.log([[n.low or np.nan, n.high or np.nan] for n in (plain, whole)])
+            held = (edge[:, :1] <= np.log(best)) & (np.log(best) <= edge[:, 1:])
+            off = f"{share:.0%} of the runs, N ×{plain.value / best:.2f}"
+            yield Row(table.name, False, off, held[0], held[1], float(np.ptp(edge[1]) / np.ptp(edge[0])))
+
+
+KINDS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "point": of_points,
+    "curve": of_curves,
+    "lr": of_cells,
+    "optimum": of_optima,
+}
 
 
 def opened(data: Path, table: Table, law: str) -> Runs:
