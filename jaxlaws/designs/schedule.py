@@ -59,16 +59,12 @@ def curve_law(fit: LossFit, columns: Mapping[str, Any]) -> tuple[Law, Inputs]:
     """
     law = fit.model
     if law.kind != "curve":
-        raise BadInput(
-            f"the law {law.name} reads model and tokens: a schedule needs a law such as {CURVE_LAW}."
-        )
+        raise BadInput(f"the law {law.name} reads model and tokens: a schedule needs a law such as {CURVE_LAW}.")
     logs = [row.meaning for key in law.inputs if (row := INPUTS[key]).logged or key == "phase_start"]
     if logs:
         raise BadInput(f"the law {law.name} reads the {logs[0]}: no schedule of its own can be designed with it.")
     if not {"drop", "lr", "V"} & set(law.inputs):
-        raise BadInput(
-            f"the law {law.name} reads the LR sum only, so that no decay can help: fit {CURVE_LAW}."
-        )
+        raise BadInput(f"the law {law.name} reads the LR sum only, so that no decay can help: fit {CURVE_LAW}.")
     shares = fit.ranges.get("lowest_share")
     if shares is not None and shares[0] > 0.99:
         raise BadInput(
