@@ -1,6 +1,6 @@
 """Designed schedules, trained: measured gains over tuned baselines beside the gains that were predicted.
 
-    python experiments/designed_schedule.py [--study noise_memory|multi_power] [--out DIR] [--tiny]
+    python experiments/designed_schedule.py [--study STUDY] [--out DIR] [--tiny]
 
 For each size and horizon of a study:
 
@@ -12,7 +12,7 @@ For each size and horizon of a study:
 
 Data: Python's standard library. `--study noise_memory`: 25k and 56k parameters, 750 and 1,500 steps of 192 tokens, six
 seeds; 296 runs. `--study multi_power`: 25k parameters, 1,500 steps of 576 tokens, five seeds; 62 runs. Both resume when
-interrupted. What came out is in the log.
+interrupted. The log has the results.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def test_the_optimum_of_fits_to_public_curves(published, size):
     runs = open_runs(published(f"multi_power_law/csv_{size}"), format="multi_power_law")
     law = fit("noise_memory", runs, train=("cosine_24000", "constant_24000", "wsdcon_9"), bootstrap=0)
     free, knots = (design(law, STEPS, PEAK, WARMUP, knots=number) for number in (None, 8))
-    assert abs(free.loss[0] - knots.loss[0]) <= 2e-6
+    assert free.loss[0] <= knots.loss[0] <= free.loss[0] + 3e-6
     assert max(np.ptp(free.starts), np.ptp(knots.starts)) <= 1e-6
-    assert free.lr[0][-1] / PEAK == pytest.approx(0.018, abs=0.003)
-    assert np.mean(free.lr[0] < 0.999 * PEAK) - WARMUP / STEPS == pytest.approx(0.24, abs=0.02)
+    decay = np.mean(free.lr[0][WARMUP:] < 0.999 * PEAK) * (1 - WARMUP / STEPS)
+    assert 0.2 < decay < 0.26
+    assert 0.01 < free.lr[0][-1] / PEAK < 0.02
