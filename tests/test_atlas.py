@@ -134,6 +134,8 @@ def test_a_law_that_is_true_has_no_error_and_the_rows_say_what_a_wrong_one_costs
     assert row["forward_error"] < 1e-5
     assert row["left_out"] == 20
     assert row["forward_left_out"] == 4
+    assert row["note"] == ""
+    assert "no intervals" in score("power_of_params", Runs(runs_of_sizes(20)), Effort(4, 0))["note"]
     loss = runs_of_sizes(20)["loss_nats"]
     assert 0.5 * loss.std() / loss.mean() < row["constant_error"] < 2 * loss.std() / loss.mean()
 

@@ -101,6 +101,8 @@ def score(name: str, table: Runs, effort: Effort) -> dict[str, Any]:
         except BadInput as error:
             problems.append(str(error))
             continue
+        if np.isnan(held.inside).any():
+            problems.append("the fit of a part has no intervals")
         if forward and number == 0:
             row |= _summary("forward_", [held])
         else:
