@@ -1,6 +1,7 @@
 """`jaxlaws design` and `jaxlaws bound` as they are typed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,16 @@ def test_other_impossible_requests(capsys):
     assert "cannot be extended" in refused(capsys, "bound", "wsd", "--steps", "100", "--extend", "50")
     assert "for a wsd schedule" in refused(capsys, "bound", "cosine", "--steps", "100", "--extend", "500")
     assert "needs --steps" in refused(capsys, "bound", "cosine")
+
+
+def test_a_free_peak_at_an_end_of_its_range_is_said(tmp_path, capsys):
+    fit = open_fit("multi_power:25M")
+    fit = replace(fit, ranges={**fit.ranges, "peak_lr": (1e-4, 3e-4)})
+    fit.save(tmp_path / "fit.json")
+    request = ["design", "schedule", str(tmp_path / "fit.json"), "--steps", "24000", "--free-peak", "--knots", "2"]
+    found = answer(capsys, *request)
+    assert found["peak_lr"] == pytest.approx(3e-4, rel=1e-3)
+    assert "is the highest of those that were fitted" in found["warnings"][0]
 
 
 @pytest.mark.parametrize("law", ["multi_power", "bound", "annealing"])

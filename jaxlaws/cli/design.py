@@ -141,7 +141,7 @@ def _schedule(args: argparse.Namespace, fit: LossFit, inputs: Mapping[str, Any])
     warmup = _warmup(args, horizons)
     best = _design(args, fit, inputs, horizons, weights, warmup)
     shares = weights or [1.0] * len(horizons)
-    warnings: list[str] = []
+    warnings = _edge_of_peaks(fit, best.peak_lr) if args.free_peak else []
     reaches, parts = [], []
     for steps, lr, loss in zip(horizons, best.lr, best.loss, strict=True):
         prediction = predict(fit, lr=lr, warmup_steps=warmup, **inputs)
@@ -197,6 +197,18 @@ def _design(args, fit: LossFit, inputs, horizons: list[int], weights, warmup: in
     if args.knots is not None or args.horizons is not None:
         raise BadInput("--family goes with neither --knots nor --horizons: they are other forms of a schedule.")
     return best_of_family(fit, args.family, horizons[0], peak, warmup, **inputs)
+
+
+def _edge_of_peaks(fit: LossFit, peak: float) -> list[str]:
+    """A warning where the peak that was found is an end of the range that was searched."""
+    low, high = fit.ranges["peak_lr"]
+    end = "highest" if peak > 0.999 * high else "lowest" if peak < 1.001 * low else ""
+    if not end:
+        return []
+    return [
+        f"the peak LR that was found, {peak:.3g}, is the {end} of those that were fitted, so that the law does not say "
+        "where the best one is: find it by a sweep of peak LRs, and give it as --peak-lr."
+    ]
 
 
 def _show(answer: dict[str, Any], design: Design) -> None:
