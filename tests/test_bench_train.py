@@ -13,6 +13,7 @@ from jaxlaws.training.program import program
 from jaxlaws.training.run import train_lanes
 
 
+@pytest.mark.slow
 def test_the_bare_loop_is_the_same_training():
     run = RunConfig(
         model=ModelConfig(width=16, depth=1, heads=2, mlp_width=24),

@@ -76,6 +76,7 @@ def test_constants_are_recovered_over_peaks_and_cooldowns():
     assert found.held_out["test"]["mae"] < 1e-6
 
 
+@pytest.mark.slow
 def test_final_losses_at_every_lr_and_horizon_from_short_cooldowns(published):
     from jaxlaws.records.source import open_runs
 

@@ -165,7 +165,14 @@ def test_ways_to_extend_a_run_rank_as_the_losses_of_their_schedules(law):
     assert whole.loss == pytest.approx(best["loss"], abs=1e-9)
 
 
-@pytest.mark.parametrize("law", DESIGNED)
+@pytest.mark.parametrize(
+    "law",
+    [
+        name if name in ("bound", "noise_memory") else pytest.param(name, marks=pytest.mark.slow)
+        for name in CONSTANTS
+        if name != "opl"
+    ],
+)
 def test_a_design_leaves_its_starts(law):
     found = design(FITS[law], STEPS, PEAK, WARMUP, knots=3, params=SIZE.get(law), starts=2)
     extra = {"N": SIZE[law]} if law in SIZE else {}

@@ -301,7 +301,7 @@ def test_keys_that_a_page_names(world: Path, page: Path, capsys: pytest.CaptureF
 
 def test_options_that_pages_name_exist():
     options = set().union(*map(known, cli.COMMANDS)) | {"--version", "--env", *INSTEAD}  # --env is of SkyPilot
-    options |= {"--plugin", "--n-layers"}  # of every command, and of the input of a plug-in
+    options |= {"--plugin", "--n-layers", "--data"}  # of every command, of the input of a plug-in, of the atlas
     for page in PAGES:
         named = {span.split()[0].split("=")[0] for span in documented.spans(page.read_text()) if span.startswith("--")}
         assert named <= options, page.name

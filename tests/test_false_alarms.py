@@ -125,7 +125,7 @@ TRAIN = ("cosine_24000", "constant_24000", "wsdcon_9")
         ("chinchilla", "isoflops/chinchilla_figure4_epoch.csv", "isoflop"),
         ("chinchilla", "isoflops/ml_scalefit.csv", "isoflop"),
         ("multi_power", "multi_power_law/csv_25", "multi_power_law"),
-        ("multi_power", "multi_power_law/csv_100", "multi_power_law"),
+        pytest.param("multi_power", "multi_power_law/csv_100", "multi_power_law", marks=pytest.mark.slow),
     ],
 )
 def test_published_tables_stay_trusted(published, law, source, format):

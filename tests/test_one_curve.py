@@ -51,6 +51,7 @@ def inside(result, curve):
     return np.mean((curve.loss >= answer.low) & (curve.loss <= answer.high))
 
 
+@pytest.mark.slow
 def test_a_cosine_alone_predicts_other_schedules_within_its_bands_in_most_trials():
     shares, errors = [], []
     for seed, constants in enumerate(TRUTHS.values()):
