@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxlaws.fitting import verdict
+from jaxlaws.fitting import diagnose, verdict
 from jaxlaws.fitting.diagnose import Curvature
 from jaxlaws.fitting.identification import Identification
 from jaxlaws.fitting.points import Points
@@ -105,3 +105,11 @@ def test_what_is_seen_makes_the_status(case):
     assert decide(found) == status, found
     assert words in " ".join(finding.what for finding in found)
     assert not found or all(finding.remedy for finding in found)
+
+
+def test_a_constant_without_a_finite_derivative_is_unidentified():
+    hessian = np.diag([4.0, np.nan, 1.0])
+    hessian[0, 1] = hessian[1, 0] = np.nan
+    answer = diagnose.curvature(["a", "b", "c"], hessian, 1e-4)
+    assert answer.unidentified == ["b: these data do not identify it"]
+    assert not answer.weak

@@ -30,7 +30,7 @@ def curvature(names: Sequence[str], hessian: np.ndarray, dispersion: float) -> C
       hessian: [parameters, parameters] in line coordinates.
       dispersion: factor by which the inverse Hessian becomes a covariance.
     """
-    value, vector = np.linalg.eigh(hessian)
+    value, vector = np.linalg.eigh(known(hessian))
     largest = max(float(value[-1]), 1e-300)
     value = np.maximum(value, 1e-16 * largest)
     spread = np.sqrt(dispersion / value)
@@ -43,6 +43,11 @@ def curvature(names: Sequence[str], hessian: np.ndarray, dispersion: float) -> C
         [f"{_in_words(names, vector[:, i])}: these data do not identify it" for i in open_],
         [f"{_in_words(names, vector[:, i])} is known within a factor of {np.exp(spread[i]):.1f} only" for i in weak],
     )
+
+
+def known(hessian: np.ndarray) -> np.ndarray:
+    """A Hessian with 0 for each entry that is not finite: the data say nothing of what has no derivative."""
+    return np.where(np.isfinite(hessian), hessian, 0.0)
 
 
 def _in_words(names: Sequence[str], direction: np.ndarray) -> str:

@@ -139,7 +139,7 @@ def _error_of_constants(
     free = np.flatnonzero(~np.isin(problem.law.names, bound))
     steps = theta + _STEP * np.eye(len(theta))[free]
     jacobian = [(problem.points.residual(problem.predict(at))[test] - error) / _STEP for at in steps]
-    value, vector = np.linalg.eigh(hessian[np.ix_(free, free)])
+    value, vector = np.linalg.eigh(diagnose.known(hessian[np.ix_(free, free)]))
     value = np.maximum(value, 1e-16 * max(float(value[-1]), 1e-300))
     return np.stack(jacobian, axis=1) @ (vector * np.sqrt(dispersion(problem, spread) / value))
 

@@ -88,7 +88,7 @@ def _prior_shares(problem: Problem, best: Solution) -> dict[str, tuple[float, fl
     centre, sd = problem.prior
     if not problem.noise.shrink or not np.isfinite(sd).any():
         return {}
-    variance = np.diag(np.linalg.pinv(best.hessian, hermitian=True))
+    variance = np.diag(np.linalg.pinv(diagnose.known(best.hessian), hermitian=True))
     return {
         name: (float((best.theta[i] - centre[i]) / sd[i]), float(np.clip(variance[i] / sd[i] ** 2, 0, 1)))
         for i, name in enumerate(problem.law.names)
